@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "base/error.h"
+
+#include <cerrno>
+#include <system_error>
+
+namespace kvd {
+namespace {
+
+ErrorCode CodeOf(int sys_errno) {
+  switch (sys_errno) {
+    case ENOENT:
+    case ENOTDIR:
+      return ErrorCode::kNotFound;
+    case EEXIST:
+      return ErrorCode::kExists;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+      return ErrorCode::kPermission;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+      return ErrorCode::kNoSpace;
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+      return ErrorCode::kResources;
+    case EWOULDBLOCK:
+      return ErrorCode::kHeld;
+    case EINVAL:
+    case ENAMETOOLONG:
+    case ELOOP:
+      return ErrorCode::kInvalid;
+    default:
+      return ErrorCode::kIo;
+  }
+}
+
+}  // namespace
+
+Error Error::FromErrno(int sys_errno, std::string_view what) {
+  // Not strerror: other threads may be in it.
+  Error error(CodeOf(sys_errno),
+              fmt::format("{}: {}", what,
+                          std::generic_category().message(sys_errno)));
+  error.sys_errno_ = sys_errno;
+  return error;
+}
+
+}  // namespace kvd

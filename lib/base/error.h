@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+//
+// Errors as values. An Error says once, where it happened, what went wrong with
+// which path, offset and errno; callers pass it up unchanged or decide on its
+// code. No exception crosses code of ours.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <utility>
+
+namespace kvd {
+
+enum class ErrorCode {
+  kInvalid = 1,   // Bad usage, configuration or argument.
+  kNotFound,      // No such file, key or name.
+  kExists,        // The name is taken.
+  kPermission,    // The system forbids it.
+  kNoSpace,       // ENOSPC, EDQUOT, EFBIG: the disk or a quota is full.
+  kResources,     // EMFILE, ENFILE, ENOMEM: try again later.
+  kHeld,          // Another process holds the directory or the socket.
+  kIo,            // The device failed.
+  kCorruption,    // Stored bytes are not what was written.
+  kFormat,        // Written by a newer kvd, or not by kvd.
+  kUnavailable,   // Not reachable, or not now.
+};
+
+class [[nodiscard]] Error {
+ public:
+  Error(ErrorCode code, std::string message)
+      : code_(code), message_(std::move(message)) {}
+
+  // An error out of a failed system call: "<what>: <strerror>", with the code
+  // that fits the errno.
+  static Error FromErrno(int sys_errno, std::string_view what);
+
+  ErrorCode code() const { return code_; }
+  // One or more lines for a person; no trailing newline.
+  const std::string& message() const { return message_; }
+  // The errno behind it, or 0.
+  int sys_errno() const { return sys_errno_; }
+
+ private:
+  ErrorCode code_;
+  std::string message_;
+  int sys_errno_ = 0;
+};
+
+// A value or an Error; ignoring one is a compiler warning.
+template <typename T>
+class [[nodiscard]] Result : public tl::expected<T, Error> {
+ public:
+  using tl::expected<T, Error>::expected;
+  bool ok() const { return this->has_value(); }
+};
+
+inline tl::unexpected<Error> Unexpected(Error error) {
+  return tl::unexpected<Error>(std::move(error));
+}
+
+template <typename... Args>
+tl::unexpected<Error> Fail(ErrorCode code, fmt::format_string<Args...> format,
+                           Args&&... args) {
+  return tl::unexpected<Error>(
+      Error(code, fmt::format(format, std::forward<Args>(args)...)));
+}
+
+}  // namespace kvd
+
+#define KVD_CONCAT_INNER(a, b) a##b
+#define KVD_CONCAT(a, b) KVD_CONCAT_INNER(a, b)
+
+// Evaluates a Result<void> and returns its error from the calling function.
+#define KVD_TRY(expression)                                     \
+  do {                                                          \
+    if (auto kvd_try_result = (expression); !kvd_try_result) {  \
+      return ::kvd::Unexpected(std::move(kvd_try_result).error()); \
+    }                                                           \
+  } while (false)
+
+// Evaluates a Result<T>; declares `name` with its value or returns its error.
+#define KVD_TRY_ASSIGN(declaration, expression)                         \
+  auto KVD_CONCAT(kvd_result_, __LINE__) = (expression);                \
+  if (!KVD_CONCAT(kvd_result_, __LINE__)) {                             \
+    return ::kvd::Unexpected(                                           \
+        std::move(KVD_CONCAT(kvd_result_, __LINE__)).error());          \
+  }                                                                     \
+  declaration = std::move(*KVD_CONCAT(kvd_result_, __LINE__))
