@@ -1,0 +1,516 @@
+// SPDX-License-Identifier: MIT
+#include "log/log_writer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "base/planted_bug.h"
+
+namespace kvd {
+namespace {
+
+// What a segment holds beside the records of its only group: headers, padding,
+// and a group that declares it durable.
+constexpr uint64_t kSegmentOverheadBytes =
+    kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
+
+bool IsFull(const Error& error) {
+  return error.code() == ErrorCode::kNoSpace ||
+         error.code() == ErrorCode::kResources;
+}
+
+// Creates a zeroed segment, durable in bytes and name. Thread: slow work.
+Result<std::unique_ptr<File>> CreateZeroed(Directory& directory, uint64_t id,
+                                           uint64_t bytes) {
+  const std::string name = SegmentName(id);
+  KVD_TRY_ASSIGN(std::unique_ptr<File> file, directory.Create(name));
+  Result<void> done = file->AllocateZeroed(bytes);
+  if (done) done = file->Sync();
+  if (done && !IsPlanted(PlantedBug::kSegmentNameNotSynced)) {
+    done = directory.Sync();
+  }
+  if (!done) {
+    // It would take the very space whose lack is being reported. Should this
+    // fail too, the next start removes the file.
+    (void)directory.Remove(name);
+    return Unexpected(done.error());
+  }
+  return file;
+}
+
+}  // namespace
+
+LogWriter::LogWriter(Directory& directory, Manifest manifest,
+                     LogWriterOptions options, Executor& slow_work,
+                     Clock& clock, Wake wake)
+    : directory_(directory),
+      options_(std::move(options)),
+      slow_work_(slow_work),
+      clock_(clock),
+      wake_(std::move(wake)),
+      manifest_(std::move(manifest)) {}
+
+Result<std::unique_ptr<LogWriter>> LogWriter::Start(
+    Directory& directory, Manifest manifest, LogWriterOptions options,
+    Executor& slow_work, Clock& clock, Wake wake) {
+  KVD_CHECK(manifest.Live().empty());
+  options.segment_bytes = std::clamp<uint64_t>(
+      AlignUp(options.segment_bytes, kBlockBytes), 4 * kBlockBytes,
+      kSegmentBytesMax);
+  std::unique_ptr<LogWriter> writer(
+      new LogWriter(directory, std::move(manifest), std::move(options),
+                    slow_work, clock, wake));
+  writer->next_seq_ = writer->manifest_.next_seq;
+  writer->written_seq_ = writer->last_seq();
+  writer->durable_seq_ = writer->last_seq();
+  writer->declared_seq_ = writer->last_seq();
+  writer->last_sync_ms_ = writer->last_group_ms_ = writer->NowMs();
+  KVD_TRY_ASSIGN(writer->device_, directory.NewDurableWriter(std::move(wake)));
+  writer->PrepareAhead();
+  return writer;
+}
+
+LogWriter::~LogWriter() {
+  // Jobs hold references to this writer's mailbox and files.
+  while (jobs_ > 0) {
+    if (events_.Wait()) --jobs_;
+  }
+}
+
+uint32_t LogWriter::active_segment() const {
+  return active_ ? static_cast<uint32_t>(active_->identity.id) : 0;
+}
+
+// --- Room -------------------------------------------------------------------
+
+uint64_t LogWriter::SegmentBytesFor(uint64_t bytes) {
+  return AlignUp(bytes + kSegmentOverheadBytes, kBlockBytes);
+}
+
+Room LogWriter::RoomFor(uint64_t bytes, Purpose purpose) {
+  if (bytes > kGroupBodyBytesMax) return Room::kTooLarge;
+  if (failure_ || stopping_) return Room::kWait;
+
+  const bool over_cap =
+      open_.records() > 0 &&
+      open_.body_bytes() + bytes > options_.open_group_bytes_max;
+  if (!over_cap && FitsActive(bytes, purpose)) return Room::kReady;
+
+  // Only an open group without records can become larger than the cap or move
+  // to another segment.
+  if (active_ && open_.records() > 0) {
+    Pump();
+    if (open_.records() > 0) return Room::kWait;
+  }
+  if (FitsActive(bytes, purpose)) return Room::kReady;
+  if (!FitsPrepared(bytes)) return WantSegment(bytes);
+  if (retiring_) return Room::kWait;
+  Roll();
+  return Room::kReady;
+}
+
+bool LogWriter::FitsActive(uint64_t bytes, Purpose purpose) const {
+  if (!active_) return false;
+  const uint64_t end = AlignUp(open_.End() + bytes, kGroupAlignment);
+  uint64_t kept = kGroupHeaderBytes;  // For the group that declares this one.
+  if (purpose == Purpose::kWrite && !prepared_) {
+    kept += std::min(kRemovalReserveBytes, active_->capacity / 16);
+  }
+  return end + kept <= active_->capacity;
+}
+
+bool LogWriter::FitsPrepared(uint64_t bytes) const {
+  return prepared_ && SegmentBytesFor(bytes) <= prepared_->capacity;
+}
+
+void LogWriter::Roll() {
+  KVD_CHECK(prepared_ && !retiring_);
+  KVD_CHECK(!active_ || open_.records() == 0);
+  retiring_ = std::exchange(active_, std::nullopt);
+  active_ = std::exchange(prepared_, std::nullopt);
+  open_.StartSegment(active_->identity);
+  manifest_.active = {active_->identity.id, active_->capacity};
+  manifest_.prepared.reset();
+  PrepareAhead();
+}
+
+Room LogWriter::WantSegment(uint64_t bytes) {
+  if (preparing_ || manifest_writing_ || retiring_) return Room::kWait;
+  const bool retry_later = NowMs() < retry_at_ms_;
+  if (candidate_) return retry_later ? Room::kDiskFull : Room::kWait;
+  const uint64_t needed =
+      std::max(SegmentBytesFor(bytes), SmallestSegmentBytes());
+  if (needed >= full_for_bytes_ && retry_later) return Room::kDiskFull;
+  // What is prepared is too small. It stays named until the larger one is, but
+  // must not be entered any more.
+  displaced_ = std::exchange(prepared_, std::nullopt);
+  StartPreparing(std::max(needed, options_.segment_bytes), needed);
+  return Room::kWait;
+}
+
+LogWriter::Appended LogWriter::Append(RecordKind kind, uint8_t database,
+                                      std::string_view key,
+                                      std::string_view value,
+                                      uint64_t deadline_ms) {
+  KVD_CHECK(active_ && !stopping_);
+  const uint64_t seq = next_seq_++;
+  const uint64_t offset =
+      open_.Append({kind, database, seq, deadline_ms, key, value});
+  KVD_CHECK(open_.End() <= active_->capacity);
+  if (kind == RecordKind::kFlush || kind == RecordKind::kSwap) {
+    const uint8_t other = value.empty() ? 0 : static_cast<uint8_t>(value[0]);
+    database_changes_.push_back({kind, database, other, seq});
+  }
+  return {seq,
+          {static_cast<uint32_t>(active_->identity.id),
+           static_cast<uint32_t>(offset)}};
+}
+
+// --- The device -------------------------------------------------------------
+
+void LogWriter::Pump() {
+  if (failure_ || stopped_ || device_->busy()) return;
+  if (retiring_ && !PumpRetiring()) return;
+  if (SyncDue()) {
+    SubmitSync(*active_->file, written_seq_);
+  } else if (open_.records() > 0 || DeclareDue()) {
+    SubmitGroup();
+  } else if (stopping_) {
+    AdvanceStop();
+  }
+}
+
+// Seals the full segment, flushed first whatever the sync mode: what follows in
+// the next segment must never be durable without it. True when it is sealed.
+bool LogWriter::PumpRetiring() {
+  if (unsynced_ && !IsPlanted(PlantedBug::kSealWithoutSync)) {
+    SubmitSync(*retiring_->file, written_seq_);
+    return false;
+  }
+  Seal(*retiring_);
+  retiring_.reset();
+  WriteManifestIfNeeded();
+  return true;
+}
+
+void LogWriter::SubmitGroup() {
+  const uint32_t records = open_.records();
+  const uint64_t first_seq = next_seq_ - records;
+  open_.Finish(first_seq, durable_seq_);
+  declared_seq_ = durable_seq_;
+  std::swap(open_, flying_);
+  open_.StartAfter(flying_);
+
+  if (active_->end == 0) active_->first_seq = first_seq;
+  active_->end = flying_.End();
+  active_->records += records;
+  active_->last_seq = last_seq();
+  active_->checksum.Update(flying_.NewBytes());
+  last_group_ms_ = NowMs();
+  ++groups_written_;
+
+  flight_ = Flight::kGroup;
+  flight_covers_ = last_seq();
+  const bool synced = options_.sync == SyncMode::kAlways;
+  if (IsPlanted(PlantedBug::kAcknowledgeEarly)) BecameDurable(flight_covers_);
+  device_->Submit(*active_->file, flying_.offset(), flying_.Bytes(),
+                  synced ? DurableWriter::Durability::kSynced
+                         : DurableWriter::Durability::kUnsynced);
+}
+
+void LogWriter::SubmitSync(File& file, uint64_t covers) {
+  flight_ = Flight::kSync;
+  flight_covers_ = covers;
+  last_sync_ms_ = NowMs();
+  device_->Submit(file, 0, {}, DurableWriter::Durability::kSynced);
+}
+
+bool LogWriter::SyncDue() const {
+  if (!unsynced_ || !active_) return false;
+  if (stopping_) return true;
+  return options_.sync == SyncMode::kInterval &&
+         NowMs() - last_sync_ms_ >= options_.sync_interval_ms;
+}
+
+bool LogWriter::DeclareDue() const {
+  return options_.sync != SyncMode::kNever && !stopping_ && active_ &&
+         active_->records > 0 && durable_seq_ > declared_seq_ &&
+         open_.records() == 0 && open_.End() <= active_->capacity &&
+         NowMs() - last_group_ms_ >= options_.idle_declare_ms;
+}
+
+void LogWriter::FinishFlight() {
+  const Flight flight = std::exchange(flight_, Flight::kNone);
+  if (flight == Flight::kSync) {
+    ++syncs_;
+    unsynced_ = false;
+    BecameDurable(flight_covers_);
+    return;
+  }
+  flying_.ShrinkTo(2 * options_.open_group_bytes_max);
+  written_seq_ = flight_covers_;
+  if (options_.sync == SyncMode::kAlways) {
+    ++syncs_;
+    BecameDurable(flight_covers_);
+  } else {
+    unsynced_ = true;
+  }
+}
+
+void LogWriter::BecameDurable(uint64_t seq) {
+  durable_seq_ = std::max(durable_seq_, seq);
+  while (!database_changes_.empty() &&
+         database_changes_.front().seq <= durable_seq_) {
+    const DatabaseChange& change = database_changes_.front();
+    const char other = static_cast<char>(change.other);
+    Record record{change.kind, change.database, change.seq, 0, {}, {}};
+    if (change.kind == RecordKind::kSwap) record.value = {&other, 1};
+    manifest_.databases.Apply(record);
+    database_changes_.pop_front();
+  }
+}
+
+bool LogWriter::Poll() {
+  bool changed = false;
+  if (device_->busy()) {
+    if (std::optional<Result<void>> done = device_->Poll()) {
+      changed = true;
+      if (*done) {
+        FinishFlight();
+      } else {
+        FailWith(done->error());
+      }
+    }
+  }
+  for (Event& event : events_.TakeAll()) {
+    --jobs_;
+    changed = true;
+    if (event.prepared) OnPrepared(std::move(*event.prepared));
+    if (event.manifest) OnManifest(std::move(*event.manifest));
+  }
+  if (retiring_ && !device_->busy() && !unsynced_ && !failure_) PumpRetiring();
+  if (stopping_) Pump();
+  return changed;
+}
+
+std::optional<int64_t> LogWriter::Tick() {
+  if (failure_ || stopped_) return std::nullopt;
+  const int64_t now = NowMs();
+  if (now >= retry_at_ms_ && !stopping_) {
+    if (disk_full() && !preparing_ && !candidate_ && !prepared_) PrepareAhead();
+    WriteManifestIfNeeded();
+  }
+  if (SyncDue() || DeclareDue()) Pump();
+
+  int64_t next = INT64_MAX;
+  if (disk_full() || (manifest_dirty_ && !manifest_writing_)) {
+    next = std::min(next, std::max(retry_at_ms_, now + 1));
+  }
+  if (options_.sync == SyncMode::kInterval && unsynced_) {
+    next = std::min(next, last_sync_ms_ + options_.sync_interval_ms);
+  }
+  if (options_.sync != SyncMode::kNever && durable_seq_ > declared_seq_) {
+    next = std::min(next, last_group_ms_ + options_.idle_declare_ms);
+  }
+  if (next == INT64_MAX) return std::nullopt;
+  // Something that is due but cannot be done yet is looked at again soon.
+  return std::max<int64_t>(next - now, 10);
+}
+
+// --- Segments and the MANIFEST ----------------------------------------------
+
+void LogWriter::PrepareAhead() {
+  StartPreparing(options_.segment_bytes, SmallestSegmentBytes());
+}
+
+void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min) {
+  if (preparing_ || candidate_ || stopping_) return;
+  preparing_ = true;
+  ++jobs_;
+  const uint64_t id = manifest_.next_segment++;
+  slow_work_.Post([this, id, bytes, bytes_min] {
+    PrepareDone done{bytes_min, Prepared{}};
+    // A disk without room for a whole segment still takes a smaller one.
+    for (uint64_t size = bytes;;
+         size = std::max(AlignUp(size / 2, kBlockBytes), bytes_min)) {
+      const Result<uint64_t> free = directory_.FreeBytes();
+      const uint64_t free_bytes = free ? *free : UINT64_MAX;
+      Result<std::unique_ptr<File>> file =
+          free_bytes < size + kDiskReserveBytes
+              ? Result<std::unique_ptr<File>>(
+                    Fail(ErrorCode::kNoSpace,
+                         "{}: {} bytes are free, a segment of {} and a reserve "
+                         "of {} need more",
+                         directory_.path(), free_bytes, size,
+                         kDiskReserveBytes))
+              : CreateZeroed(directory_, id, size);
+      if (file) {
+        done.result = Prepared{id, size, free_bytes, std::move(*file)};
+        break;
+      }
+      done.result = Unexpected(file.error());
+      if (size == bytes_min || file.error().code() != ErrorCode::kNoSpace) {
+        break;
+      }
+    }
+    events_.Put({std::move(done), std::nullopt});
+    wake_();
+  });
+}
+
+void LogWriter::OnPrepared(PrepareDone done) {
+  preparing_ = false;
+  if (!done.result) {
+    // Back to what there was before, however small.
+    if (displaced_) prepared_ = std::exchange(displaced_, std::nullopt);
+    if (!IsFull(done.result.error())) {
+      FailWith(done.result.error());
+      return;
+    }
+    if (full_for_bytes_ == UINT64_MAX) {
+      options_.log(Severity::kWarning,
+                   "no room for another log segment: " +
+                       done.result.error().message() +
+                       "; new data will be refused when the current one is "
+                       "full, deletes and reads go on");
+    }
+    full_for_bytes_ = std::min(full_for_bytes_, done.bytes_min);
+    retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+    return;
+  }
+  if (full_for_bytes_ != UINT64_MAX) {
+    options_.log(Severity::kInfo, "there is room for log segments again");
+  }
+  full_for_bytes_ = UINT64_MAX;
+  Prepared& made = *done.result;
+  free_disk_bytes_ = made.free_disk_bytes - made.capacity;
+  candidate_.emplace();
+  candidate_->identity = manifest_.IdentityOfLive(made.id);
+  candidate_->capacity = made.capacity;
+  candidate_->file = std::move(made.file);
+  if (displaced_) Discard(&displaced_);
+  manifest_.prepared = {made.id, made.capacity};
+  manifest_dirty_ = true;
+  if (IsPlanted(PlantedBug::kUseUnnamedSegment)) {
+    prepared_ = std::exchange(candidate_, std::nullopt);
+    if (!active_) Roll();
+  }
+  WriteManifestIfNeeded();
+}
+
+void LogWriter::Discard(std::optional<LiveSegment>* segment) {
+  if (!*segment) return;
+  garbage_.push_back(SegmentName((*segment)->identity.id));
+  segment->reset();
+}
+
+void LogWriter::Seal(LiveSegment& segment) {
+  manifest_dirty_ = true;
+  if (segment.records == 0) {
+    garbage_.push_back(SegmentName(segment.identity.id));
+    return;
+  }
+  manifest_.sealed.push_back({segment.identity.id, segment.identity.epoch,
+                              SegmentKind::kLog, segment.end, segment.records,
+                              segment.first_seq, segment.last_seq,
+                              segment.checksum.Digest()});
+  sealed_files_.push_back({std::move(segment.file), segment.end});
+}
+
+void LogWriter::WriteManifestIfNeeded() {
+  // A retiring segment is neither live nor sealed in the value: without it the
+  // MANIFEST would disown durable groups. While a segment is being prepared one
+  // write will do for both.
+  if (!manifest_dirty_ || manifest_writing_ || retiring_ || failure_) return;
+  if (preparing_ && !stopping_) return;
+
+  manifest_dirty_ = false;
+  manifest_writing_ = true;
+  naming_ = candidate_.has_value();
+  manifest_.databases_as_of = durable_seq_;
+  std::vector<std::pair<File*, uint64_t>> cut;
+  for (SealedFile& sealed : sealed_files_) {
+    cut.emplace_back(sealed.file.get(), sealed.bytes);
+  }
+  closing_ = std::exchange(sealed_files_, {});
+  removing_ = std::exchange(garbage_, {});
+  ++jobs_;
+  slow_work_.Post([this, manifest = manifest_, cut = std::move(cut),
+                   garbage = removing_] {
+    ManifestDone done{SaveManifest(directory_, manifest)};
+    if (done.result) {
+      // Both only give space back; the next start makes up for a failure.
+      for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
+      for (const std::string& name : garbage) (void)directory_.Remove(name);
+    }
+    events_.Put({std::nullopt, std::move(done)});
+    wake_();
+  });
+}
+
+void LogWriter::OnManifest(ManifestDone done) {
+  manifest_writing_ = false;
+  if (manifest_is_last_) {
+    if (!done.result) {
+      options_.log(Severity::kWarning,
+                   "the clean stop could not be recorded, the next start reads "
+                   "the log's tail instead: " +
+                       done.result.error().message());
+    }
+    closing_.clear();
+    stopped_ = true;
+    return;
+  }
+  if (!done.result) {
+    if (!IsFull(done.result.error())) {
+      FailWith(done.result.error());
+      return;
+    }
+    manifest_dirty_ = true;
+    for (SealedFile& file : closing_) sealed_files_.push_back(std::move(file));
+    for (std::string& name : removing_) garbage_.push_back(std::move(name));
+    closing_.clear();
+    full_for_bytes_ = std::min(full_for_bytes_, options_.segment_bytes);
+    retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+    return;
+  }
+  closing_.clear();
+  if (naming_ && candidate_) {
+    prepared_ = std::exchange(candidate_, std::nullopt);
+    full_for_bytes_ = UINT64_MAX;
+    if (!active_ && !stopping_) Roll();
+  }
+  WriteManifestIfNeeded();
+}
+
+// --- The end ----------------------------------------------------------------
+
+void LogWriter::Stop() {
+  stopping_ = true;
+  Pump();
+}
+
+void LogWriter::AdvanceStop() {
+  // Pump() has seen to the open group, the retiring segment and the sync.
+  if (stopped_ || failure_ || jobs_ > 0) return;
+  if (active_) Seal(*active_);
+  active_.reset();
+  Discard(&prepared_);
+  Discard(&candidate_);
+  Discard(&displaced_);
+  manifest_.active.reset();
+  manifest_.prepared.reset();
+  manifest_.clean = true;
+  manifest_.next_seq = next_seq_;
+  manifest_dirty_ = true;
+  manifest_is_last_ = true;
+  WriteManifestIfNeeded();
+}
+
+void LogWriter::FailWith(Error error) {
+  if (!failure_) failure_ = std::move(error);
+}
+
+}  // namespace kvd

@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+//
+// The writing end of the log. Records are appended to the open commit group;
+// while one group is on its way to the disk the next one grows, so groups get
+// larger exactly when the disk is the bottleneck.
+//
+// Space before apply: a record is appended only after RoomFor() found room in a
+// segment that is allocated, zeroed and named in the MANIFEST. Segments are
+// prepared ahead of time by jobs on another thread:
+//
+//   prepare a file ──▶ name it in the MANIFEST ──▶ prepared ──▶ active
+//       ▲                                                         │ full
+//       └──────────── the next MANIFEST says sealed ◀── retiring ◀┘
+//
+// The writer owns the Manifest value; jobs get copies. One job for the MANIFEST
+// is under way at a time.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/checksum.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/executor.h"
+#include "base/log_sink.h"
+#include "base/mailbox.h"
+#include "base/sync_mode.h"
+#include "fs/file_system.h"
+#include "log/group_buffer.h"
+#include "log/manifest.h"
+#include "log/place.h"
+#include "log/record.h"
+
+namespace kvd {
+
+// Whether there is room for what a command is about to write.
+enum class Room {
+  kReady,
+  kWait,      // Not now: ask again after a Poll() that said true.
+  kDiskFull,  // Not before somebody frees space.
+  kTooLarge,  // Never: larger than a commit group may be.
+};
+
+enum class Purpose {
+  kWrite,    // May add bytes to the store.
+  kRemoval,  // Frees some: may use a reserve, so that deletes work on a full
+             // disk.
+};
+
+// Larger groups are refused: offsets in a segment fit 32 bits.
+inline constexpr uint64_t kGroupBodyBytesMax = uint64_t{1} << 30;
+// Kept free in the last segment of a full disk for removals; at most a
+// sixteenth of the segment.
+inline constexpr uint64_t kRemovalReserveBytes = 1 << 20;
+// Left free on the disk, so that a MANIFEST can always be written.
+inline constexpr uint64_t kDiskReserveBytes = 1 << 20;
+// On a disk that has no room for a whole segment, smaller ones are tried down to
+// this size.
+inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
+inline constexpr int64_t kDiskFullRetryMs = 1000;
+
+struct LogWriterOptions {
+  SyncMode sync = SyncMode::kAlways;
+  int64_t sync_interval_ms = 1000;
+  uint64_t segment_bytes = 64ull << 20;
+  uint64_t open_group_bytes_max = 8 << 20;
+  int64_t idle_declare_ms = 100;
+  LogSink log;
+};
+
+// Thread: loop.
+class LogWriter {
+ public:
+  // `manifest` is the durable one and names no live segments; the first change
+  // gets its next_seq. References outlive the writer.
+  static Result<std::unique_ptr<LogWriter>> Start(
+      Directory& directory, Manifest manifest, LogWriterOptions options,
+      Executor& slow_work, Clock& clock, Wake wake);
+  // Waits for jobs and writes under way; what is still open is not written.
+  ~LogWriter();
+  LogWriter(const LogWriter&) = delete;
+  LogWriter& operator=(const LogWriter&) = delete;
+
+  // Whether records of `bytes` together can be appended now, into one group.
+  Room RoomFor(uint64_t bytes, Purpose purpose);
+
+  struct Appended {
+    uint64_t seq = 0;
+    Place place;
+  };
+  // Appends within what RoomFor() granted.
+  Appended Append(RecordKind kind, uint8_t database, std::string_view key,
+                  std::string_view value, uint64_t deadline_ms);
+
+  // Starts writing the open group if the device is free.
+  void Pump();
+  // Takes completions in. True when something that others wait for happened:
+  // more is durable, room may have appeared, or the log failed.
+  bool Poll();
+  // Syncs, declares and retries when due. In how many ms it wants to be called
+  // again; nothing for "not before something happens".
+  std::optional<int64_t> Tick();
+
+  // Seals everything and marks the MANIFEST clean; stopped() after some Poll().
+  void Stop();
+  bool stopped() const { return stopped_; }
+
+  uint64_t last_seq() const { return next_seq_ - 1; }
+  uint64_t durable_seq() const { return durable_seq_; }
+  const std::optional<Error>& failure() const { return failure_; }
+  // Whether new data is refused because the disk has no room.
+  bool disk_full() const { return full_for_bytes_ <= options_.segment_bytes; }
+  const Manifest& manifest() const { return manifest_; }
+  uint64_t groups_written() const { return groups_written_; }
+  uint64_t syncs() const { return syncs_; }
+  uint64_t free_disk_bytes() const { return free_disk_bytes_; }
+  uint32_t active_segment() const;
+
+ private:
+  struct LiveSegment {
+    SegmentIdentity identity;
+    std::unique_ptr<File> file;
+    uint64_t capacity = 0;
+    // Of what was submitted so far.
+    uint64_t end = 0;
+    uint64_t records = 0;
+    uint64_t first_seq = 0;
+    uint64_t last_seq = 0;
+    StreamingChecksum checksum{0};
+  };
+
+  enum class Flight { kNone, kGroup, kSync };
+
+  struct Prepared {
+    uint64_t id = 0;
+    uint64_t capacity = 0;
+    uint64_t free_disk_bytes = 0;
+    std::unique_ptr<File> file;
+  };
+  struct PrepareDone {
+    uint64_t bytes_min = 0;
+    Result<Prepared> result;
+  };
+  struct ManifestDone {
+    Result<void> result;
+  };
+  struct DatabaseChange {
+    RecordKind kind;
+    uint8_t database;
+    uint8_t other;  // For kSwap.
+    uint64_t seq;
+  };
+  struct SealedFile {
+    std::unique_ptr<File> file;
+    uint64_t bytes = 0;
+  };
+  struct Event {
+    std::optional<PrepareDone> prepared;
+    std::optional<ManifestDone> manifest;
+  };
+
+  LogWriter(Directory& directory, Manifest manifest, LogWriterOptions options,
+            Executor& slow_work, Clock& clock, Wake wake);
+
+  // Room.
+  bool FitsActive(uint64_t bytes, Purpose purpose) const;
+  bool FitsPrepared(uint64_t bytes) const;
+  void Roll();
+  Room WantSegment(uint64_t bytes);
+  static uint64_t SegmentBytesFor(uint64_t bytes);
+  uint64_t SmallestSegmentBytes() const {
+    return std::min(options_.segment_bytes, kSmallSegmentBytes);
+  }
+
+  // The device.
+  void SubmitGroup();
+  void SubmitSync(File& file, uint64_t covers);
+  void FinishFlight();
+  void BecameDurable(uint64_t seq);
+  bool SyncDue() const;
+  bool DeclareDue() const;
+  bool PumpRetiring();
+
+  // Segments and the MANIFEST.
+  // Prepares a segment of `bytes`, or of less if the disk is full, but not of
+  // less than `bytes_min`.
+  void StartPreparing(uint64_t bytes, uint64_t bytes_min);
+  void PrepareAhead();
+  void OnPrepared(PrepareDone done);
+  void Seal(LiveSegment& segment);
+  void WriteManifestIfNeeded();
+  void Discard(std::optional<LiveSegment>* segment);
+  void OnManifest(ManifestDone done);
+  void AdvanceStop();
+  void FailWith(Error error);
+
+  int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
+
+  Directory& directory_;
+  LogWriterOptions options_;
+  Executor& slow_work_;
+  Clock& clock_;
+  Wake wake_;
+  Mailbox<Event> events_;
+  int jobs_ = 0;  // Posted, their events not taken yet.
+
+  Manifest manifest_;  // As it should be; written when dirty.
+  bool manifest_dirty_ = false;
+  bool manifest_writing_ = false;
+  bool manifest_is_last_ = false;  // The one under way is of the clean stop.
+  bool naming_ = false;  // The one under way names candidate_.
+  // Flushes and swaps that are not durable yet: they enter the MANIFEST later.
+  std::deque<DatabaseChange> database_changes_;
+
+  std::optional<LiveSegment> active_;
+  std::optional<LiveSegment> retiring_;   // Full, its last group not durable.
+  std::optional<LiveSegment> prepared_;   // Named in the durable MANIFEST.
+  std::optional<LiveSegment> candidate_;  // Exists, not named durably yet.
+  std::optional<LiveSegment> displaced_;  // Was prepared, and too small.
+  // To be cut to their length and closed, and to be removed, by the next write
+  // of the MANIFEST.
+  std::vector<SealedFile> sealed_files_;
+  std::vector<std::string> garbage_;
+  // In the hands of a job.
+  std::vector<SealedFile> closing_;
+  std::vector<std::string> removing_;
+  bool preparing_ = false;
+  uint64_t full_for_bytes_ = UINT64_MAX;  // A segment of this size found no room.
+  int64_t retry_at_ms_ = 0;
+  uint64_t free_disk_bytes_ = 0;
+
+  GroupBuffer open_;
+  GroupBuffer flying_;
+  Flight flight_ = Flight::kNone;
+  uint64_t flight_covers_ = 0;  // Durable, or written, once it has landed.
+
+  uint64_t next_seq_ = 1;
+  uint64_t written_seq_ = 0;  // Completed, synced or not.
+  uint64_t durable_seq_ = 0;
+  uint64_t declared_seq_ = 0;  // The durable_seq of the newest group header.
+  bool unsynced_ = false;
+  int64_t last_sync_ms_ = 0;
+  int64_t last_group_ms_ = 0;
+  uint64_t groups_written_ = 0;
+  uint64_t syncs_ = 0;
+
+  std::optional<Error> failure_;
+  bool stopping_ = false;
+  bool stopped_ = false;
+  // Declared last: its destructor waits for the write in flight.
+  std::unique_ptr<DurableWriter> device_;
+};
+
+}  // namespace kvd

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+#include "log/manifest.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/checksum.h"
+#include "base/planted_bug.h"
+
+namespace kvd {
+namespace {
+
+constexpr std::string_view kFirstLine = "kvd-manifest 1";
+constexpr std::string_view kFirstWord = "kvd-manifest ";
+constexpr std::string_view kChecksumWord = "checksum ";
+constexpr size_t kChecksumLineBytes = kChecksumWord.size() + 16 + 1;
+
+std::string Hex(const StoreUuid& uuid) {
+  std::string hex;
+  for (uint8_t byte : uuid) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+std::string_view NameOf(SegmentKind kind) {
+  return kind == SegmentKind::kLog ? "log" : "compacted";
+}
+
+// Reads one line's words: literals that must be there, and values.
+class Line {
+ public:
+  explicit Line(std::string_view text) : rest_(text) {}
+
+  std::string_view Word() {
+    const size_t end = std::min(rest_.find(' '), rest_.size());
+    const std::string_view word = rest_.substr(0, end);
+    rest_.remove_prefix(std::min(end + 1, rest_.size()));
+    if (word.empty()) ok_ = false;
+    return word;
+  }
+  void Literal(std::string_view expected) {
+    if (Word() != expected) ok_ = false;
+  }
+  uint64_t Number(int base = 10) {
+    const std::string_view word = Word();
+    uint64_t value = 0;
+    const char* end = word.data() + word.size();
+    const auto [stop, error] = std::from_chars(word.data(), end, value, base);
+    if (error != std::errc() || stop != end) ok_ = false;
+    return value;
+  }
+  uint64_t Number(uint64_t most) {
+    const uint64_t value = Number();
+    if (value > most) ok_ = false;
+    return std::min(value, most);
+  }
+  void Uuid(StoreUuid* uuid) {
+    const std::string_view word = Word();
+    if (word.size() != 32) {
+      ok_ = false;
+      return;
+    }
+    for (size_t i = 0; i < uuid->size(); ++i) {
+      const char* at = word.data() + 2 * i;
+      const auto [stop, error] = std::from_chars(at, at + 2, (*uuid)[i], 16);
+      if (error != std::errc() || stop != at + 2) ok_ = false;
+    }
+  }
+  bool YesNo() {
+    const std::string_view word = Word();
+    if (word != "yes" && word != "no") ok_ = false;
+    return word == "yes";
+  }
+  SegmentKind Kind() {
+    const std::string_view word = Word();
+    if (word != "log" && word != "compacted") ok_ = false;
+    return word == "log" ? SegmentKind::kLog : SegmentKind::kCompacted;
+  }
+  bool Done() const { return ok_ && rest_.empty(); }
+
+ private:
+  std::string_view rest_;
+  bool ok_ = true;
+};
+
+SealedSegment ReadSealed(Line* line) {
+  SealedSegment segment;
+  segment.id = line->Number();
+  line->Literal("epoch");
+  segment.epoch = line->Number();
+  line->Literal("kind");
+  segment.kind = line->Kind();
+  line->Literal("bytes");
+  segment.bytes = line->Number();
+  line->Literal("records");
+  segment.records = line->Number();
+  line->Literal("first");
+  segment.first_seq = line->Number();
+  line->Literal("last");
+  segment.last_seq = line->Number();
+  line->Literal("checksum");
+  segment.checksum = line->Number(16);
+  return segment;
+}
+
+LiveSegmentLine ReadLive(Line* line) {
+  LiveSegmentLine segment;
+  segment.id = line->Number();
+  line->Literal("bytes");
+  segment.bytes = line->Number();
+  return segment;
+}
+
+void ReadDatabase(Line* line, DatabaseMap* databases) {
+  constexpr uint64_t kLast = kInternalDatabases - 1;
+  const uint64_t client = line->Number(kLast);
+  line->Literal("internal");
+  const uint64_t internal = line->Number(kLast);
+  line->Literal("flushed");
+  databases->internal[client] = static_cast<uint8_t>(internal);
+  databases->flushed[internal] = line->Number();
+}
+
+bool ReadLine(std::string_view text, Manifest* manifest) {
+  Line line(text);
+  const std::string_view word = line.Word();
+  if (word == "features") {
+    manifest->features = line.Number();
+  } else if (word == "uuid") {
+    line.Uuid(&manifest->uuid);
+  } else if (word == "epoch") {
+    manifest->epoch = line.Number();
+  } else if (word == "next-segment") {
+    manifest->next_segment = line.Number();
+  } else if (word == "next-seq") {
+    manifest->next_seq = line.Number();
+  } else if (word == "floor") {
+    manifest->history_floor = line.Number();
+  } else if (word == "clean") {
+    manifest->clean = line.YesNo();
+  } else if (word == "databases-as-of") {
+    manifest->databases_as_of = line.Number();
+  } else if (word == "database") {
+    ReadDatabase(&line, &manifest->databases);
+  } else if (word == "active") {
+    manifest->active = ReadLive(&line);
+  } else if (word == "prepared") {
+    manifest->prepared = ReadLive(&line);
+  } else if (word == "sealed") {
+    manifest->sealed.push_back(ReadSealed(&line));
+  } else {
+    return false;
+  }
+  return line.Done();
+}
+
+}  // namespace
+
+void DatabaseMap::Apply(const Record& record) {
+  if (record.kind == RecordKind::kFlush) {
+    flushed[record.database] = record.seq;
+  } else if (record.kind == RecordKind::kSwap) {
+    std::swap(internal[record.database],
+              internal[static_cast<uint8_t>(record.value[0])]);
+  }
+}
+
+std::vector<LiveSegmentLine> Manifest::Live() const {
+  std::vector<LiveSegmentLine> live;
+  if (active) live.push_back(*active);
+  if (prepared) live.push_back(*prepared);
+  return live;
+}
+
+bool Manifest::Names(uint64_t id) const {
+  return (active && active->id == id) || (prepared && prepared->id == id) ||
+         std::any_of(sealed.begin(), sealed.end(),
+                     [id](const SealedSegment& s) { return s.id == id; });
+}
+
+SegmentIdentity Manifest::IdentityOf(const SealedSegment& segment) const {
+  return {uuid, segment.id, segment.epoch, segment.kind};
+}
+
+SegmentIdentity Manifest::IdentityOfLive(uint64_t id) const {
+  return {uuid, id, epoch, SegmentKind::kLog};
+}
+
+std::string EncodeManifest(const Manifest& manifest) {
+  std::string text;
+  auto out = std::back_inserter(text);
+  fmt::format_to(out, "{}\nfeatures {}\nuuid {}\nepoch {}\n", kFirstLine,
+                 manifest.features, Hex(manifest.uuid), manifest.epoch);
+  fmt::format_to(out, "next-segment {}\nnext-seq {}\nfloor {}\nclean {}\n",
+                 manifest.next_segment, manifest.next_seq,
+                 manifest.history_floor, manifest.clean ? "yes" : "no");
+  fmt::format_to(out, "databases-as-of {}\n", manifest.databases_as_of);
+  const DatabaseMap& map = manifest.databases;
+  for (size_t i = 0; i < map.internal.size(); ++i) {
+    const uint8_t internal = map.internal[i];
+    if (internal == i && map.flushed[internal] == 0) continue;
+    fmt::format_to(out, "database {} internal {} flushed {}\n", i, internal,
+                   map.flushed[internal]);
+  }
+  if (manifest.active) {
+    fmt::format_to(out, "active {} bytes {}\n", manifest.active->id,
+                   manifest.active->bytes);
+  }
+  if (manifest.prepared) {
+    fmt::format_to(out, "prepared {} bytes {}\n", manifest.prepared->id,
+                   manifest.prepared->bytes);
+  }
+  for (const SealedSegment& s : manifest.sealed) {
+    fmt::format_to(out,
+                   "sealed {} epoch {} kind {} bytes {} records {} first {} "
+                   "last {} checksum {:016x}\n",
+                   s.id, s.epoch, NameOf(s.kind), s.bytes, s.records,
+                   s.first_seq, s.last_seq, s.checksum);
+  }
+  fmt::format_to(out, "{}{:016x}\n", kChecksumWord, Checksum(text, 0));
+  return text;
+}
+
+Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
+  if (text.starts_with(kFirstWord) &&
+      !text.starts_with(std::string(kFirstLine) + "\n")) {
+    return Fail(ErrorCode::kFormat,
+                "{}: written in another format than 1, by a newer kvd or not "
+                "by kvd\n  Use the version of kvd that wrote it; nothing was "
+                "changed.",
+                path);
+  }
+  const auto damaged = [&](std::string_view what) {
+    return Fail(ErrorCode::kCorruption,
+                "{}: {}\n  The MANIFEST says which files count, so kvd does "
+                "not start without it. Copy the directory before anything "
+                "else, then restore from a backup.",
+                path, what);
+  };
+  if (text.size() < kChecksumLineBytes) return damaged("cut short");
+  const std::string_view facts =
+      text.substr(0, text.size() - kChecksumLineBytes);
+  Line last(text.substr(facts.size(), kChecksumLineBytes - 1));
+  last.Literal("checksum");
+  if (last.Number(16) != Checksum(facts, 0) || !last.Done() ||
+      text.back() != '\n') {
+    return damaged("wrong checksum");
+  }
+
+  Manifest manifest;
+  int number = 0;
+  for (std::string_view rest = facts; !rest.empty();) {
+    const size_t end = rest.find('\n');
+    if (end == std::string_view::npos) return damaged("last line cut short");
+    ++number;
+    if (number > 1 && !ReadLine(rest.substr(0, end), &manifest)) {
+      // The checksum holds, so this is what the writer meant.
+      return Fail(ErrorCode::kFormat,
+                  "{}:{}: a line that this version does not know: {}", path,
+                  number, rest.substr(0, end));
+    }
+    rest.remove_prefix(end + 1);
+  }
+  if (manifest.features != 0) {
+    return Fail(ErrorCode::kFormat,
+                "{}: needs features {:#x} that this version does not have",
+                path, manifest.features);
+  }
+  return manifest;
+}
+
+Result<Manifest> LoadManifest(Directory& directory) {
+  KVD_TRY_ASSIGN(const std::string text,
+                 ReadWholeFile(directory, kManifestName));
+  return DecodeManifest(text,
+                        fmt::format("{}/{}", directory.path(), kManifestName));
+}
+
+Result<void> SaveManifest(Directory& directory, const Manifest& manifest) {
+  // A left-over of a crash would only be in the way of the exclusive creation.
+  if (auto removed = directory.Remove(kManifestTemporaryName);
+      !removed && removed.error().code() != ErrorCode::kNotFound) {
+    return removed;
+  }
+  {
+    KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
+                   directory.Create(kManifestTemporaryName));
+    KVD_TRY(file->WriteAt(0, EncodeManifest(manifest)));
+    if (!IsPlanted(PlantedBug::kManifestNotSynced)) KVD_TRY(file->Sync());
+  }
+  KVD_TRY(directory.Rename(kManifestTemporaryName, kManifestName));
+  if (!IsPlanted(PlantedBug::kManifestNameNotSynced)) KVD_TRY(directory.Sync());
+  return {};
+}
+
+}  // namespace kvd
