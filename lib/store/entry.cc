@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+#include "store/entry.h"
+
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "base/check.h"
+
+namespace kvd {
+namespace {
+
+// Not memcpy: an entry may get a part of itself as its new value. And no
+// pointer may be null, but that of an empty view is.
+void CopyTo(char* to, std::string_view bytes) {
+  if (!bytes.empty()) std::memmove(to, bytes.data(), bytes.size());
+}
+
+}  // namespace
+
+static_assert(alignof(std::max_align_t) % Entry::kAlignment == 0);
+
+void EntryDeleter::operator()(Entry* entry) const {
+  entry->~Entry();
+  std::free(entry);
+}
+
+EntryPtr Entry::Create(std::string_view key, std::string_view value,
+                       uint64_t seq, Place place, uint64_t deadline_ms) {
+  const uint8_t flags = deadline_ms != 0 ? kHasDeadline : 0;
+  return Allocate(key, value, seq, place, deadline_ms, flags);
+}
+
+EntryPtr Entry::CreateGhost(std::string_view key, uint64_t seq, Place place) {
+  return Allocate(key, {}, seq, place, 0, kGhost);
+}
+
+EntryPtr Entry::Allocate(std::string_view key, std::string_view value,
+                         uint64_t seq, Place place, uint64_t deadline_ms,
+                         uint8_t flags) {
+  KVD_CHECK(key.size() <= kKeyBytesMax);
+  KVD_CHECK(value.size() <= kValueBytesMax);
+  const size_t deadline_bytes = deadline_ms != 0 ? kDeadlineBytes : 0;
+  void* memory =
+      std::malloc(kHeaderBytes + deadline_bytes + key.size() + value.size());
+  KVD_CHECK(memory != nullptr);
+  return EntryPtr(new (memory)
+                      Entry(key, value, seq, place, deadline_ms, flags));
+}
+
+Entry::Entry(std::string_view key, std::string_view value, uint64_t seq,
+             Place place, uint64_t deadline_ms, uint8_t flags)
+    : seq_(seq),
+      place_(place),
+      value_size_(static_cast<uint32_t>(value.size())),
+      key_size_(static_cast<uint16_t>(key.size())),
+      flags_(flags) {
+  char* to = tail();
+  if (has_deadline()) {
+    new (to) Deadline{deadline_ms, kNotQueued, 0};
+    to += kDeadlineBytes;
+  }
+  CopyTo(to, key);
+  CopyTo(to + key.size(), value);
+}
+
+size_t Entry::allocation_bytes() const {
+  return kHeaderBytes + (has_deadline() ? kDeadlineBytes : 0) + key_size_ +
+         value_size_;
+}
+
+bool Entry::Fits(size_t value_size, uint64_t deadline_ms) const {
+  return !is_ghost() && value_size == value_size_ &&
+         (deadline_ms != 0) == has_deadline();
+}
+
+void Entry::Overwrite(std::string_view value, uint64_t seq, Place place,
+                      uint64_t deadline_ms) {
+  KVD_CHECK(Fits(value.size(), deadline_ms));
+  if (has_deadline() && deadline_ms != this->deadline_ms()) {
+    KVD_CHECK(queue_position() == kNotQueued);
+    deadline()->deadline_ms = deadline_ms;
+  }
+  seq_ = seq;
+  place_ = place;
+  CopyTo(const_cast<char*>(key_data()) + key_size_, value);
+}
+
+}  // namespace kvd

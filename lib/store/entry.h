@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// One key in memory. Millions of entries live at once, so an entry is one heap
+// allocation with nothing in it that could be left out:
+//
+//   header 24 bytes | deadline 16 bytes, if it has one | key | value
+//
+// The key and the presence of a deadline are fixed at creation; an entry that
+// needs another size or gains or loses its deadline is replaced by a new one.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "log/place.h"
+
+namespace kvd {
+
+class Entry;
+
+struct EntryDeleter {
+  void operator()(Entry* entry) const;
+};
+using EntryPtr = std::unique_ptr<Entry, EntryDeleter>;
+
+// Owner: an EntryPtr, or the Index that took it over.
+// Thread: the one that owns the index.
+class Entry {
+ public:
+  static constexpr size_t kKeyBytesMax = 65'535;
+  static constexpr size_t kValueBytesMax = size_t{512} << 20;
+  static constexpr size_t kHeaderBytes = 24;
+  static constexpr size_t kDeadlineBytes = 16;
+  // Every entry's address is a multiple of this (malloc promises it).
+  static constexpr size_t kAlignment = 16;
+  // The queue position of an entry that is in no DeadlineQueue.
+  static constexpr uint32_t kNotQueued = UINT32_MAX;
+
+  // Copies key and value, whose sizes must be within the limits above.
+  // `deadline_ms` is in milliseconds since 1970; 0 means none.
+  static EntryPtr Create(std::string_view key, std::string_view value,
+                         uint64_t seq, Place place, uint64_t deadline_ms = 0);
+
+  // A key whose removal is executed but not yet durable: no value, no deadline.
+  static EntryPtr CreateGhost(std::string_view key, uint64_t seq, Place place);
+
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+
+  // Both views are valid until the entry is destroyed or overwritten.
+  std::string_view key() const { return {key_data(), key_size_}; }
+  std::string_view value() const {
+    return {key_data() + key_size_, value_size_};
+  }
+  uint64_t seq() const { return seq_; }
+  Place place() const { return place_; }
+  bool is_ghost() const { return (flags_ & kGhost) != 0; }
+  bool has_deadline() const { return (flags_ & kHasDeadline) != 0; }
+  // Milliseconds since 1970, or 0 for none.
+  uint64_t deadline_ms() const {
+    return has_deadline() ? deadline()->deadline_ms : 0;
+  }
+  // What was asked of the allocator for this entry.
+  size_t allocation_bytes() const;
+
+  void set_seq(uint64_t seq) { seq_ = seq; }
+  void set_place(Place place) { place_ = place; }
+
+  // True if Overwrite() could turn this entry into one with such a value and
+  // deadline, without a new allocation.
+  bool Fits(size_t value_size, uint64_t deadline_ms) const;
+  // Takes a new value in place. Fits() must hold, and an entry whose deadline
+  // changes must be in no DeadlineQueue. `value` may point into the entry.
+  void Overwrite(std::string_view value, uint64_t seq, Place place,
+                 uint64_t deadline_ms = 0);
+
+  // For DeadlineQueue alone. Only for entries with a deadline.
+  uint32_t queue_position() const { return deadline()->queue_position; }
+  void set_queue_position(uint32_t position) {
+    deadline()->queue_position = position;
+  }
+
+ private:
+  friend struct EntryDeleter;
+
+  enum Flags : uint8_t { kGhost = 1, kHasDeadline = 2 };
+
+  struct Deadline {
+    uint64_t deadline_ms;
+    uint32_t queue_position;
+    uint32_t unused;
+  };
+  static_assert(sizeof(Deadline) == kDeadlineBytes);
+
+  Entry(std::string_view key, std::string_view value, uint64_t seq, Place place,
+        uint64_t deadline_ms, uint8_t flags);
+  ~Entry() = default;
+
+  static EntryPtr Allocate(std::string_view key, std::string_view value,
+                           uint64_t seq, Place place, uint64_t deadline_ms,
+                           uint8_t flags);
+
+  char* tail() { return reinterpret_cast<char*>(this) + kHeaderBytes; }
+  const char* tail() const {
+    return reinterpret_cast<const char*>(this) + kHeaderBytes;
+  }
+  Deadline* deadline() { return reinterpret_cast<Deadline*>(tail()); }
+  const Deadline* deadline() const {
+    return reinterpret_cast<const Deadline*>(tail());
+  }
+  const char* key_data() const {
+    return tail() + (has_deadline() ? kDeadlineBytes : 0);
+  }
+
+  uint64_t seq_;
+  Place place_;
+  uint32_t value_size_;
+  uint16_t key_size_;
+  uint8_t flags_;
+  uint8_t unused_ = 0;
+};
+static_assert(sizeof(Entry) == Entry::kHeaderBytes);
+
+}  // namespace kvd
