@@ -12,7 +12,7 @@ namespace kvd {
 
 }  // namespace kvd
 
-#define KVD_CHECK(condition)                                \
-  (__builtin_expect(static_cast<bool>(condition), 1)        \
-       ? static_cast<void>(0)                               \
+#define KVD_CHECK(condition)                         \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::kvd::CheckFailed(#condition, __FILE__, __LINE__))

@@ -41,9 +41,9 @@ ErrorCode CodeOf(int sys_errno) {
 
 Error Error::FromErrno(int sys_errno, std::string_view what) {
   // Not strerror: other threads may be in it.
-  Error error(CodeOf(sys_errno),
-              fmt::format("{}: {}", what,
-                          std::generic_category().message(sys_errno)));
+  Error error(
+      CodeOf(sys_errno),
+      fmt::format("{}: {}", what, std::generic_category().message(sys_errno)));
   error.sys_errno_ = sys_errno;
   return error;
 }

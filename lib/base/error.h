@@ -15,17 +15,17 @@
 namespace kvd {
 
 enum class ErrorCode {
-  kInvalid = 1,   // Bad usage, configuration or argument.
-  kNotFound,      // No such file, key or name.
-  kExists,        // The name is taken.
-  kPermission,    // The system forbids it.
-  kNoSpace,       // ENOSPC, EDQUOT, EFBIG: the disk or a quota is full.
-  kResources,     // EMFILE, ENFILE, ENOMEM: try again later.
-  kHeld,          // Another process holds the directory or the socket.
-  kIo,            // The device failed.
-  kCorruption,    // Stored bytes are not what was written.
-  kFormat,        // Written by a newer kvd, or not by kvd.
-  kUnavailable,   // Not reachable, or not now.
+  kInvalid = 1,  // Bad usage, configuration or argument.
+  kNotFound,     // No such file, key or name.
+  kExists,       // The name is taken.
+  kPermission,   // The system forbids it.
+  kNoSpace,      // ENOSPC, EDQUOT, EFBIG: the disk or a quota is full.
+  kResources,    // EMFILE, ENFILE, ENOMEM: try again later.
+  kHeld,         // Another process holds the directory or the socket.
+  kIo,           // The device failed.
+  kCorruption,   // Stored bytes are not what was written.
+  kFormat,       // Written by a newer kvd, or not by kvd.
+  kUnavailable,  // Not reachable, or not now.
 };
 
 class [[nodiscard]] Error {
@@ -74,18 +74,18 @@ tl::unexpected<Error> Fail(ErrorCode code, fmt::format_string<Args...> format,
 #define KVD_CONCAT(a, b) KVD_CONCAT_INNER(a, b)
 
 // Evaluates a Result<void> and returns its error from the calling function.
-#define KVD_TRY(expression)                                     \
-  do {                                                          \
-    if (auto kvd_try_result = (expression); !kvd_try_result) {  \
+#define KVD_TRY(expression)                                        \
+  do {                                                             \
+    if (auto kvd_try_result = (expression); !kvd_try_result) {     \
       return ::kvd::Unexpected(std::move(kvd_try_result).error()); \
-    }                                                           \
+    }                                                              \
   } while (false)
 
 // Evaluates a Result<T>; declares `name` with its value or returns its error.
-#define KVD_TRY_ASSIGN(declaration, expression)                         \
-  auto KVD_CONCAT(kvd_result_, __LINE__) = (expression);                \
-  if (!KVD_CONCAT(kvd_result_, __LINE__)) {                             \
-    return ::kvd::Unexpected(                                           \
-        std::move(KVD_CONCAT(kvd_result_, __LINE__)).error());          \
-  }                                                                     \
+#define KVD_TRY_ASSIGN(declaration, expression)                \
+  auto KVD_CONCAT(kvd_result_, __LINE__) = (expression);       \
+  if (!KVD_CONCAT(kvd_result_, __LINE__)) {                    \
+    return ::kvd::Unexpected(                                  \
+        std::move(KVD_CONCAT(kvd_result_, __LINE__)).error()); \
+  }                                                            \
   declaration = std::move(*KVD_CONCAT(kvd_result_, __LINE__))

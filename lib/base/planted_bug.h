@@ -11,26 +11,26 @@ namespace kvd {
 
 enum class PlantedBug {
   kNone,
-  kManifestNotSynced,       // MANIFEST renamed before its bytes are durable.
-  kManifestNameNotSynced,   // No directory sync after the rename.
-  kSegmentNameNotSynced,    // A segment used before its name is durable.
-  kAcknowledgeEarly,        // Durable before the device said so.
-  kShowUndurableAbsence,    // No ghost is left for a removed key.
-  kShowUndurableCount,      // DBSIZE does not wait.
-  kReuseEpoch,              // Opening keeps the epoch.
-  kReuseSeq,                // Revisions restart after the surviving prefix.
-  kIgnoreEvidence,          // Damage of durable groups passes as a torn tail.
-  kUseUnnamedSegment,       // Groups enter a segment before the MANIFEST has it.
-  kSkipRecordChecksum,      // Records are believed.
-  kSealWithoutSync,         // A full segment is not flushed in lazy modes.
-  kTailNotRewritten,        // The surviving tail is believed to be on disk.
+  kManifestNotSynced,      // MANIFEST renamed before its bytes are durable.
+  kManifestNameNotSynced,  // No directory sync after the rename.
+  kSegmentNameNotSynced,   // A segment used before its name is durable.
+  kAcknowledgeEarly,       // Durable before the device said so.
+  kShowUndurableAbsence,   // No ghost is left for a removed key.
+  kShowUndurableCount,     // DBSIZE does not wait.
+  kReuseEpoch,             // Opening keeps the epoch.
+  kReuseSeq,               // Revisions restart after the surviving prefix.
+  kIgnoreEvidence,         // Damage of durable groups passes as a torn tail.
+  kUseUnnamedSegment,      // Groups enter a segment before the MANIFEST has it.
+  kSkipRecordChecksum,     // Records are believed.
+  kSealWithoutSync,        // A full segment is not flushed in lazy modes.
+  kTailNotRewritten,       // The surviving tail is believed to be on disk.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;
 
 inline bool IsPlanted(PlantedBug bug) {
-  return __builtin_expect(
-      planted_bug.load(std::memory_order_relaxed) == bug, 0);
+  return __builtin_expect(planted_bug.load(std::memory_order_relaxed) == bug,
+                          0);
 }
 
 // Plants a bug for the rest of a scope. Thread: one at a time.

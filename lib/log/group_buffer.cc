@@ -92,10 +92,9 @@ void GroupBuffer::ShrinkTo(uint64_t bytes) {
 
 void GroupBuffer::Grow(uint64_t size) {
   if (size <= capacity_) return;
-  const uint64_t capacity = AlignUp(
-      std::max({size, 2 * capacity_, kInitialBytes}), kBlockBytes);
-  char* larger =
-      static_cast<char*>(std::aligned_alloc(kBlockBytes, capacity));
+  const uint64_t capacity =
+      AlignUp(std::max({size, 2 * capacity_, kInitialBytes}), kBlockBytes);
+  char* larger = static_cast<char*>(std::aligned_alloc(kBlockBytes, capacity));
   KVD_CHECK(larger != nullptr);
   if (memory_) std::memcpy(larger, memory_.get(), capacity_);
   memory_.reset(larger);

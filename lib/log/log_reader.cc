@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/checksum.h"
+#include "base/coding.h"
 #include "base/planted_bug.h"
 #include "log/segment_reader.h"
 #include "log/tail.h"
@@ -64,7 +65,10 @@ class LiveLog {
                                    PathOf(directory_, line.id)));
       }
       if (!bytes) return Unexpected(bytes.error());
-      segments_.push_back({line, std::move(*bytes)});
+      const uint64_t file_bytes = bytes->size();
+      // A file cut inside the padding behind a group has lost nothing.
+      bytes->resize(AlignUp(file_bytes, kGroupAlignment), '\0');
+      segments_.push_back({line, file_bytes, std::move(*bytes)});
     }
     return {};
   }
@@ -85,6 +89,7 @@ class LiveLog {
  private:
   struct Segment {
     LiveSegmentLine line;
+    uint64_t file_bytes;
     std::string bytes;
   };
 
@@ -111,8 +116,8 @@ class LiveLog {
       facts.found = reader.Next(&group);
       facts.continues = group.header.first_seq == tail->last_seq + 1;
       const bool whole = facts.found == Found::kGroup && facts.continues;
-      const uint64_t at = facts.found == Found::kGroup ? group.header.offset
-                                                       : reader.offset();
+      const uint64_t at =
+          facts.found == Found::kGroup ? group.header.offset : reader.offset();
       facts.evidence = !whole && HasEvidence(i, at, tail->last_seq + 1);
       switch (DecideTail(facts)) {
         case Verdict::kAccept:
@@ -120,10 +125,12 @@ class LiveLog {
           break;
         case Verdict::kEnd:
           KeepSurvivor(segment, reader.offset(), survivor, tail);
+          CountMissing(i, tail);
           return true;
         case Verdict::kTorn:
           KeepSurvivor(segment, at, survivor, tail);
           CountTorn(i, at, tail);
+          CountMissing(i, tail);
           return false;
         case Verdict::kDamaged:
           return DamagedAt(i, at, tail->last_seq + 1);
@@ -180,9 +187,21 @@ class LiveLog {
     }
   }
 
+  // Live segments were made at their full size: no crash shortens them.
+  void CountMissing(size_t i, LogTail* tail) const {
+    const Segment& segment = segments_[i];
+    if (segment.file_bytes >= segment.line.bytes) return;
+    tail->torn_bytes += segment.line.bytes - segment.file_bytes;
+    if (tail->torn_at.empty()) {
+      tail->torn_at =
+          fmt::format("{} at offset {}", PathOf(directory_, segment.line.id),
+                      segment.file_bytes);
+    }
+  }
+
   void CountTorn(size_t i, uint64_t at, LogTail* tail) const {
-    tail->torn_at = fmt::format(
-        "{} at offset {}", PathOf(directory_, segments_[i].line.id), at);
+    tail->torn_at = fmt::format("{} at offset {}",
+                                PathOf(directory_, segments_[i].line.id), at);
     ForEachHeader(i, at, [&](const GroupHeader& header) {
       tail->torn_records += header.records;
     });
@@ -197,10 +216,11 @@ class LiveLog {
                                   uint64_t next_seq) const {
     return Damaged(
         directory_,
-        fmt::format("{}: damaged at offset {}: changes {} to {}, which had been "
-                    "durable, cannot be read",
-                    PathOf(directory_, segments_[i].line.id), at, next_seq,
-                    LastDeclared(i, at)));
+        fmt::format(
+            "{}: damaged at offset {}: changes {} to {}, which had been "
+            "durable, cannot be read",
+            PathOf(directory_, segments_[i].line.id), at, next_seq,
+            LastDeclared(i, at)));
   }
 
   Directory& directory_;
@@ -222,13 +242,16 @@ class SealedWalk {
 
   bool Walk(std::string_view bytes) {
     if (CheckHeader(bytes, identity_) != HeaderOutcome::kHeader) {
-      Report("its header is not that of the segment which the MANIFEST names; "
-             "up to {} records are affected", segment_.records);
+      Report(
+          "its header is not that of the segment which the MANIFEST names; "
+          "up to {} records are affected",
+          segment_.records);
       return false;
     }
     WalkGroups(bytes);
-    if (clean_ && (records_ != segment_.records || first_ != segment_.first_seq ||
-                   last_ != segment_.last_seq)) {
+    if (clean_ &&
+        (records_ != segment_.records || first_ != segment_.first_seq ||
+         last_ != segment_.last_seq)) {
       Report("holds {} records, {} to {}; the MANIFEST says {}, {} to {}",
              records_, first_, last_, segment_.records, segment_.first_seq,
              segment_.last_seq);
@@ -339,16 +362,14 @@ Result<bool> ReadSealedSegment(
       .Walk(std::string_view(*bytes).substr(0, segment.bytes));
 }
 
-Result<LogTail> ReadLiveSegments(Directory& directory,
-                                 const Manifest& manifest,
+Result<LogTail> ReadLiveSegments(Directory& directory, const Manifest& manifest,
                                  const RecordVisitor& visit,
                                  const SegmentDone& done) {
   uint64_t last_seq = 0;
   uint64_t next_seq = manifest.next_seq;
   for (const SealedSegment& segment : manifest.sealed) {
     last_seq = std::max(last_seq, segment.last_seq);
-    if (segment.epoch == manifest.epoch &&
-        segment.kind == SegmentKind::kLog) {
+    if (segment.epoch == manifest.epoch && segment.kind == SegmentKind::kLog) {
       next_seq = std::max(next_seq, segment.last_seq + 1);
     }
   }
@@ -363,12 +384,12 @@ Result<LogTail> ReadLog(Directory& directory, const Manifest& manifest,
                         const RecordVisitor& visit, const SegmentDone& done) {
   for (const SealedSegment& segment : manifest.sealed) {
     std::string first_damage;
-    KVD_TRY_ASSIGN(
-        const bool clean,
-        ReadSealedSegment(directory, manifest, segment, visit,
-                          [&](const std::string& damage) {
-                            if (first_damage.empty()) first_damage = damage;
-                          }));
+    KVD_TRY_ASSIGN(const bool clean,
+                   ReadSealedSegment(directory, manifest, segment, visit,
+                                     [&](const std::string& damage) {
+                                       if (first_damage.empty())
+                                         first_damage = damage;
+                                     }));
     if (!clean) return Damaged(directory, first_damage);
     done(segment.bytes);
   }
@@ -382,10 +403,10 @@ Result<void> RewriteSurvivors(Directory& directory, const LogTail& tail) {
                                   Directory::OpenMode::kReadWrite));
     std::string bytes(survivor.bytes, '\0');
     KVD_TRY_ASSIGN(const size_t got, file->ReadAt(0, bytes));
-    if (got != bytes.size()) {
-      return Damaged(directory, fmt::format("{}: became shorter while it was "
-                                            "read",
-                                            PathOf(directory, survivor.id)));
+    if (Checksum(bytes, 0) != survivor.checksum) {
+      return Damaged(directory,
+                     fmt::format("{}: changed between two readings ({} bytes)",
+                                 PathOf(directory, survivor.id), got));
     }
     KVD_TRY(file->WriteAt(0, bytes));
     KVD_TRY(file->Sync());

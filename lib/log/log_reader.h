@@ -26,9 +26,11 @@ struct LogTail {
   std::vector<SealedSegment> survivors;
   // Of the newest surviving change, in any segment; 0 when there is none.
   uint64_t last_seq = 0;
-  uint64_t torn_bytes = 0;    // From the first bad byte to the last written one.
+  // From the first bad byte to the last written one, and what is missing of a
+  // file that became shorter than it was made.
+  uint64_t torn_bytes = 0;
   uint64_t torn_records = 0;  // Announced by intact group headers among them.
-  std::string torn_at;        // "<path> at offset <n>"; empty if nothing is torn.
+  std::string torn_at;  // "<path> at offset <n>"; empty if nothing is torn.
 };
 
 // Views are valid during the call.
@@ -43,8 +45,7 @@ Result<LogTail> ReadLog(Directory& directory, const Manifest& manifest,
                         const RecordVisitor& visit, const SegmentDone& done);
 
 // The live segments alone.
-Result<LogTail> ReadLiveSegments(Directory& directory,
-                                 const Manifest& manifest,
+Result<LogTail> ReadLiveSegments(Directory& directory, const Manifest& manifest,
                                  const RecordVisitor& visit,
                                  const SegmentDone& done);
 

@@ -52,13 +52,15 @@ LogWriter::LogWriter(Directory& directory, Manifest manifest,
       wake_(std::move(wake)),
       manifest_(std::move(manifest)) {}
 
-Result<std::unique_ptr<LogWriter>> LogWriter::Start(
-    Directory& directory, Manifest manifest, LogWriterOptions options,
-    Executor& slow_work, Clock& clock, Wake wake) {
+Result<std::unique_ptr<LogWriter>> LogWriter::Start(Directory& directory,
+                                                    Manifest manifest,
+                                                    LogWriterOptions options,
+                                                    Executor& slow_work,
+                                                    Clock& clock, Wake wake) {
   KVD_CHECK(manifest.Live().empty());
-  options.segment_bytes = std::clamp<uint64_t>(
-      AlignUp(options.segment_bytes, kBlockBytes), 4 * kBlockBytes,
-      kSegmentBytesMax);
+  options.segment_bytes =
+      std::clamp<uint64_t>(AlignUp(options.segment_bytes, kBlockBytes),
+                           4 * kBlockBytes, kSegmentBytesMax);
   std::unique_ptr<LogWriter> writer(
       new LogWriter(directory, std::move(manifest), std::move(options),
                     slow_work, clock, wake));
@@ -108,11 +110,12 @@ Room LogWriter::RoomFor(uint64_t bytes, Purpose purpose) {
   if (!FitsPrepared(bytes)) return WantSegment(bytes);
   if (retiring_) return Room::kWait;
   Roll();
-  return Room::kReady;
+  return FitsActive(bytes, purpose) ? Room::kReady : Room::kWait;
 }
 
 bool LogWriter::FitsActive(uint64_t bytes, Purpose purpose) const {
   if (!active_) return false;
+  if (active_->removals_only && purpose == Purpose::kWrite) return false;
   const uint64_t end = AlignUp(open_.End() + bytes, kGroupAlignment);
   uint64_t kept = kGroupHeaderBytes;  // For the group that declares this one.
   if (purpose == Purpose::kWrite && !prepared_) {
@@ -330,34 +333,46 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min) {
   preparing_ = true;
   ++jobs_;
   const uint64_t id = manifest_.next_segment++;
-  slow_work_.Post([this, id, bytes, bytes_min] {
-    PrepareDone done{bytes_min, Prepared{}};
-    // A disk without room for a whole segment still takes a smaller one.
-    for (uint64_t size = bytes;;
-         size = std::max(AlignUp(size / 2, kBlockBytes), bytes_min)) {
-      const Result<uint64_t> free = directory_.FreeBytes();
-      const uint64_t free_bytes = free ? *free : UINT64_MAX;
-      Result<std::unique_ptr<File>> file =
-          free_bytes < size + kDiskReserveBytes
-              ? Result<std::unique_ptr<File>>(
-                    Fail(ErrorCode::kNoSpace,
-                         "{}: {} bytes are free, a segment of {} and a reserve "
-                         "of {} need more",
-                         directory_.path(), free_bytes, size,
-                         kDiskReserveBytes))
-              : CreateZeroed(directory_, id, size);
-      if (file) {
-        done.result = Prepared{id, size, free_bytes, std::move(*file)};
-        break;
-      }
-      done.result = Unexpected(file.error());
-      if (size == bytes_min || file.error().code() != ErrorCode::kNoSpace) {
-        break;
-      }
-    }
+  const bool may_use_reserve = !active_;
+  slow_work_.Post([this, id, bytes, bytes_min, may_use_reserve] {
+    PrepareDone done{bytes_min, Prepare(id, bytes, bytes_min, may_use_reserve)};
     events_.Put({std::move(done), std::nullopt});
     wake_();
   });
+}
+
+Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id, uint64_t bytes,
+                                               uint64_t bytes_min,
+                                               bool may_use_reserve) {
+  KVD_TRY_ASSIGN(const uint64_t free, directory_.FreeBytes());
+  const auto make = [&](uint64_t size, uint64_t reserve) -> Result<Prepared> {
+    if (free < size + reserve) {
+      return Fail(
+          ErrorCode::kNoSpace,
+          "{}: {} bytes are free; a segment of {} and the reserve of {} "
+          "need more",
+          directory_.path(), free, size, reserve);
+    }
+    KVD_TRY_ASSIGN(std::unique_ptr<File> file,
+                   CreateZeroed(directory_, id, size));
+    return Prepared{id, size, free - size, false, std::move(file)};
+  };
+
+  // A disk without room for a whole segment still takes a smaller one.
+  Result<Prepared> made = make(bytes, kDiskReserveBytes);
+  for (uint64_t size = bytes;
+       !made && size > bytes_min && IsFull(made.error());) {
+    size = std::max(AlignUp(size / 2, kBlockBytes), bytes_min);
+    made = make(size, kDiskReserveBytes);
+  }
+  if (!made && may_use_reserve && IsFull(made.error())) {
+    Result<Prepared> last = make(SmallestSegmentBytes(), kManifestReserveBytes);
+    if (last) {
+      last->from_reserve = true;
+      return last;
+    }
+  }
+  return made;
 }
 
 void LogWriter::OnPrepared(PrepareDone done) {
@@ -370,25 +385,26 @@ void LogWriter::OnPrepared(PrepareDone done) {
       return;
     }
     if (full_for_bytes_ == UINT64_MAX) {
-      options_.log(Severity::kWarning,
-                   "no room for another log segment: " +
-                       done.result.error().message() +
-                       "; new data will be refused when the current one is "
-                       "full, deletes and reads go on");
+      options_.log(
+          Severity::kWarning,
+          "no room for another log segment: " + done.result.error().message() +
+              "; new data will be refused when the current one is "
+              "full, deletes and reads go on");
     }
     full_for_bytes_ = std::min(full_for_bytes_, done.bytes_min);
     retry_at_ms_ = NowMs() + kDiskFullRetryMs;
     return;
   }
-  if (full_for_bytes_ != UINT64_MAX) {
+  if (full_for_bytes_ != UINT64_MAX && !done.result->from_reserve) {
     options_.log(Severity::kInfo, "there is room for log segments again");
   }
   full_for_bytes_ = UINT64_MAX;
   Prepared& made = *done.result;
-  free_disk_bytes_ = made.free_disk_bytes - made.capacity;
+  free_disk_bytes_ = made.free_disk_bytes;
   candidate_.emplace();
   candidate_->identity = manifest_.IdentityOfLive(made.id);
   candidate_->capacity = made.capacity;
+  candidate_->removals_only = made.from_reserve;
   candidate_->file = std::move(made.file);
   if (displaced_) Discard(&displaced_);
   manifest_.prepared = {made.id, made.capacity};
@@ -437,17 +453,17 @@ void LogWriter::WriteManifestIfNeeded() {
   closing_ = std::exchange(sealed_files_, {});
   removing_ = std::exchange(garbage_, {});
   ++jobs_;
-  slow_work_.Post([this, manifest = manifest_, cut = std::move(cut),
-                   garbage = removing_] {
-    ManifestDone done{SaveManifest(directory_, manifest)};
-    if (done.result) {
-      // Both only give space back; the next start makes up for a failure.
-      for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
-      for (const std::string& name : garbage) (void)directory_.Remove(name);
-    }
-    events_.Put({std::nullopt, std::move(done)});
-    wake_();
-  });
+  slow_work_.Post(
+      [this, manifest = manifest_, cut = std::move(cut), garbage = removing_] {
+        ManifestDone done{SaveManifest(directory_, manifest)};
+        if (done.result) {
+          // Both only give space back; the next start makes up for a failure.
+          for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
+          for (const std::string& name : garbage) (void)directory_.Remove(name);
+        }
+        events_.Put({std::nullopt, std::move(done)});
+        wake_();
+      });
 }
 
 void LogWriter::OnManifest(ManifestDone done) {

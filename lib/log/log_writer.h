@@ -59,10 +59,12 @@ inline constexpr uint64_t kGroupBodyBytesMax = uint64_t{1} << 30;
 // Kept free in the last segment of a full disk for removals; at most a
 // sixteenth of the segment.
 inline constexpr uint64_t kRemovalReserveBytes = 1 << 20;
-// Left free on the disk, so that a MANIFEST can always be written.
-inline constexpr uint64_t kDiskReserveBytes = 1 << 20;
-// On a disk that has no room for a whole segment, smaller ones are tried down to
-// this size.
+// Left free on the disk: for the MANIFEST, and so that a store which is opened
+// on a full disk finds room for one small segment, for removals alone.
+inline constexpr uint64_t kDiskReserveBytes = 2 << 20;
+inline constexpr uint64_t kManifestReserveBytes = 256 << 10;
+// On a disk that has no room for a whole segment, smaller ones are tried down
+// to this size.
 inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
 inline constexpr int64_t kDiskFullRetryMs = 1000;
 
@@ -80,9 +82,11 @@ class LogWriter {
  public:
   // `manifest` is the durable one and names no live segments; the first change
   // gets its next_seq. References outlive the writer.
-  static Result<std::unique_ptr<LogWriter>> Start(
-      Directory& directory, Manifest manifest, LogWriterOptions options,
-      Executor& slow_work, Clock& clock, Wake wake);
+  static Result<std::unique_ptr<LogWriter>> Start(Directory& directory,
+                                                  Manifest manifest,
+                                                  LogWriterOptions options,
+                                                  Executor& slow_work,
+                                                  Clock& clock, Wake wake);
   // Waits for jobs and writes under way; what is still open is not written.
   ~LogWriter();
   LogWriter(const LogWriter&) = delete;
@@ -128,6 +132,7 @@ class LogWriter {
     SegmentIdentity identity;
     std::unique_ptr<File> file;
     uint64_t capacity = 0;
+    bool removals_only = false;  // It was made out of the reserve.
     // Of what was submitted so far.
     uint64_t end = 0;
     uint64_t records = 0;
@@ -142,6 +147,7 @@ class LogWriter {
     uint64_t id = 0;
     uint64_t capacity = 0;
     uint64_t free_disk_bytes = 0;
+    bool from_reserve = false;
     std::unique_ptr<File> file;
   };
   struct PrepareDone {
@@ -193,6 +199,9 @@ class LogWriter {
   // less than `bytes_min`.
   void StartPreparing(uint64_t bytes, uint64_t bytes_min);
   void PrepareAhead();
+  // Thread: slow work.
+  Result<Prepared> Prepare(uint64_t id, uint64_t bytes, uint64_t bytes_min,
+                           bool may_use_reserve);
   void OnPrepared(PrepareDone done);
   void Seal(LiveSegment& segment);
   void WriteManifestIfNeeded();
@@ -215,7 +224,7 @@ class LogWriter {
   bool manifest_dirty_ = false;
   bool manifest_writing_ = false;
   bool manifest_is_last_ = false;  // The one under way is of the clean stop.
-  bool naming_ = false;  // The one under way names candidate_.
+  bool naming_ = false;            // The one under way names candidate_.
   // Flushes and swaps that are not durable yet: they enter the MANIFEST later.
   std::deque<DatabaseChange> database_changes_;
 
@@ -232,7 +241,8 @@ class LogWriter {
   std::vector<SealedFile> closing_;
   std::vector<std::string> removing_;
   bool preparing_ = false;
-  uint64_t full_for_bytes_ = UINT64_MAX;  // A segment of this size found no room.
+  uint64_t full_for_bytes_ =
+      UINT64_MAX;  // A segment of this size found no room.
   int64_t retry_at_ms_ = 0;
   uint64_t free_disk_bytes_ = 0;
 

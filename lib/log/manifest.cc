@@ -224,8 +224,9 @@ std::string EncodeManifest(const Manifest& manifest) {
 }
 
 Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
-  if (text.starts_with(kFirstWord) &&
-      !text.starts_with(std::string(kFirstLine) + "\n")) {
+  const std::string_view first_line = text.substr(0, text.find('\n'));
+  if (first_line.size() < text.size() && first_line.starts_with(kFirstWord) &&
+      first_line != kFirstLine) {
     return Fail(ErrorCode::kFormat,
                 "{}: written in another format than 1, by a newer kvd or not "
                 "by kvd\n  Use the version of kvd that wrote it; nothing was "

@@ -26,7 +26,7 @@ struct SealedSegment {
   uint64_t id = 0;
   uint64_t epoch = 0;
   SegmentKind kind = SegmentKind::kLog;
-  uint64_t bytes = 0;    // Up to the end of the last group.
+  uint64_t bytes = 0;  // Up to the end of the last group.
   uint64_t records = 0;
   uint64_t first_seq = 0;
   uint64_t last_seq = 0;
@@ -51,7 +51,7 @@ struct DatabaseMap {
       internal[i] = static_cast<uint8_t>(i);
     }
   }
-  std::array<uint8_t, kInternalDatabases> internal;  // By client's number.
+  std::array<uint8_t, kInternalDatabases> internal;       // By client's number.
   std::array<uint64_t, kInternalDatabases> flushed = {};  // By internal number.
 
   // Takes a flush or swap record in; others change nothing.

@@ -28,8 +28,7 @@ bool SegmentReader::ReadBody(Group* group) const {
   group->records.clear();
   group->offsets.clear();
   const uint64_t begin = header.offset + kGroupHeaderBytes;
-  if (header.epoch != identity_.epoch ||
-      header.body_bytes > bytes_.size() - begin) {
+  if (header.epoch != identity_.epoch || header.End() > bytes_.size()) {
     return false;
   }
 

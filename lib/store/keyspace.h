@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+//
+// One database in memory: its keys, their deadlines, and the changes that a
+// reply about it may reveal.
+//
+// A removed key leaves a ghost: an entry without a value that stays until the
+// removal is durable, so that whoever sees the absence waits with the remover.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "log/place.h"
+#include "store/deadline_queue.h"
+#include "store/entry.h"
+#include "store/index.h"
+#include "store/segment_usage.h"
+
+namespace kvd {
+
+// Thread: loop.
+class Keyspace {
+ public:
+  Keyspace(uint64_t hash_seed, SegmentUsage* usage, uint64_t* entry_bytes);
+
+  // The entry, ghosts included, or null.
+  Entry* Find(uint64_t hash, std::string_view key) const {
+    return index_->Find(hash, key);
+  }
+  uint64_t Hash(std::string_view key) const { return index_->Hash(key); }
+
+  // Gives a key its value. Key and value may point into the entry they replace.
+  void Put(uint64_t hash, std::string_view key, std::string_view value,
+           uint64_t seq, Place place, uint64_t deadline_ms);
+  // Puts a ghost in the place of a live key.
+  void Bury(uint64_t hash, std::string_view key, uint64_t seq, Place place);
+  // Forgets the ghost of that removal, if it is still there.
+  void DropGhost(uint64_t hash, std::string_view key, uint64_t seq);
+  // Removes a live key without a trace.
+  void Erase(uint64_t hash, std::string_view key, uint64_t seq);
+  // Empties the database at once and hands its table over, to be freed by
+  // Free() in slices.
+  std::unique_ptr<Index> Clear(uint64_t seq);
+  // Frees up to `entries_max` entries of a cleared table; returns what is left.
+  size_t Free(Index* cleared, size_t entries_max);
+
+  // Live keys.
+  uint64_t size() const { return index_->size() - ghosts_; }
+  const Index& index() const { return *index_; }
+  const DeadlineQueue& deadlines() const { return *deadlines_; }
+  // The newest change of anything in here, and the newest flush.
+  uint64_t last_change() const { return last_change_; }
+  uint64_t flushed() const { return flushed_; }
+  // For replay: what the MANIFEST knew.
+  void set_flushed(uint64_t seq) { flushed_ = last_change_ = seq; }
+
+  // The record that a put wrote for this entry.
+  static uint64_t RecordBytesOf(const Entry& entry);
+
+ private:
+  void Forget(const Entry& entry);
+
+  uint64_t hash_seed_;
+  SegmentUsage& usage_;
+  uint64_t& entry_bytes_;
+  std::unique_ptr<Index> index_;
+  std::unique_ptr<DeadlineQueue> deadlines_;
+  uint64_t ghosts_ = 0;
+  uint64_t last_change_ = 0;
+  uint64_t flushed_ = 0;
+};
+
+}  // namespace kvd

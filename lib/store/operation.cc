@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: MIT
+#include "store/operation.h"
+
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "base/planted_bug.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+
+Operation::Operation(Store& store, int database)
+    : store_(*store.impl_), keyspace_(store_.InternalOf(database)) {}
+
+int64_t Operation::now_ms() {
+  if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();
+  return now_ms_;
+}
+
+uint64_t Operation::HashOf(std::string_view key) {
+  // A command finds a key and then changes it: the argument is the same view.
+  if (key.data() != hashed_.data() || key.size() != hashed_.size() ||
+      key.empty()) {
+    hashed_ = key;
+    hash_ = keyspace_.Hash(key);
+  }
+  return hash_;
+}
+
+const Entry* Operation::Find(std::string_view key) {
+  const uint64_t hash = HashOf(key);
+  const Entry* entry = keyspace_.Find(hash, key);
+  if (entry == nullptr) {
+    Saw(keyspace_.flushed());
+    return nullptr;
+  }
+  if (!entry->is_ghost() && IsExpired(*entry)) {
+    RemoveExpired(hash, key);
+    return nullptr;
+  }
+  Saw(entry->seq());
+  return entry->is_ghost() ? nullptr : entry;
+}
+
+bool Operation::IsExpired(const Entry& entry) {
+  return entry.has_deadline() &&
+         static_cast<int64_t>(entry.deadline_ms()) <= now_ms();
+}
+
+void Operation::RemoveExpired(uint64_t hash, std::string_view key) {
+  const Room room =
+      store_.log->RoomFor(RemoveBytes(key.size()), Purpose::kRemoval);
+  if (room != Room::kReady) {
+    blocked_ = room;
+    return;
+  }
+  Saw(store_.Remove(keyspace_, hash, key, RecordKind::kExpire));
+  ++store_.expired_keys;
+}
+
+Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
+  if (blocked_ != Room::kReady) return blocked_;
+  blocked_ = store_.log->RoomFor(bytes, purpose);
+  if (blocked_ == Room::kReady) reserved_ = bytes;
+  return blocked_;
+}
+
+uint64_t Operation::PutBytes(size_t key_size, size_t value_size) {
+  return RecordBytes(key_size, value_size);
+}
+
+uint64_t Operation::RemoveBytes(size_t key_size) {
+  return RecordBytes(key_size, 0);
+}
+
+void Operation::Spend(uint64_t bytes) {
+  KVD_CHECK(reserved_ >= bytes);
+  reserved_ -= bytes;
+}
+
+Seq Operation::Put(std::string_view key, std::string_view value,
+                   int64_t deadline_ms) {
+  Spend(PutBytes(key.size(), value.size()));
+  const uint64_t hash = HashOf(key);
+  const auto deadline = static_cast<uint64_t>(deadline_ms);
+  const auto [seq, place] = store_.log->Append(
+      RecordKind::kPut, store_.NumberOf(keyspace_), key, value, deadline);
+  keyspace_.Put(hash, key, value, seq, place, deadline);
+  Saw(seq);
+  return seq;
+}
+
+Seq Operation::Remove(std::string_view key) {
+  Spend(RemoveBytes(key.size()));
+  const Seq seq =
+      store_.Remove(keyspace_, HashOf(key), key, RecordKind::kDelete);
+  Saw(seq);
+  return seq;
+}
+
+Seq Operation::FlushDatabase() {
+  Spend(RemoveBytes(0));
+  const Seq seq = store_.Flush(keyspace_);
+  Saw(seq);
+  return seq;
+}
+
+Seq Operation::FlushAll() {
+  Spend(kDatabases * RemoveBytes(0));
+  Seq seq = 0;
+  for (const auto& keyspace : store_.keyspaces) seq = store_.Flush(*keyspace);
+  Saw(seq);
+  return seq;
+}
+
+uint64_t Operation::Count() {
+  if (!IsPlanted(PlantedBug::kShowUndurableCount)) {
+    Saw(keyspace_.last_change());
+  }
+  return keyspace_.size();
+}
+
+uint64_t Operation::Scan(uint64_t cursor, size_t count,
+                         const std::function<void(const Entry&)>& each) {
+  std::vector<std::string> expired;
+  const uint64_t next =
+      keyspace_.index().Scan(cursor, count, [&](const Entry& entry) {
+        if (entry.is_ghost()) return;
+        if (IsExpired(entry)) {
+          expired.emplace_back(entry.key());
+        } else {
+          each(entry);
+        }
+      });
+  for (const std::string& key : expired) {
+    if (blocked_ == Room::kReady) RemoveExpired(keyspace_.Hash(key), key);
+  }
+  Saw(keyspace_.last_change());
+  return next;
+}
+
+}  // namespace kvd

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+//
+// One command's dealings with the store. It finds, then asks for room, then
+// changes; it collects the newest change that its reply reveals, so that the
+// reply can wait until that change is durable. Whoever saw the effect of an
+// undurable change, be it a value, an absence or a count, waits with the
+// writer.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string_view>
+
+#include "store/entry.h"
+#include "store/store.h"
+
+namespace kvd {
+
+// Thread: loop. Lives on the stack for one command.
+class Operation {
+ public:
+  using Purpose = kvd::Purpose;
+
+  // `database` is the client's number, 0 … kDatabases - 1.
+  Operation(Store& store, int database);
+
+  // The live entry of `key`, or null. Valid until the next change. An expired
+  // key is removed by a logged change first; when the log has no room even for
+  // that, blocked() says so and no later Reserve() of this operation succeeds.
+  const Entry* Find(std::string_view key);
+
+  // Makes sure that changes of `bytes` in all (PutBytes, RemoveBytes) succeed;
+  // until this says kReady nothing may be changed. Ask once a command, for all
+  // that it will change: its changes are then one atomic group on disk.
+  Room Reserve(uint64_t bytes, Purpose purpose);
+  static uint64_t PutBytes(size_t key_size, size_t value_size);
+  static uint64_t RemoveBytes(size_t key_size);
+
+  // Changes, within what was reserved. `deadline_ms` is absolute, 0 for none.
+  // Key and value may be views into an entry that this replaces.
+  Seq Put(std::string_view key, std::string_view value, int64_t deadline_ms);
+  // Requires that Find(key) found it.
+  Seq Remove(std::string_view key);
+  // One record, however many keys there are. Room: RemoveBytes(0).
+  Seq FlushDatabase();
+  // All databases, empty ones too: kDatabases records.
+  Seq FlushAll();
+
+  // Keys in the database, those included whose deadline passed unnoticed.
+  uint64_t Count();
+  // Calls `each` for about `count` live entries from `cursor` on and returns
+  // the next cursor, 0 at the end; every key that is there all the time is seen
+  // at least once. `each` must not change the store. Expired keys are removed
+  // as in Find().
+  uint64_t Scan(uint64_t cursor, size_t count,
+                const std::function<void(const Entry&)>& each);
+
+  // The wall clock, the same for the whole operation; ms since the epoch.
+  int64_t now_ms();
+
+  // The newest change whose effect was seen or made; the reply waits for it.
+  Seq seen() const { return seen_; }
+  // kReady, or why the operation could not do its work: the reply made so far
+  // must be dropped, and the command waits or is refused.
+  Room blocked() const { return blocked_; }
+
+ private:
+  static constexpr int64_t kNotAsked = INT64_MIN;
+
+  uint64_t HashOf(std::string_view key);
+  bool IsExpired(const Entry& entry);
+  void RemoveExpired(uint64_t hash, std::string_view key);
+  void Spend(uint64_t bytes);
+  void Saw(Seq seq) {
+    if (seq > seen_) seen_ = seq;
+  }
+
+  Store::Impl& store_;
+  Keyspace& keyspace_;
+  int64_t now_ms_ = kNotAsked;
+  uint64_t reserved_ = 0;
+  std::string_view hashed_;  // The key that hash_ belongs to.
+  uint64_t hash_ = 0;
+  Seq seen_ = 0;
+  Room blocked_ = Room::kReady;
+};
+
+}  // namespace kvd

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: MIT
+//
+// What each segment still holds: the figures by which compaction chooses.
+#pragma once
+
+#include <cstdint>
+#include <unordered_map>
+
+#include "base/check.h"
+
+namespace kvd {
+
+struct SegmentUse {
+  uint64_t live_bytes = 0;  // Records that a key points to.
+  uint64_t dead_bytes = 0;  // All other records.
+  uint64_t dead_puts = 0;   // Puts among the dead ones: what tombstones hide.
+};
+
+// Thread: loop.
+class SegmentUsage {
+ public:
+  void AddLive(uint32_t segment, uint64_t bytes) {
+    uses_[segment].live_bytes += bytes;
+    live_bytes_ += bytes;
+  }
+  // A record that never counts for a key: a tombstone, a flush, an old version.
+  void AddDead(uint32_t segment, uint64_t bytes) {
+    uses_[segment].dead_bytes += bytes;
+    dead_bytes_ += bytes;
+  }
+  void AddDeadPut(uint32_t segment, uint64_t bytes) {
+    AddDead(segment, bytes);
+    ++uses_[segment].dead_puts;
+  }
+  // A put whose key got a newer record.
+  void Kill(uint32_t segment, uint64_t bytes) {
+    SegmentUse& use = uses_[segment];
+    KVD_CHECK(use.live_bytes >= bytes);
+    use.live_bytes -= bytes;
+    live_bytes_ -= bytes;
+    use.dead_bytes += bytes;
+    dead_bytes_ += bytes;
+    ++use.dead_puts;
+  }
+
+  uint64_t live_bytes() const { return live_bytes_; }
+  uint64_t dead_bytes() const { return dead_bytes_; }
+  const std::unordered_map<uint32_t, SegmentUse>& all() const { return uses_; }
+
+ private:
+  std::unordered_map<uint32_t, SegmentUse> uses_;
+  uint64_t live_bytes_ = 0;
+  uint64_t dead_bytes_ = 0;
+};
+
+}  // namespace kvd

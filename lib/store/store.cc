@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: MIT
+#include "store/store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/planted_bug.h"
+#include "base/random.h"
+#include "store/recovery.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+namespace {
+
+// Slices of background work on the loop: what they handle at the most at once.
+constexpr size_t kGhostsPerSlice = 4096;
+constexpr size_t kFreedEntriesPerSlice = 2048;
+constexpr int kExpiredKeysPerSlice = 512;
+// How soon the next slice follows when one did not suffice.
+constexpr int64_t kNextSliceMs = 1;
+// The wall clock may be set forward: deadlines are looked at this often.
+constexpr int64_t kDeadlineLookMs = 1000;
+
+}  // namespace
+
+Store::Impl::Impl(StoreOptions store_options, Clock& store_clock)
+    : options(std::move(store_options)), clock(store_clock) {
+  const uint64_t hash_seed = RandomU64();
+  for (auto& keyspace : keyspaces) {
+    keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &entry_bytes);
+  }
+}
+
+uint8_t Store::Impl::NumberOf(const Keyspace& keyspace) const {
+  uint8_t number = 0;
+  while (keyspaces[number].get() != &keyspace) ++number;
+  return number;
+}
+
+Seq Store::Impl::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
+                        RecordKind kind) {
+  const uint8_t database = NumberOf(keyspace);
+  const auto [seq, place] = log->Append(kind, database, key, {}, 0);
+  usage.AddDead(place.segment, RecordBytes(key.size(), 0));
+  const bool waits = options.sync == SyncMode::kAlways &&
+                     !IsPlanted(PlantedBug::kShowUndurableAbsence);
+  // `key` may point into the entry, which goes last.
+  if (waits) {
+    undurable_removals.push_back({seq, database, hash, std::string(key)});
+    keyspace.Bury(hash, key, seq, place);
+  } else {
+    keyspace.Erase(hash, key, seq);
+  }
+  return seq;
+}
+
+Seq Store::Impl::Flush(Keyspace& keyspace) {
+  const auto [seq, place] =
+      log->Append(RecordKind::kFlush, NumberOf(keyspace), {}, {}, 0);
+  usage.AddDead(place.segment, RecordBytes(0, 0));
+  cleared.push_back({keyspace.Clear(seq), &keyspace});
+  return seq;
+}
+
+bool Store::Impl::DropDurableGhosts() {
+  const Seq durable = log->durable_seq();
+  for (size_t i = 0; i < kGhostsPerSlice; ++i) {
+    if (undurable_removals.empty() ||
+        undurable_removals.front().seq > durable) {
+      return false;
+    }
+    const Removal& removal = undurable_removals.front();
+    keyspaces[removal.database]->DropGhost(removal.hash, removal.key,
+                                           removal.seq);
+    undurable_removals.pop_front();
+  }
+  return true;
+}
+
+bool Store::Impl::FreeClearedTables() {
+  if (cleared.empty()) return false;
+  ClearedTable& oldest = cleared.front();
+  if (oldest.keyspace->Free(oldest.table.get(), kFreedEntriesPerSlice) == 0) {
+    cleared.pop_front();
+  }
+  return !cleared.empty();
+}
+
+bool Store::Impl::RemoveExpiredKeys() {
+  const int64_t now = clock.WallMs();
+  int budget = kExpiredKeysPerSlice;
+  for (const auto& keyspace : keyspaces) {
+    while (const Entry* entry = keyspace->deadlines().Earliest()) {
+      if (static_cast<int64_t>(entry->deadline_ms()) > now) break;
+      if (budget-- == 0) return true;
+      const uint64_t bytes = RecordBytes(entry->key().size(), 0);
+      if (log->RoomFor(bytes, Purpose::kRemoval) != Room::kReady) return false;
+      Remove(*keyspace, keyspace->Hash(entry->key()), entry->key(),
+             RecordKind::kExpire);
+      ++expired_keys;
+    }
+  }
+  return false;
+}
+
+std::optional<int64_t> Store::Impl::NextDeadlineMs() const {
+  std::optional<int64_t> next;
+  const int64_t now = clock.WallMs();
+  for (const auto& keyspace : keyspaces) {
+    const Entry* entry = keyspace->deadlines().Earliest();
+    if (entry == nullptr) continue;
+    const int64_t left = std::clamp<int64_t>(
+        static_cast<int64_t>(entry->deadline_ms()) - now, 1, kDeadlineLookMs);
+    next = next ? std::min(*next, left) : left;
+  }
+  return next;
+}
+
+Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
+                                           StoreOptions options,
+                                           Executor& slow_work, Clock& clock,
+                                           Wake wake) {
+  auto impl = std::make_unique<Impl>(std::move(options), clock);
+  KVD_TRY_ASSIGN(Manifest manifest, Recover(directory, impl.get()));
+  LogWriterOptions log_options;
+  log_options.sync = impl->options.sync;
+  log_options.sync_interval_ms = impl->options.sync_interval_ms;
+  log_options.segment_bytes = impl->options.segment_bytes;
+  log_options.open_group_bytes_max = impl->options.open_group_bytes_max;
+  log_options.idle_declare_ms = impl->options.idle_declare_ms;
+  log_options.log = impl->options.log;
+  KVD_TRY_ASSIGN(impl->log, LogWriter::Start(directory, std::move(manifest),
+                                             std::move(log_options), slow_work,
+                                             clock, std::move(wake)));
+  return std::unique_ptr<Store>(new Store(std::move(impl)));
+}
+
+const RecoveryReport& Store::recovery() const { return impl_->report; }
+
+void Store::Pump() { impl_->log->Pump(); }
+
+bool Store::Poll() {
+  const bool changed = impl_->log->Poll();
+  if (changed) impl_->DropDurableGhosts();
+  return changed;
+}
+
+std::optional<int64_t> Store::Tick() {
+  bool more = impl_->DropDurableGhosts();
+  more |= impl_->FreeClearedTables();
+  std::optional<int64_t> next;
+  if (!impl_->log->failure() && !impl_->log->stopped()) {
+    more |= impl_->RemoveExpiredKeys();
+    impl_->log->Pump();
+    next = impl_->log->Tick();
+  }
+  if (more) return kNextSliceMs;
+  if (const auto deadline = impl_->NextDeadlineMs()) {
+    next = next ? std::min(*next, *deadline) : *deadline;
+  }
+  return next;
+}
+
+Seq Store::durable_seq() const { return impl_->log->durable_seq(); }
+Seq Store::last_seq() const { return impl_->log->last_seq(); }
+
+bool Store::MustWait(Seq seq) const {
+  return impl_->options.sync == SyncMode::kAlways &&
+         seq > impl_->log->durable_seq();
+}
+
+const std::optional<Error>& Store::failure() const {
+  return impl_->log->failure();
+}
+
+void Store::Stop() { impl_->log->Stop(); }
+bool Store::stopped() const { return impl_->log->stopped(); }
+SyncMode Store::sync() const { return impl_->options.sync; }
+
+StoreStats Store::Stats() const {
+  StoreStats stats;
+  for (int i = 0; i < kDatabases; ++i) {
+    const Keyspace& keyspace = impl_->InternalOf(i);
+    stats.keys[i] = keyspace.size();
+    stats.keys_with_deadline[i] = keyspace.deadlines().size();
+    stats.index_bytes +=
+        keyspace.index().memory_bytes() + keyspace.deadlines().memory_bytes();
+  }
+  const LogWriter& log = *impl_->log;
+  stats.segments =
+      log.manifest().sealed.size() + (log.active_segment() != 0 ? 1 : 0);
+  stats.live_bytes = impl_->usage.live_bytes();
+  stats.dead_bytes = impl_->usage.dead_bytes();
+  stats.entry_bytes = impl_->entry_bytes;
+  stats.expired_keys = impl_->expired_keys;
+  stats.groups_written = log.groups_written();
+  stats.flushes = log.syncs();
+  stats.last_seq = log.last_seq();
+  stats.durable_seq = log.durable_seq();
+  stats.free_disk_bytes = log.free_disk_bytes();
+  stats.disk_full = log.disk_full();
+  return stats;
+}
+
+}  // namespace kvd

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: MIT
+//
+// The store: databases of keys in memory, every change in the log before anyone
+// hears of it. It ties index, log and recovery together and knows nothing of
+// sockets or protocols.
+//
+// How the daemon drives it, all on the loop thread:
+//   - for each command an Operation finds, reserves, changes (operation.h);
+//   - Pump() at the end of a turn starts writing the open commit group;
+//   - Wake means "call Poll()": completions came in, replies may be released
+//     (durable_seq() grew) and commands that waited for room may run again;
+//   - Tick() now and then: expiry, idle declaration, freeing in slices.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/executor.h"
+#include "base/log_sink.h"
+#include "fs/file_system.h"
+#include "log/log_writer.h"
+
+namespace kvd {
+
+class Keyspace;
+
+// A revision: the sequence number of a change. 64 bits, one a change, never
+// given twice. 0 is "no change".
+using Seq = uint64_t;
+
+inline constexpr int kDatabases = 16;
+inline constexpr size_t kKeyBytesMax = 65'535;
+inline constexpr size_t kValueBytesMax = size_t{512} << 20;
+
+struct LoadProgress {
+  uint64_t bytes_done = 0;
+  uint64_t bytes_all = 0;
+  int segments_done = 0;
+  int segments_all = 0;
+};
+
+struct StoreOptions {
+  SyncMode sync = SyncMode::kAlways;
+  int64_t sync_interval_ms = 1000;          // For SyncMode::kInterval.
+  uint64_t segment_bytes = 64ull << 20;     // A multiple of kBlockBytes.
+  uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
+  int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
+  LogSink log = [](Severity, const std::string&) {};
+  // Called while Open() replays, at least once a segment.
+  std::function<void(const LoadProgress&)> on_progress =
+      [](const LoadProgress&) {};
+};
+
+// What Open() found and did; for the log and for tests.
+struct RecoveryReport {
+  bool created = false;     // The directory was empty.
+  bool clean_stop = false;  // The last run stopped as asked.
+  uint64_t segments = 0;
+  uint64_t records = 0;     // Replayed.
+  uint64_t torn_bytes = 0;  // Cut off the tail: from the first bad byte to the
+                            // last written one.
+  uint64_t torn_records = 0;  // Whole records among them, never acknowledged.
+  Seq last_seq = 0;           // Of the newest surviving change.
+};
+
+struct StoreStats {
+  uint64_t keys[kDatabases] = {};
+  uint64_t keys_with_deadline[kDatabases] = {};
+  uint64_t segments = 0;      // Sealed and active.
+  uint64_t live_bytes = 0;    // Records that a key points to.
+  uint64_t dead_bytes = 0;    // Records that nothing points to.
+  uint64_t index_bytes = 0;   // Memory of slots.
+  uint64_t entry_bytes = 0;   // Memory of entries, keys and values.
+  uint64_t expired_keys = 0;  // Removed because of their deadline.
+  uint64_t groups_written = 0;
+  uint64_t flushes = 0;
+  Seq last_seq = 0;
+  Seq durable_seq = 0;
+  uint64_t free_disk_bytes = 0;  // As of the last look.
+  bool disk_full = false;        // Writes are refused until room appears.
+};
+
+class Store {
+ public:
+  class Impl;  // store_impl.h
+
+  // Opens or creates the store in `directory`, which the caller has locked:
+  // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
+  // newer format (kFormat). `slow_work` runs preparation of segments and
+  // writing of the manifest; `wake` is called on any thread. All references
+  // must outlive the store.
+  static Result<std::unique_ptr<Store>> Open(Directory& directory,
+                                             StoreOptions options,
+                                             Executor& slow_work, Clock& clock,
+                                             Wake wake);
+  ~Store();
+
+  const RecoveryReport& recovery() const;
+
+  // Starts writing the open group if the device is free.
+  void Pump();
+
+  // Takes completions in. True when durable_seq() grew, room appeared or the
+  // store failed: the caller then looks at replies and waiting commands.
+  bool Poll();
+
+  // Bounded background work. Returns in how many milliseconds it wants to be
+  // called again at the latest; nothing for "when something changed".
+  std::optional<int64_t> Tick();
+
+  // Every change up to this one survives a crash.
+  Seq durable_seq() const;
+  // The newest executed change.
+  Seq last_seq() const;
+  // Whether a reply that shows the effect of change `seq` has to wait. Never in
+  // SyncMode::kInterval and kNever.
+  bool MustWait(Seq seq) const;
+
+  // The disk fault after which nothing can be promised; the owner answers what
+  // is in flight with "outcome unknown" and exits.
+  const std::optional<Error>& failure() const;
+
+  // Begins the clean stop: writes the open group, seals the active segment and
+  // marks the manifest. Call Poll() on each Wake until stopped(). No Operation
+  // may change anything from now on.
+  void Stop();
+  bool stopped() const;
+
+  StoreStats Stats() const;
+  SyncMode sync() const;
+
+ private:
+  friend class Operation;
+  explicit Store(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kvd

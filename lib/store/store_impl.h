@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// What Store and Operation share. Not for users of the store.
+#pragma once
+
+#include <array>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "log/log_writer.h"
+#include "log/manifest.h"
+#include "store/keyspace.h"
+#include "store/segment_usage.h"
+#include "store/store.h"
+
+namespace kvd {
+
+class Store::Impl {
+ public:
+  Impl(StoreOptions options, Clock& clock);
+
+  // Recovery: takes one record of the log in.
+  void Replay(const Record& record, Place place, uint64_t databases_as_of);
+  // Recovery: what the MANIFEST knows of databases.
+  void Adopt(const DatabaseMap& databases);
+
+  Keyspace& InternalOf(int client_database) {
+    return *keyspaces[databases.internal[static_cast<size_t>(client_database)]];
+  }
+  uint8_t NumberOf(const Keyspace& keyspace) const;
+
+  // A logged removal, within granted room.
+  Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
+             RecordKind kind);
+  Seq Flush(Keyspace& keyspace);
+
+  // Bounded slices of background work; true when more is left.
+  bool DropDurableGhosts();
+  bool FreeClearedTables();
+  bool RemoveExpiredKeys();
+  // Milliseconds until a deadline passes; nothing without deadlines.
+  std::optional<int64_t> NextDeadlineMs() const;
+
+  struct Removal {
+    Seq seq;
+    uint8_t database;
+    uint64_t hash;
+    std::string key;
+  };
+  struct ClearedTable {
+    std::unique_ptr<Index> table;
+    Keyspace* keyspace;
+  };
+
+  StoreOptions options;
+  Clock& clock;
+  RecoveryReport report;
+  SegmentUsage usage;
+  uint64_t entry_bytes = 0;
+  uint64_t expired_keys = 0;
+  DatabaseMap databases;  // As executed, durable or not.
+  std::array<std::unique_ptr<Keyspace>, kDatabases> keyspaces;  // Internal.
+  std::deque<Removal> undurable_removals;
+  std::deque<ClearedTable> cleared;
+  std::unique_ptr<LogWriter> log;
+};
+
+}  // namespace kvd

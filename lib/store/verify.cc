@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+#include "store/verify.h"
+
+#include "log/log_reader.h"
+#include "log/manifest.h"
+
+namespace kvd {
+
+Result<VerifyReport> VerifyDirectory(
+    Directory& directory,
+    const std::function<void(const std::string&)>& report) {
+  VerifyReport result;
+  const auto damage = [&](const std::string& what) {
+    ++result.damages;
+    report(what);
+  };
+  // Damage is the answer here, not the failure of the question.
+  const auto note = [&](const Error& error) -> Result<void> {
+    if (error.code() != ErrorCode::kCorruption) return Unexpected(error);
+    damage(error.message().substr(0, error.message().find('\n')));
+    return {};
+  };
+  const RecordVisitor count = [&](const Record&, Place) { ++result.records; };
+
+  const Result<Manifest> manifest = LoadManifest(directory);
+  if (!manifest) {
+    KVD_TRY(note(manifest.error()));
+    return result;
+  }
+  for (const SealedSegment& segment : manifest->sealed) {
+    KVD_TRY(ReadSealedSegment(directory, *manifest, segment, count, damage));
+    ++result.segments;
+    result.bytes += segment.bytes;
+  }
+  const Result<LogTail> tail =
+      ReadLiveSegments(directory, *manifest, count, [&](uint64_t bytes) {
+        ++result.segments;
+        result.bytes += bytes;
+      });
+  if (tail) {
+    result.torn_bytes = tail->torn_bytes;
+  } else {
+    KVD_TRY(note(tail.error()));
+  }
+  if (auto leftovers = FindLeftovers(directory, *manifest); !leftovers) {
+    KVD_TRY(note(leftovers.error()));
+  }
+  return result;
+}
+
+}  // namespace kvd
