@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// The seam between kvd and the disk. Everything that touches a data directory
+// goes through these interfaces: posix_file_system.h is the real one, and
+// tests/support/sim_file_system.h is one that forgets what was never synced,
+// fails on request and crashes at any operation.
+//
+// Durability in two halves, as POSIX has it: bytes of a file are durable after
+// File::Sync() (or a DurableWriter's synced write); names are durable after
+// Directory::Sync(). Nothing else promises anything.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+#include "base/executor.h"
+
+namespace kvd {
+
+// Offsets, sizes and memory addresses given to a DurableWriter are multiples of
+// this, so that an unbuffered device can take them as they are.
+inline constexpr uint64_t kBlockBytes = 4096;
+
+// Names the holder of a directory's lock, for people; the lock itself is none
+// of its business.
+inline constexpr std::string_view kLockFileName = "LOCK";
+
+// An open file. Thread: one at a time.
+class File {
+ public:
+  virtual ~File() = default;
+
+  // Reads up to out.size() bytes at `offset`; returns how many there were. Less
+  // than asked means the end of the file.
+  virtual Result<size_t> ReadAt(uint64_t offset, std::span<char> out) = 0;
+  // Writes all of `bytes`, growing the file if need be; resumes after EINTR and
+  // short writes. After an error any part may have been written.
+  virtual Result<void> WriteAt(uint64_t offset, std::string_view bytes) = 0;
+  // Makes the file `bytes` long with every byte zero and every block allocated,
+  // so that later writes inside it change no metadata and need no space.
+  // kNoSpace when they do not fit; then the file is of no use, and the caller
+  // removes it. Not durable before Sync().
+  virtual Result<void> AllocateZeroed(uint64_t bytes) = 0;
+  virtual Result<void> Truncate(uint64_t bytes) = 0;
+  // Makes the file's bytes and size durable. After a failure what is durable is
+  // unknown for good: the caller must not retry and believe a success.
+  virtual Result<void> Sync() = 0;
+  virtual Result<uint64_t> Size() = 0;
+};
+
+// One asynchronous write in flight; the log's device. Thread: the owner's.
+class DurableWriter {
+ public:
+  enum class Durability {
+    kSynced,    // Completed means durable.
+    kUnsynced,  // Completed means handed to the kernel.
+  };
+
+  // Waits for a write in flight to end.
+  virtual ~DurableWriter() = default;
+
+  // Starts writing `bytes` at `offset` of `file`, inside its allocated size.
+  // `offset`, bytes.size() and bytes.data() are multiples of kBlockBytes;
+  // `bytes` may be empty with kSynced: everything written to the file before
+  // becomes durable. File and bytes stay valid and unchanged until Poll()
+  // returned the completion. Requires !busy().
+  virtual void Submit(File& file, uint64_t offset, std::string_view bytes,
+                      Durability durability) = 0;
+
+  // The completion of the write in flight, once; nothing while it goes on.
+  // Wake is called when there is one to fetch.
+  virtual std::optional<Result<void>> Poll() = 0;
+
+  // Whether a write was submitted whose completion Poll() has not returned.
+  virtual bool busy() const = 0;
+};
+
+// A directory of kvd's files, held open. Names have no slash.
+// Thread: any, for different names.
+class Directory {
+ public:
+  enum class OpenMode { kRead, kReadWrite };
+
+  virtual ~Directory() = default;
+
+  // For messages: the path as the user gave it.
+  virtual const std::string& path() const = 0;
+
+  // Creates a file that must not exist (kExists).
+  virtual Result<std::unique_ptr<File>> Create(std::string_view name) = 0;
+  // Opens a regular file that must exist (kNotFound); never follows a link
+  // (kInvalid).
+  virtual Result<std::unique_ptr<File>> Open(std::string_view name,
+                                             OpenMode mode) = 0;
+  // The names in it, without "." and "..", in no order.
+  virtual Result<std::vector<std::string>> List() = 0;
+  virtual Result<void> Remove(std::string_view name) = 0;
+  // Replaces `to` atomically.
+  virtual Result<void> Rename(std::string_view from, std::string_view to) = 0;
+  // Makes creations, removals and renames durable.
+  virtual Result<void> Sync() = 0;
+
+  // Takes an exclusive flock on the directory until destruction and writes the
+  // pid into a LOCK file for people. kHeld, naming the holder, when it is
+  // taken.
+  virtual Result<void> Lock() = 0;
+
+  // Bytes that an unprivileged write could still use.
+  virtual Result<uint64_t> FreeBytes() = 0;
+
+  // `wake` is called, on any thread, when a completion waits to be polled.
+  virtual Result<std::unique_ptr<DurableWriter>> NewDurableWriter(
+      Wake wake) = 0;
+};
+
+// The whole content of a file. Errors name the path.
+Result<std::string> ReadWholeFile(Directory& directory, std::string_view name);
+
+// For implementations.
+
+// Fails the process unless `name` can be that of a file in a directory.
+void CheckFileName(std::string_view name);
+// Fails the process unless DurableWriter::Submit() may be called like this.
+void CheckSubmission(bool busy, uint64_t offset, std::string_view bytes,
+                     DurableWriter::Durability durability);
+// kHeld, in the words that every implementation uses; pid 0 is nobody known.
+tl::unexpected<Error> FailHeld(std::string_view path, int64_t pid);
+
+}  // namespace kvd

@@ -1,0 +1,377 @@
+// SPDX-License-Identifier: MIT
+#include "fs/posix_file_system.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+#include <utility>
+
+#include "base/check.h"
+#include "base/unique_fd.h"
+#include "fs/thread_durable_writer.h"
+
+namespace kvd {
+namespace {
+
+constexpr mode_t kDirectoryMode = 0700;
+constexpr mode_t kFileMode = 0600;
+constexpr uint64_t kZeroChunkBytes = uint64_t{1} << 20;
+constexpr uint64_t kZeroSyncBytes = uint64_t{16} << 20;
+
+// Makes a system call that a signal interrupted again.
+template <typename Call>
+auto Retry(Call call) {
+  while (true) {
+    const auto result = call();
+    if (result >= 0 || errno != EINTR) return result;
+  }
+}
+
+// The error of the system call that just failed.
+template <typename... Args>
+tl::unexpected<Error> FailErrno(fmt::format_string<Args...> what,
+                                Args&&... args) {
+  const int sys_errno = errno;
+  return Unexpected(Error::FromErrno(
+      sys_errno, fmt::format(what, std::forward<Args>(args)...)));
+}
+
+class PosixFile final : public File {
+ public:
+  PosixFile(UniqueFd fd, std::string path)
+      : fd_(std::move(fd)), path_(std::move(path)) {}
+
+  Result<size_t> ReadAt(uint64_t offset, std::span<char> out) override {
+    size_t done = 0;
+    while (done < out.size()) {
+      const ssize_t got = Retry([&] {
+        return pread(fd_.get(), out.data() + done, out.size() - done,
+                     static_cast<off_t>(offset + done));
+      });
+      if (got < 0) {
+        return FailErrno("read {} at offset {}", path_, offset + done);
+      }
+      if (got == 0) break;
+      done += static_cast<size_t>(got);
+    }
+    return done;
+  }
+
+  Result<void> WriteAt(uint64_t offset, std::string_view bytes) override {
+    while (!bytes.empty()) {
+      const ssize_t put = Retry([&] {
+        return pwrite(fd_.get(), bytes.data(), bytes.size(),
+                      static_cast<off_t>(offset));
+      });
+      if (put < 0) return FailErrno("write {} at offset {}", path_, offset);
+      if (put == 0) {
+        return Fail(ErrorCode::kIo,
+                    "write {} at offset {}: the kernel takes no bytes", path_,
+                    offset);
+      }
+      offset += static_cast<uint64_t>(put);
+      bytes.remove_prefix(static_cast<size_t>(put));
+    }
+    return {};
+  }
+
+  Result<void> AllocateZeroed(uint64_t bytes) override {
+    KVD_TRY(Truncate(0));
+    KVD_TRY(Reserve(bytes));
+    // A reserved block is "unwritten": the first write to it changes metadata,
+    // which its fdatasync then has to commit. Writing the zeros here pays that
+    // once, ahead of time.
+    const std::string zeros(std::min(bytes, kZeroChunkBytes), '\0');
+    for (uint64_t offset = 0; offset < bytes; offset += zeros.size()) {
+      const uint64_t size = std::min<uint64_t>(zeros.size(), bytes - offset);
+      KVD_TRY(WriteAt(offset, std::string_view(zeros).substr(0, size)));
+      // Few dirty pages at a time: the log's fdatasync shares the device and
+      // the journal, and would wait behind a whole segment of zeros.
+      if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
+    }
+    return {};
+  }
+
+  Result<void> Truncate(uint64_t bytes) override {
+    if (Retry([&] { return ftruncate(fd_.get(), static_cast<off_t>(bytes)); }) <
+        0) {
+      return FailErrno("set the size of {} to {} bytes", path_, bytes);
+    }
+    return {};
+  }
+
+  // fdatasync leaves out times and such, but not a changed size or the blocks:
+  // what is needed to read the bytes back is durable with them.
+  Result<void> Sync() override {
+    if (Retry([&] { return fdatasync(fd_.get()); }) < 0) {
+      return FailErrno("sync {}", path_);
+    }
+    return {};
+  }
+
+  Result<uint64_t> Size() override {
+    struct stat info;
+    if (fstat(fd_.get(), &info) < 0) return FailErrno("stat {}", path_);
+    return static_cast<uint64_t>(info.st_size);
+  }
+
+ private:
+  // Takes the space at once, so that a full disk shows before much is written.
+  Result<void> Reserve(uint64_t bytes) {
+    if (bytes == 0) return {};
+    if (Retry([&] {
+          return fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes));
+        }) == 0) {
+      return {};
+    }
+    // Writing the zeros takes the space too.
+    if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+    return FailErrno("allocate {} bytes for {}", bytes, path_);
+  }
+
+  UniqueFd fd_;
+  std::string path_;
+};
+
+class PosixDirectory final : public Directory {
+ public:
+  PosixDirectory(UniqueFd fd, std::string path, bool read_only)
+      : fd_(std::move(fd)), path_(std::move(path)), read_only_(read_only) {}
+
+  const std::string& path() const override { return path_; }
+
+  Result<std::unique_ptr<File>> Create(std::string_view name) override {
+    KVD_TRY(CheckWritable("create", name));
+    return OpenFile(name, O_RDWR | O_CREAT | O_EXCL, "create");
+  }
+
+  Result<std::unique_ptr<File>> Open(std::string_view name,
+                                     OpenMode mode) override {
+    if (mode == OpenMode::kRead) return OpenFile(name, O_RDONLY, "open");
+    KVD_TRY(CheckWritable("open", name));
+    return OpenFile(name, O_RDWR, "open");
+  }
+
+  Result<std::vector<std::string>> List() override {
+    // A descriptor of its own, since reading moves its position.
+    UniqueFd fd(openat(fd_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return FailErrno("list {}", path_);
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(fd.get()),
+                                                     closedir);
+    if (!stream) return FailErrno("list {}", path_);
+    fd.Release();  // The stream closes it.
+    std::vector<std::string> names;
+    while (true) {
+      errno = 0;
+      const dirent* entry = readdir(stream.get());
+      if (entry == nullptr) break;
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
+    }
+    if (errno != 0) return FailErrno("list {}", path_);
+    return names;
+  }
+
+  Result<void> Remove(std::string_view name) override {
+    KVD_TRY(CheckWritable("remove", name));
+    if (unlinkat(fd_.get(), std::string(name).c_str(), 0) < 0) {
+      return FailErrno("remove {}", PathOf(name));
+    }
+    return {};
+  }
+
+  Result<void> Rename(std::string_view from, std::string_view to) override {
+    KVD_TRY(CheckWritable("rename", from));
+    CheckFileName(to);
+    if (renameat(fd_.get(), std::string(from).c_str(), fd_.get(),
+                 std::string(to).c_str()) < 0) {
+      return FailErrno("rename {} to {}", PathOf(from), to);
+    }
+    return {};
+  }
+
+  Result<void> Sync() override {
+    if (Retry([&] { return fsync(fd_.get()); }) < 0) {
+      return FailErrno("sync directory {}", path_);
+    }
+    return {};
+  }
+
+  Result<void> Lock() override {
+    if (Retry([&] { return flock(fd_.get(), LOCK_EX | LOCK_NB); }) < 0) {
+      if (errno == EWOULDBLOCK) return FailHeld(path_, ReadHolder());
+      return FailErrno("lock {}", path_);
+    }
+    if (!read_only_) WriteHolder();
+    return {};
+  }
+
+  Result<uint64_t> FreeBytes() override {
+    struct statvfs info;
+    if (Retry([&] { return fstatvfs(fd_.get(), &info); }) < 0) {
+      return FailErrno("ask for the free space of {}", path_);
+    }
+    return uint64_t{info.f_bavail} * info.f_frsize;
+  }
+
+  Result<std::unique_ptr<DurableWriter>> NewDurableWriter(Wake wake) override {
+    try {
+      return std::make_unique<ThreadDurableWriter>("kvd-log", std::move(wake));
+    } catch (const std::system_error& error) {
+      return Unexpected(Error::FromErrno(
+          error.code().value(),
+          fmt::format("start the writing thread of {}", path_)));
+    }
+  }
+
+ private:
+  std::string PathOf(std::string_view name) const {
+    return fmt::format("{}/{}", path_, name);
+  }
+
+  Result<void> CheckWritable(std::string_view what, std::string_view name) {
+    CheckFileName(name);
+    if (!read_only_) return {};
+    return Fail(ErrorCode::kPermission,
+                "{} {}: the directory was opened for reading only", what,
+                PathOf(name));
+  }
+
+  Result<std::unique_ptr<File>> OpenFile(std::string_view name, int flags,
+                                         std::string_view what) {
+    CheckFileName(name);
+    std::string path = PathOf(name);
+    // Not to block on a planted FIFO; files do not know O_NONBLOCK.
+    UniqueFd fd(Retry([&] {
+      return openat(fd_.get(), std::string(name).c_str(),
+                    flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kFileMode);
+    }));
+    if (!fd && errno == ELOOP) {
+      return Fail(ErrorCode::kInvalid,
+                  "{} {}: it is a symbolic link, and kvd follows none", what,
+                  path);
+    }
+    if (!fd) return FailErrno("{} {}", what, path);
+    struct stat info;
+    if (fstat(fd.get(), &info) < 0) return FailErrno("stat {}", path);
+    if (!S_ISREG(info.st_mode)) {
+      return Fail(ErrorCode::kInvalid, "{} {}: it is not a regular file", what,
+                  path);
+    }
+    return std::make_unique<PosixFile>(std::move(fd), std::move(path));
+  }
+
+  // The process that LOCK names, if it is alive; otherwise LOCK is a leftover
+  // and names nobody: 0.
+  pid_t ReadHolder() {
+    Result<std::string> text = ReadWholeFile(*this, kLockFileName);
+    pid_t pid = 0;
+    if (!text) return 0;
+    std::from_chars(text->data(), text->data() + text->size(), pid);
+    if (pid <= 0 || (kill(pid, 0) < 0 && errno == ESRCH)) return 0;
+    return pid;
+  }
+
+  // Only for people, so that a failure (a full disk, say) is no reason not to
+  // start.
+  void WriteHolder() {
+    const UniqueFd fd(openat(
+        fd_.get(), std::string(kLockFileName).c_str(),
+        O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kFileMode));
+    if (!fd) return;
+    const std::string text = fmt::format("{}\n", getpid());
+    if (ftruncate(fd.get(), 0) < 0) return;
+    [[maybe_unused]] const ssize_t put =
+        pwrite(fd.get(), text.data(), text.size(), 0);
+  }
+
+  UniqueFd fd_;
+  std::string path_;
+  bool read_only_;
+};
+
+// Makes `path` when it is missing. Its name may have been left unsynced by an
+// earlier start that crashed, so the parent is synced in any case.
+Result<void> CreateDirectory(const std::string& path) {
+  const bool created = mkdir(path.c_str(), kDirectoryMode) == 0;
+  if (!created && errno != EEXIST) {
+    return FailErrno("create data directory {}", path);
+  }
+  const UniqueFd parent(Retry([&] {
+    return open((path + "/..").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  }));
+  // Whoever made a directory below a parent that we may not read (an
+  // administrator, systemd) is not us.
+  if (!parent && !created) return {};
+  if (!parent || Retry([&] { return fsync(parent.get()); }) < 0) {
+    return FailErrno("sync the parent of data directory {}", path);
+  }
+  return {};
+}
+
+Result<void> CheckLocal(int fd, const std::string& path) {
+  struct statfs info;
+  if (Retry([&] { return fstatfs(fd, &info); }) < 0) {
+    return FailErrno("ask for the file system of {}", path);
+  }
+  const std::string_view name =
+      NetworkFileSystemName(static_cast<int64_t>(info.f_type));
+  if (name.empty()) return {};
+  return Fail(ErrorCode::kInvalid,
+              "data directory {} is on a network file system ({}), whose locks "
+              "and syncs do not give what kvd promises",
+              path, name);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Directory>> OpenPosixDirectory(
+    const std::string& path, PosixDirectoryOptions options) {
+  if (options.create) {
+    KVD_CHECK(!options.read_only);
+    KVD_TRY(CreateDirectory(path));
+  }
+  UniqueFd fd(Retry(
+      [&] { return open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); }));
+  if (!fd && errno == ENOTDIR) {
+    return Fail(ErrorCode::kInvalid, "{} is not a directory", path);
+  }
+  if (!fd) return FailErrno("open data directory {}", path);
+  if (!options.allow_network_file_system) KVD_TRY(CheckLocal(fd.get(), path));
+  return std::make_unique<PosixDirectory>(std::move(fd), path,
+                                          options.read_only);
+}
+
+std::string_view NetworkFileSystemName(int64_t statfs_type) {
+  // f_type is signed, the magics are not: compare 32 bits.
+  switch (static_cast<uint32_t>(statfs_type)) {
+    case NFS_SUPER_MAGIC:
+      return "NFS";
+    case SMB_SUPER_MAGIC:
+    case CIFS_SUPER_MAGIC:
+    case SMB2_SUPER_MAGIC:
+      return "SMB";
+    case AFS_SUPER_MAGIC:
+    case AFS_FS_MAGIC:
+      return "AFS";
+    case CEPH_SUPER_MAGIC:
+      return "Ceph";
+    case CODA_SUPER_MAGIC:
+      return "Coda";
+    default:
+      return {};
+  }
+}
+
+}  // namespace kvd

@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: MIT
+//
+// The contract of lib/fs/file_system.h, kept by the real disk and by the
+// simulated one.
+#include "fs/file_system.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "fs/posix_file_system.h"
+#include "tests/support/sim_file_system.h"
+#include "tests/support/temp_dir.h"
+
+namespace kvd {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::UnorderedElementsAre;
+using OpenMode = Directory::OpenMode;
+using Durability = DurableWriter::Durability;
+
+// A disk on which directories can be opened.
+class Disk {
+ public:
+  virtual ~Disk() = default;
+  virtual std::unique_ptr<Directory> OpenDirectory(bool read_only) = 0;
+};
+
+class PosixDisk final : public Disk {
+ public:
+  std::unique_ptr<Directory> OpenDirectory(bool read_only) override {
+    auto directory = OpenPosixDirectory(dir_.path(), {.read_only = read_only});
+    EXPECT_TRUE(directory.ok());
+    return std::move(*directory);
+  }
+
+ private:
+  TempDir dir_;
+};
+
+class SimDisk final : public Disk {
+ public:
+  std::unique_ptr<Directory> OpenDirectory(bool read_only) override {
+    return disk_.OpenDirectory(read_only);
+  }
+
+ private:
+  SimFileSystem disk_;
+};
+
+struct DiskKind {
+  const char* name;
+  std::unique_ptr<Disk> (*make)();
+};
+
+class FileSystem : public ::testing::TestWithParam<DiskKind> {
+ protected:
+  std::unique_ptr<File> Create(std::string_view name,
+                               std::string_view content = "") {
+    auto file = directory_->Create(name);
+    EXPECT_TRUE(file.ok());
+    EXPECT_TRUE((*file)->WriteAt(0, content).ok());
+    return std::move(*file);
+  }
+
+  std::string Read(std::string_view name) {
+    auto content = ReadWholeFile(*directory_, name);
+    return content ? *content : "<" + content.error().message() + ">";
+  }
+
+  std::vector<std::string> List() {
+    auto names = directory_->List();
+    EXPECT_TRUE(names.ok());
+    return *names;
+  }
+
+  std::unique_ptr<Disk> disk_ = GetParam().make();
+  std::unique_ptr<Directory> directory_ = disk_->OpenDirectory(false);
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    , FileSystem,
+    ::testing::Values(DiskKind{"Posix",
+                               [] {
+                                 return std::unique_ptr<Disk>(
+                                     std::make_unique<PosixDisk>());
+                               }},
+                      DiskKind{"Sim",
+                               [] {
+                                 return std::unique_ptr<Disk>(
+                                     std::make_unique<SimDisk>());
+                               }}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_P(FileSystem, ReadsWhatWasWritten) {
+  auto file = Create("a", "hello world");
+  ASSERT_TRUE(file->WriteAt(6, "WORLD, and more").ok());
+
+  std::string buffer(5, '\0');
+  EXPECT_EQ(file->ReadAt(6, buffer).value(), 5u);
+  EXPECT_EQ(buffer, "WORLD");
+  EXPECT_EQ(Read("a"), "hello WORLD, and more");
+  EXPECT_EQ(file->Size().value(), 21u);
+}
+
+TEST_P(FileSystem, ReadsLessOnlyAtTheEnd) {
+  auto file = Create("a", "hello");
+  std::string buffer(10, 'x');
+  EXPECT_EQ(file->ReadAt(2, buffer).value(), 3u);
+  EXPECT_EQ(buffer, "lloxxxxxxx");
+  EXPECT_EQ(file->ReadAt(5, buffer).value(), 0u);
+  EXPECT_EQ(file->ReadAt(1000, buffer).value(), 0u);
+}
+
+TEST_P(FileSystem, FillsAGapWithZeros) {
+  auto file = Create("a", "x");
+  ASSERT_TRUE(file->WriteAt(3, "y").ok());
+  EXPECT_EQ(Read("a"), std::string("x\0\0y", 4));
+}
+
+TEST_P(FileSystem, CreatesOnlyNewFiles) {
+  Create("a", "1");
+  auto again = directory_->Create("a");
+  ASSERT_FALSE(again.ok());
+  EXPECT_EQ(again.error().code(), ErrorCode::kExists);
+  EXPECT_EQ(Read("a"), "1");
+}
+
+TEST_P(FileSystem, SaysThatAMissingFileIsMissing) {
+  auto opened = directory_->Open("a", OpenMode::kRead);
+  ASSERT_FALSE(opened.ok());
+  EXPECT_EQ(opened.error().code(), ErrorCode::kNotFound);
+  EXPECT_THAT(opened.error().message(), HasSubstr(directory_->path() + "/a"));
+  EXPECT_EQ(directory_->Remove("a").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(directory_->Rename("a", "b").error().code(), ErrorCode::kNotFound);
+  EXPECT_EQ(ReadWholeFile(*directory_, "a").error().code(),
+            ErrorCode::kNotFound);
+}
+
+TEST_P(FileSystem, WritesNothingThroughAFileOpenedForReading) {
+  Create("a", "1");
+  auto file = std::move(*directory_->Open("a", OpenMode::kRead));
+  EXPECT_FALSE(file->WriteAt(0, "2").ok());
+  EXPECT_FALSE(file->Truncate(0).ok());
+  EXPECT_EQ(Read("a"), "1");
+
+  file = std::move(*directory_->Open("a", OpenMode::kReadWrite));
+  EXPECT_TRUE(file->WriteAt(0, "2").ok());
+  EXPECT_EQ(Read("a"), "2");
+}
+
+TEST_P(FileSystem, ListsNamesAfterCreateRenameAndRemove) {
+  EXPECT_THAT(List(), UnorderedElementsAre());
+  Create("a");
+  Create("b");
+  Create("c");
+  ASSERT_TRUE(directory_->Remove("b").ok());
+  ASSERT_TRUE(directory_->Rename("c", "d").ok());
+  EXPECT_THAT(List(), UnorderedElementsAre("a", "d"));
+  EXPECT_TRUE(directory_->Sync().ok());
+  EXPECT_THAT(List(), UnorderedElementsAre("a", "d"));
+}
+
+TEST_P(FileSystem, ReplacesByRename) {
+  Create("old", "1");
+  Create("new", "2");
+  ASSERT_TRUE(directory_->Rename("new", "old").ok());
+  EXPECT_THAT(List(), UnorderedElementsAre("old"));
+  EXPECT_EQ(Read("old"), "2");
+}
+
+TEST_P(FileSystem, KeepsARemovedFileForThoseWhoHaveItOpen) {
+  auto file = Create("a", "1");
+  ASSERT_TRUE(directory_->Remove("a").ok());
+  Create("a", "2");
+  std::string buffer(1, '\0');
+  EXPECT_EQ(file->ReadAt(0, buffer).value(), 1u);
+  EXPECT_EQ(buffer, "1");
+}
+
+TEST_P(FileSystem, AllocatesZeros) {
+  auto file = Create("a", "not zero");
+  // More than a chunk, and no multiple of one.
+  const uint64_t bytes = (uint64_t{1} << 20) + kBlockBytes;
+  ASSERT_TRUE(file->AllocateZeroed(bytes).ok());
+  EXPECT_EQ(file->Size().value(), bytes);
+  EXPECT_EQ(Read("a"), std::string(bytes, '\0'));
+  EXPECT_TRUE(file->Sync().ok());
+
+  ASSERT_TRUE(file->AllocateZeroed(kBlockBytes).ok());
+  EXPECT_EQ(file->Size().value(), kBlockBytes);
+}
+
+TEST_P(FileSystem, TruncatesAndForgetsWhatWasCutOff) {
+  auto file = Create("a", "hello");
+  ASSERT_TRUE(file->Truncate(2).ok());
+  ASSERT_TRUE(file->Truncate(4).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  EXPECT_EQ(Read("a"), std::string("he\0\0", 4));
+}
+
+TEST_P(FileSystem, IsLockedByOneAtATime) {
+  ASSERT_TRUE(directory_->Lock().ok());
+  EXPECT_TRUE(directory_->Lock().ok()) << "its own";
+  EXPECT_EQ(Read("LOCK"), std::to_string(getpid()) + "\n");
+
+  auto second = disk_->OpenDirectory(false);
+  auto refused = second->Lock();
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kHeld);
+  EXPECT_EQ(refused.error().message(), "data directory " + directory_->path() +
+                                           " is held by another kvd (pid " +
+                                           std::to_string(getpid()) + ")");
+
+  directory_.reset();
+  EXPECT_TRUE(second->Lock().ok());
+}
+
+TEST_P(FileSystem, ChangesNothingWhenOpenedForReading) {
+  Create("a", "1");
+  auto reader = disk_->OpenDirectory(true);
+  EXPECT_EQ(ReadWholeFile(*reader, "a").value(), "1");
+  const auto expect_refused = [](const auto& result) {
+    ASSERT_FALSE(result.ok());
+    EXPECT_EQ(result.error().code(), ErrorCode::kPermission);
+  };
+  expect_refused(reader->Create("b"));
+  expect_refused(reader->Open("a", OpenMode::kReadWrite));
+  expect_refused(reader->Remove("a"));
+  expect_refused(reader->Rename("a", "b"));
+  EXPECT_TRUE(reader->Lock().ok());
+  EXPECT_THAT(List(), UnorderedElementsAre("a"));
+  EXPECT_EQ(directory_->Lock().error().code(), ErrorCode::kHeld);
+}
+
+TEST_P(FileSystem, KnowsItsFreeSpace) {
+  EXPECT_GT(directory_->FreeBytes().value(), 0u);
+}
+
+// Blocks at an address such as a durable writer asks for.
+class Blocks {
+ public:
+  Blocks(size_t count, char fill)
+      : bytes_(static_cast<char*>(
+                   std::aligned_alloc(kBlockBytes, count * kBlockBytes)),
+               std::free),
+        size_(count * kBlockBytes) {
+    std::fill_n(bytes_.get(), size_, fill);
+  }
+  std::string_view view() const { return {bytes_.get(), size_}; }
+
+ private:
+  std::unique_ptr<char, decltype(&std::free)> bytes_;
+  size_t size_;
+};
+
+class DurableWrite : public FileSystem {
+ protected:
+  DurableWrite() {
+    EXPECT_TRUE(file_->AllocateZeroed(4 * kBlockBytes).ok());
+    auto writer = directory_->NewDurableWriter([this] {
+      ++wakes_;
+      wakes_.notify_one();
+    });
+    EXPECT_TRUE(writer.ok());
+    writer_ = std::move(*writer);
+  }
+
+  // Waits until the writer has called for a look, as a loop does.
+  Result<void> Complete() {
+    while (true) {
+      wakes_.wait(0);
+      wakes_ = 0;
+      if (std::optional<Result<void>> result = writer_->Poll()) return *result;
+    }
+  }
+
+  std::unique_ptr<File> file_ = Create("log");
+  std::atomic<int> wakes_ = 0;
+  std::unique_ptr<DurableWriter> writer_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    , DurableWrite,
+    ::testing::Values(DiskKind{"Posix",
+                               [] {
+                                 return std::unique_ptr<Disk>(
+                                     std::make_unique<PosixDisk>());
+                               }},
+                      DiskKind{"Sim",
+                               [] {
+                                 return std::unique_ptr<Disk>(
+                                     std::make_unique<SimDisk>());
+                               }}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_P(DurableWrite, CompletesOnceWithItsBytesInPlace) {
+  EXPECT_FALSE(writer_->busy());
+  EXPECT_FALSE(writer_->Poll().has_value());
+
+  const Blocks blocks(2, 'x');
+  writer_->Submit(*file_, kBlockBytes, blocks.view(), Durability::kSynced);
+  EXPECT_TRUE(writer_->busy());
+  EXPECT_TRUE(Complete().ok());
+  EXPECT_FALSE(writer_->busy());
+  EXPECT_FALSE(writer_->Poll().has_value());
+  EXPECT_EQ(Read("log"), std::string(kBlockBytes, '\0') +
+                             std::string(2 * kBlockBytes, 'x') +
+                             std::string(kBlockBytes, '\0'));
+}
+
+TEST_P(DurableWrite, TakesOneAfterAnother) {
+  for (int i = 0; i < 1000; ++i) {
+    const Blocks block(1, static_cast<char>('a' + i % 26));
+    writer_->Submit(*file_, i % 4 * kBlockBytes, block.view(),
+                    i % 50 == 0 ? Durability::kSynced : Durability::kUnsynced);
+    ASSERT_TRUE(Complete().ok()) << i;
+  }
+  EXPECT_EQ(Read("log"),
+            std::string(kBlockBytes, 'i') + std::string(kBlockBytes, 'j') +
+                std::string(kBlockBytes, 'k') + std::string(kBlockBytes, 'l'));
+}
+
+TEST_P(DurableWrite, SyncsWithoutBytes) {
+  writer_->Submit(*file_, 0, {}, Durability::kSynced);
+  EXPECT_TRUE(Complete().ok());
+}
+
+TEST_P(DurableWrite, ReportsAFailedWrite) {
+  auto unwritable = std::move(*directory_->Open("log", OpenMode::kRead));
+  const Blocks block(1, 'x');
+  writer_->Submit(*unwritable, 0, block.view(), Durability::kSynced);
+  const Result<void> result = Complete();
+  ASSERT_FALSE(result.ok());
+  EXPECT_THAT(result.error().message(), HasSubstr(directory_->path() + "/log"));
+
+  writer_->Submit(*file_, 0, block.view(), Durability::kSynced);
+  EXPECT_TRUE(Complete().ok());
+}
+
+TEST_P(DurableWrite, IsFinishedByTheDestructor) {
+  const Blocks block(1, 'x');
+  writer_->Submit(*file_, 0, block.view(), Durability::kSynced);
+  writer_.reset();
+  EXPECT_EQ(Read("log").substr(0, kBlockBytes), block.view());
+}
+
+TEST_P(DurableWrite, IsRefusedWhenItIsMisaligned) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const Blocks block(1, 'x');
+  const auto submit = [&](uint64_t offset, std::string_view bytes) {
+    writer_->Submit(*file_, offset, bytes, Durability::kUnsynced);
+  };
+  EXPECT_DEATH(submit(1, block.view()), "offset");
+  EXPECT_DEATH(submit(0, block.view().substr(0, 512)), "size");
+  EXPECT_DEATH(submit(0, {}), "empty");
+}
+
+}  // namespace
+}  // namespace kvd

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: MIT
+#include "tests/store/machine.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace kvd {
+namespace {
+
+// A wait that does not end is a failed test, not a hung one.
+constexpr int kTurnsMax = 1000;
+
+// The key by which a reopened store shows that it takes writes.
+const std::string kProbe = "after the crash";
+
+std::string Describe(const Contents& contents) {
+  std::string text;
+  for (const auto& [place, held] : contents) {
+    text += fmt::format("  {}:{} = {}… ({} bytes, rev {})\n", place.first,
+                        place.second, held.value.substr(0, 12),
+                        held.value.size(), held.seq);
+  }
+  return text;
+}
+
+// The store must take writes again, under revisions that nobody ever saw.
+std::string CheckNewChange(Machine* machine, Seq newest_before,
+                           SimFileSystem* disk) {
+  if (!machine->Put(kProbe, "works")) {
+    return disk->crashed() ? "" : "takes no writes";
+  }
+  const Seq fresh = machine->store().last_seq();
+  if (fresh > newest_before) return "";
+  return fmt::format("revision {} was given out before (newest was {})", fresh,
+                     newest_before);
+}
+
+}  // namespace
+
+Machine::Machine(SimFileSystem* disk, History* history, StoreOptions options)
+    : disk_(*disk), history_(*history), options_(std::move(options)) {}
+
+Machine::~Machine() { executor_.RunAll(); }
+
+StoreOptions SmallStore(SyncMode sync) {
+  StoreOptions options;
+  options.sync = sync;
+  options.segment_bytes = 16 * 1024;
+  options.open_group_bytes_max = 8 * 1024;
+  return options;
+}
+
+Result<void> Machine::Open() {
+  directory_ = disk_.OpenDirectory();
+  KVD_TRY(directory_->Lock());
+  Result<std::unique_ptr<Store>> store =
+      Store::Open(*directory_, options_, executor_, clock_, [] {});
+  if (!store) return Unexpected(store.error());
+  store_ = std::move(*store);
+  return {};
+}
+
+Room Machine::WaitForRoom(const std::function<Room(Operation&)>& reserve,
+                          const std::function<void(Operation&)>& change,
+                          int database) {
+  for (int turn = 0; turn < kTurnsMax; ++turn) {
+    Operation operation(*store_, database);
+    const Room room = reserve(operation);
+    if (room == Room::kReady) {
+      change(operation);
+      return room;
+    }
+    if (room != Room::kWait || disk_.crashed() || store_->failure()) {
+      return room;
+    }
+    Turn();
+  }
+  return Room::kWait;
+}
+
+void Machine::Record(Contents state) {
+  history_.states.push_back(std::move(state));
+  history_.last_seqs.push_back(store_->last_seq());
+  history_.newest_seq = std::max(history_.newest_seq, store_->last_seq());
+}
+
+bool Machine::Put(std::string_view key, std::string_view value,
+                  int64_t deadline_ms, int database) {
+  if (!is_open()) return false;
+  return WaitForRoom(
+             [&](Operation& operation) {
+               operation.Find(key);
+               return operation.Reserve(
+                   Operation::PutBytes(key.size(), value.size()),
+                   Purpose::kWrite);
+             },
+             [&](Operation& operation) {
+               const Seq seq = operation.Put(key, value, deadline_ms);
+               Contents state = history_.states.back();
+               state[{database, std::string(key)}] = {
+                   std::string(value), seq, static_cast<uint64_t>(deadline_ms)};
+               Record(std::move(state));
+             },
+             database) == Room::kReady;
+}
+
+bool Machine::PutAll(
+    const std::vector<std::pair<std::string, std::string>>& pairs) {
+  if (!is_open()) return false;
+  return WaitForRoom(
+             [&](Operation& operation) {
+               uint64_t bytes = 0;
+               for (const auto& [key, value] : pairs) {
+                 bytes += Operation::PutBytes(key.size(), value.size());
+               }
+               return operation.Reserve(bytes, Purpose::kWrite);
+             },
+             [&](Operation& operation) {
+               Contents state = history_.states.back();
+               for (const auto& [key, value] : pairs) {
+                 const Seq seq = operation.Put(key, value, 0);
+                 state[{0, key}] = {value, seq, 0};
+               }
+               Record(std::move(state));
+             },
+             0) == Room::kReady;
+}
+
+bool Machine::Delete(std::string_view key, int database) {
+  if (!is_open()) return false;
+  bool found = false;
+  const Room room = WaitForRoom(
+      [&](Operation& operation) {
+        found = operation.Find(key) != nullptr;
+        if (!found) return operation.blocked();
+        return operation.Reserve(Operation::RemoveBytes(key.size()),
+                                 Purpose::kRemoval);
+      },
+      [&](Operation& operation) {
+        if (!found) return;
+        operation.Remove(key);
+        Contents state = history_.states.back();
+        state.erase({database, std::string(key)});
+        Record(std::move(state));
+      },
+      database);
+  return room == Room::kReady && found;
+}
+
+bool Machine::Flush(int database) {
+  if (!is_open()) return false;
+  return WaitForRoom(
+             [&](Operation& operation) {
+               return operation.Reserve(Operation::RemoveBytes(0),
+                                        Purpose::kRemoval);
+             },
+             [&](Operation& operation) {
+               operation.FlushDatabase();
+               Contents state = history_.states.back();
+               std::erase_if(state, [&](const auto& item) {
+                 return item.first.first == database;
+               });
+               Record(std::move(state));
+             },
+             database) == Room::kReady;
+}
+
+std::optional<std::string> Machine::Get(std::string_view key, int database) {
+  if (!is_open()) return std::nullopt;
+  const Seq before = store_->last_seq();
+  Operation operation(*store_, database);
+  const Entry* entry = operation.Find(key);
+  if (store_->last_seq() != before) {
+    Contents state = history_.states.back();
+    state.erase({database, std::string(key)});
+    Record(std::move(state));
+  }
+  if (entry == nullptr) return std::nullopt;
+  return std::string(entry->value());
+}
+
+void Machine::Turn() {
+  if (!is_open()) return;
+  store_->Pump();
+  store_->Poll();
+  NoteDurable();
+}
+
+void Machine::Settle() {
+  for (int turn = 0; is_open() && turn < kTurnsMax; ++turn) {
+    if (disk_.crashed() || store_->failure()) return;
+    if (store_->durable_seq() == store_->last_seq()) return;
+    if (options_.sync == SyncMode::kInterval) {
+      clock_.AdvanceMs(options_.sync_interval_ms);
+      store_->Tick();
+    }
+    Turn();
+  }
+}
+
+void Machine::Tick() {
+  if (!is_open()) return;
+  const Seq before = store_->last_seq();
+  store_->Tick();
+  // Expired keys went, in the order of their deadlines, each as one step.
+  for (Seq seq = before + 1; seq <= store_->last_seq(); ++seq) {
+    Contents state = history_.states.back();
+    auto earliest = state.end();
+    for (auto it = state.begin(); it != state.end(); ++it) {
+      const uint64_t deadline = it->second.deadline_ms;
+      if (deadline != 0 && (earliest == state.end() ||
+                            deadline < earliest->second.deadline_ms)) {
+        earliest = it;
+      }
+    }
+    KVD_CHECK(earliest != state.end());
+    state.erase(earliest);
+    history_.states.push_back(std::move(state));
+    history_.last_seqs.push_back(seq);
+    history_.newest_seq = std::max(history_.newest_seq, seq);
+  }
+  store_->Poll();
+  NoteDurable();
+}
+
+bool Machine::Stop() {
+  if (!is_open()) return false;
+  store_->Stop();
+  for (int turn = 0; turn < kTurnsMax && !store_->stopped(); ++turn) {
+    if (disk_.crashed() || store_->failure()) return false;
+    store_->Poll();
+    NoteDurable();
+  }
+  return store_->stopped();
+}
+
+void Machine::NoteDurable() {
+  const Seq durable = store_->durable_seq();
+  while (history_.acknowledged < history_.steps() &&
+         history_.last_seqs[history_.acknowledged + 1] <= durable) {
+    ++history_.acknowledged;
+  }
+}
+
+Contents Machine::Dump() {
+  Contents contents;
+  for (int database = 0; database < kDatabases; ++database) {
+    uint64_t cursor = 0;
+    do {
+      Operation operation(*store_, database);
+      cursor = operation.Scan(cursor, 100, [&](const Entry& entry) {
+        contents[{database, std::string(entry.key())}] = {
+            std::string(entry.value()), entry.seq(), entry.deadline_ms()};
+      });
+    } while (cursor != 0);
+  }
+  return contents;
+}
+
+std::string CheckAfterCrash(SimFileSystem* disk, const History& before,
+                            StoreOptions options) {
+  History history;
+  history.newest_seq = before.newest_seq;
+  Machine machine(disk, &history, std::move(options));
+  // Before any deadline: what expired is a matter of its own.
+  machine.clock().SetWallMs(1);
+  if (Result<void> opened = machine.Open(); !opened) {
+    return disk->crashed() ? "" : "did not open: " + opened.error().message();
+  }
+  Contents found = machine.Dump();
+  // Of an earlier check that was itself cut short by a crash.
+  found.erase({0, kProbe});
+  for (size_t step = before.steps() + 1; step-- > before.acknowledged;) {
+    if (before.states[step] == found) {
+      return CheckNewChange(&machine, before.newest_seq, disk);
+    }
+  }
+  return fmt::format(
+      "is not the state of any step from {} to {}; found:\n{}acknowledged:\n{}",
+      before.acknowledged, before.steps(), Describe(found),
+      Describe(before.states[before.acknowledged]));
+}
+
+}  // namespace kvd

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// A store on a simulated disk, with a record of all that was done to it, so
+// that tests can say what may be there after a crash:
+//
+//   the state after some step of the history, no earlier than the last step
+//   that had been acknowledged.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "store/operation.h"
+#include "store/store.h"
+#include "tests/support/manual_clock.h"
+#include "tests/support/manual_executor.h"
+#include "tests/support/sim_file_system.h"
+
+namespace kvd {
+
+// What a database holds: (database, key) → value, revision, deadline.
+struct Held {
+  std::string value;
+  Seq seq = 0;
+  uint64_t deadline_ms = 0;
+
+  bool operator==(const Held&) const = default;
+};
+using Contents = std::map<std::pair<int, std::string>, Held>;
+
+// All steps that were ever executed, over several lives of a store.
+struct History {
+  // states[i] is what the store holds after i steps; last_seqs[i] its newest
+  // revision.
+  std::vector<Contents> states = {{}};
+  std::vector<Seq> last_seqs = {0};
+  size_t acknowledged = 0;  // Steps whose durability was announced.
+  Seq newest_seq = 0;       // Ever handed out.
+
+  size_t steps() const { return states.size() - 1; }
+};
+
+// Small segments and groups, so that short workloads meet every edge.
+StoreOptions SmallStore(SyncMode sync = SyncMode::kAlways);
+
+// One life of a store. Every method does nothing once the disk has crashed.
+class Machine {
+ public:
+  Machine(SimFileSystem* disk, History* history,
+          StoreOptions options = SmallStore());
+  ~Machine();
+
+  // Opens the store; the error when it cannot.
+  Result<void> Open();
+  bool is_open() const { return store_ != nullptr; }
+  Store& store() { return *store_; }
+  ManualClock& clock() { return clock_; }
+  ManualExecutor& executor() { return executor_; }
+
+  // Steps. Each waits for room as the daemon would; false when there is none.
+  bool Put(std::string_view key, std::string_view value,
+           int64_t deadline_ms = 0, int database = 0);
+  bool Delete(std::string_view key, int database = 0);
+  // Several puts in one atomic group.
+  bool PutAll(const std::vector<std::pair<std::string, std::string>>& pairs);
+  bool Flush(int database = 0);
+  // A lookup; removes an expired key, which is then a step.
+  std::optional<std::string> Get(std::string_view key, int database = 0);
+
+  // Starts the open group.
+  void Pump() { store_->Pump(); }
+  // Pumps and polls until everything executed is durable (in kAlways).
+  void Settle();
+  // One Pump and one Poll.
+  void Turn();
+  void Tick();
+  void AdvanceMs(int64_t ms) { clock_.AdvanceMs(ms); }
+  // A clean stop; true when it was completed.
+  bool Stop();
+  // Takes note of what the store says is durable.
+  void NoteDurable();
+
+  // All that is there, read through operations.
+  Contents Dump();
+
+ private:
+  Room WaitForRoom(const std::function<Room(Operation&)>& reserve,
+                   const std::function<void(Operation&)>& change, int database);
+  void Record(Contents state);
+
+  SimFileSystem& disk_;
+  History& history_;
+  StoreOptions options_;
+  ManualClock clock_;
+  ManualExecutor executor_{/*auto_run=*/true};
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<Store> store_;
+};
+
+// Opens `disk` and checks it against the history: the state is that of some
+// step from the last acknowledged one on, it takes writes, and new revisions
+// are new. Returns what is wrong, or "" (also when the disk crashes meanwhile).
+std::string CheckAfterCrash(SimFileSystem* disk, const History& before,
+                            StoreOptions options = SmallStore());
+
+}  // namespace kvd

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+//
+// Promises as functions that say what is wrong, or "": for the tests that they
+// hold, and for the tests that a planted bug breaks them.
+#pragma once
+
+#include <string>
+
+namespace kvd {
+
+// A reply that shows the absence of a key whose removal is not durable waits.
+std::string CheckAbsenceWaits();
+// So does one that shows a count.
+std::string CheckCountWaits();
+// Every opening takes a new epoch, durable before a segment carries it.
+std::string CheckEpochIsNew();
+// Every bit of a store that was declared durable, or stopped cleanly, flipped:
+// the next start refuses, or everything is there; never a wrong value, and
+// nothing vanishes unreported.
+std::string CheckFlipsAreFound();
+// A flush fails, the process dies, the next one reads the log out of the page
+// cache and serves it; then power is lost. What was served is still there.
+std::string CheckFailedFlushBeforeCrash();
+
+}  // namespace kvd

@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: MIT
+//
+// Opening after anything: cuts, flips, files lost, misplaced and put back.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "log/manifest.h"
+#include "log/segment.h"
+#include "store/verify.h"
+#include "tests/store/machine.h"
+#include "tests/store/promises.h"
+
+namespace kvd {
+namespace {
+
+using testing::HasSubstr;
+
+// A disk on which lives are led and files are tampered with.
+class Recovery : public testing::Test {
+ protected:
+  // One life: the body, then a kill.
+  template <typename Body>
+  void Live(Body body) {
+    Machine machine(&disk_, &history_);
+    const Result<void> opened = machine.Open();
+    ASSERT_TRUE(opened) << opened.error().message();
+    body(machine);
+  }
+
+  void PutSome(int from, int to) {
+    Live([&](Machine& m) {
+      for (int i = from; i < to; ++i) {
+        m.Put(fmt::format("key{}", i), fmt::format("value {}", i));
+        m.Settle();
+      }
+    });
+  }
+
+  Manifest ManifestOnDisk() const {
+    return *DecodeManifest(disk_.ReadAll(kManifestName), "MANIFEST");
+  }
+  std::string ActiveName() const {
+    return SegmentName(ManifestOnDisk().active->id);
+  }
+
+  // What an opening of `disk` answers; nothing may be changed by a refusal.
+  Error Refusal(SimFileSystem* disk) {
+    const std::vector<std::string> names = disk->Names();
+    Machine machine(disk, &history_);
+    const Result<void> opened = machine.Open();
+    if (opened) return Error(ErrorCode::kInvalid, "it opened");
+    EXPECT_EQ(disk->Names(), names);
+    return opened.error();
+  }
+
+  SimFileSystem disk_;
+  History history_;
+};
+
+TEST_F(Recovery, KeepsWholeGroupsAtEveryCut) {
+  PutSome(0, 4);
+  const std::string active = ActiveName();
+  const std::string content = disk_.ReadAll(active);
+  const size_t written = content.find_last_not_of('\0') + 1;
+
+  size_t states_seen = 0;
+  size_t keys_before = 0;
+  for (size_t cut = 0; cut <= written; ++cut) {
+    SCOPED_TRACE(cut);
+    const auto disk = disk_.Clone();
+    disk->Truncate(active, cut);
+    History fresh;
+    Machine machine(disk.get(), &fresh);
+    ASSERT_TRUE(machine.Open());
+    const Contents found = machine.Dump();
+    ASSERT_LT(found.size(), history_.states.size());
+    EXPECT_EQ(found, history_.states[found.size()]);
+    EXPECT_GE(found.size(), keys_before);
+    states_seen += cut == 0 || found.size() != keys_before ? 1 : 0;
+    keys_before = found.size();
+    EXPECT_TRUE(machine.Put("after", "works"));
+  }
+  EXPECT_EQ(states_seen, history_.states.size());
+}
+
+TEST_F(Recovery, FindsEveryFlippedBitOfWhatWasDeclaredDurable) {
+  EXPECT_EQ(CheckFlipsAreFound(), "");
+}
+
+TEST_F(Recovery, ReportsEveryFlippedBitOfAnUndeclaredTail) {
+  PutSome(0, 3);
+  const std::string active = ActiveName();
+  const size_t written = disk_.ReadAll(active).find_last_not_of('\0') + 1;
+  for (uint64_t bit = 0; bit < written * 8; ++bit) {
+    SCOPED_TRACE(bit);
+    const auto disk = disk_.Clone();
+    disk->Flip(active, bit);
+    History fresh;
+    Machine machine(disk.get(), &fresh);
+    if (!machine.Open()) continue;
+    const Contents found = machine.Dump();
+    if (found == history_.states.back()) continue;
+    // Only the last group may go, and not in silence.
+    EXPECT_EQ(found, history_.states[history_.steps() - 1]);
+    EXPECT_GT(machine.store().recovery().torn_bytes, 0u);
+  }
+}
+
+TEST_F(Recovery, CountsAndLogsATornTail) {
+  PutSome(0, 2);
+  const std::string active = ActiveName();
+  const size_t written = disk_.ReadAll(active).find_last_not_of('\0') + 1;
+  disk_.Overwrite(active, written - 1, "\xff");
+
+  StoreOptions options = SmallStore();
+  std::string logged;
+  options.log = [&](Severity, const std::string& text) { logged += text; };
+  Machine machine(&disk_, &history_, options);
+  ASSERT_TRUE(machine.Open());
+  const RecoveryReport& report = machine.store().recovery();
+  EXPECT_FALSE(report.clean_stop);
+  EXPECT_EQ(report.torn_records, 1u);
+  EXPECT_EQ(report.torn_bytes, kGroupHeaderBytes + RecordBytes(4, 7) + 0);
+  EXPECT_THAT(logged, HasSubstr("cut a torn tail"));
+  EXPECT_THAT(logged, HasSubstr(active));
+}
+
+TEST_F(Recovery, NeverAppendsToAnOldTail) {
+  PutSome(0, 2);
+  const std::string old_active = ActiveName();
+  const std::string before = disk_.ReadAll(old_active);
+  PutSome(2, 4);
+  const std::string after = disk_.ReadAll(old_active);
+  EXPECT_NE(ActiveName(), old_active);
+  EXPECT_EQ(after, before.substr(0, after.size()));
+}
+
+TEST_F(Recovery, AfterACleanStopContinuesWithoutAGap) {
+  Live([](Machine& m) {
+    m.Put("a", "1");
+    m.Settle();
+    EXPECT_TRUE(m.Stop());
+  });
+  EXPECT_TRUE(ManifestOnDisk().clean);
+  EXPECT_TRUE(ManifestOnDisk().Live().empty());
+  Live([](Machine& m) {
+    EXPECT_TRUE(m.store().recovery().clean_stop);
+    m.Put("b", "2");
+    EXPECT_EQ(m.store().last_seq(), 2u);
+  });
+}
+
+TEST_F(Recovery, RefusesSegmentsWithoutAManifest) {
+  PutSome(0, 2);
+  disk_.Remove(kManifestName);
+  const Error refusal = Refusal(&disk_);
+  EXPECT_EQ(refusal.code(), ErrorCode::kCorruption);
+  EXPECT_THAT(refusal.message(), HasSubstr("no MANIFEST"));
+}
+
+TEST_F(Recovery, RefusesADamagedManifest) {
+  PutSome(0, 2);
+  const std::string manifest = disk_.ReadAll(kManifestName);
+  for (size_t cut = 0; cut < manifest.size(); ++cut) {
+    SCOPED_TRACE(cut);
+    const auto disk = disk_.Clone();
+    disk->Truncate(kManifestName, cut);
+    EXPECT_EQ(Refusal(disk.get()).code(), ErrorCode::kCorruption);
+  }
+}
+
+TEST_F(Recovery, RefusesAManifestThatSomebodyPutBack) {
+  PutSome(0, 2);
+  const std::string old = disk_.ReadAll(kManifestName);
+  PutSome(2, 4);
+  disk_.Put(kManifestName, old);
+  EXPECT_EQ(Refusal(&disk_).code(), ErrorCode::kCorruption);
+}
+
+TEST_F(Recovery, RefusesAnOlderManifestThanItsSegments) {
+  // The files that the old one names are all there; a newer one is, too.
+  PutSome(0, 2);
+  const auto old = disk_.Clone();
+  PutSome(2, 4);
+  const std::string newer = ActiveName();
+  old->Put(newer, disk_.ReadAll(newer));
+  const Error refusal = Refusal(old.get());
+  EXPECT_EQ(refusal.code(), ErrorCode::kCorruption);
+  EXPECT_THAT(refusal.message(), HasSubstr("older than the log"));
+  EXPECT_THAT(refusal.message(), HasSubstr(newer));
+}
+
+TEST_F(Recovery, RefusesMissingAndShortSegments) {
+  Live([](Machine& m) {
+    m.Put("a", "1");
+    m.Put("b", "2");
+    m.Settle();
+    m.Stop();
+  });
+  const std::string sealed = SegmentName(ManifestOnDisk().sealed.at(0).id);
+  const auto without = disk_.Clone();
+  without->Remove(sealed);
+  EXPECT_THAT(Refusal(without.get()).message(), HasSubstr("missing"));
+
+  const size_t size = disk_.ReadAll(sealed).size();
+  for (size_t cut = 0; cut < size; ++cut) {
+    SCOPED_TRACE(cut);
+    const auto disk = disk_.Clone();
+    disk->Truncate(sealed, cut);
+    EXPECT_EQ(Refusal(disk.get()).code(), ErrorCode::kCorruption);
+  }
+}
+
+TEST_F(Recovery, RefusesSwappedAndForeignSegments) {
+  for (int life = 0; life < 2; ++life) {
+    Live([&](Machine& m) {
+      m.Put(fmt::format("key{}", life), "v");
+      m.Settle();
+      m.Stop();
+    });
+  }
+  const Manifest manifest = ManifestOnDisk();
+  const std::string first = SegmentName(manifest.sealed.at(0).id);
+  const std::string second = SegmentName(manifest.sealed.at(1).id);
+
+  const auto swapped = disk_.Clone();
+  swapped->Put(first, disk_.ReadAll(second));
+  swapped->Put(second, disk_.ReadAll(first));
+  EXPECT_EQ(Refusal(swapped.get()).code(), ErrorCode::kCorruption);
+
+  SimFileSystem other;
+  History other_history;
+  {
+    Machine machine(&other, &other_history);
+    ASSERT_TRUE(machine.Open());
+    machine.Put("key0", "v");
+    machine.Settle();
+    machine.Stop();
+  }
+  const auto foreign = disk_.Clone();
+  foreign->Put(first, other.ReadAll(first));
+  EXPECT_EQ(Refusal(foreign.get()).code(), ErrorCode::kCorruption);
+
+  const auto copied = disk_.Clone();
+  copied->Put(SegmentName(90), disk_.ReadAll(first));
+  EXPECT_THAT(Refusal(copied.get()).message(),
+              HasSubstr("belongs to another store or place"));
+}
+
+TEST_F(Recovery, RefusesANewerFormatAndTouchesNothing) {
+  PutSome(0, 2);
+  std::string manifest = disk_.ReadAll(kManifestName);
+  manifest.replace(manifest.find("kvd-manifest 1"), 14, "kvd-manifest 2");
+  disk_.Put(kManifestName, manifest);
+  EXPECT_EQ(Refusal(&disk_).code(), ErrorCode::kFormat);
+  EXPECT_EQ(disk_.ReadAll(kManifestName), manifest);
+}
+
+TEST_F(Recovery, RemovesWhatACrashedPreparationLeft) {
+  PutSome(0, 2);
+  const uint64_t next = ManifestOnDisk().next_segment;
+  disk_.Put(SegmentName(next), std::string(16 * 1024, '\0'));
+  disk_.Put(SegmentName(next + 7), "");
+  disk_.Put("MANIFEST.tmp", "half a man");
+  PutSome(2, 3);
+  EXPECT_FALSE(disk_.Exists(SegmentName(next + 7)));
+  EXPECT_FALSE(disk_.Exists("MANIFEST.tmp"));
+}
+
+TEST_F(Recovery, LeavesFilesOfOthersAlone) {
+  PutSome(0, 2);
+  disk_.Put("notes.txt", "mine");
+  PutSome(2, 3);
+  EXPECT_EQ(disk_.ReadAll("notes.txt"), "mine");
+}
+
+TEST_F(Recovery, DoesNotTakeValuesForGroups) {
+  PutSome(0, 2);
+  // A value that is a whole segment of this very store.
+  const std::string planted = disk_.ReadAll(ActiveName()).substr(0, 4000);
+  Live([&](Machine& m) {
+    m.Put("copy", planted);
+    m.Settle();
+    m.Put("copy2", planted + "x");
+    m.Settle();
+  });
+  const Contents expected = history_.states.back();
+  const std::string active = ActiveName();
+  const size_t written = disk_.ReadAll(active).find_last_not_of('\0') + 1;
+  for (size_t cut = 0; cut <= written; cut += 7) {
+    SCOPED_TRACE(cut);
+    const auto disk = disk_.Clone();
+    disk->Truncate(active, cut);
+    History fresh;
+    Machine machine(disk.get(), &fresh);
+    ASSERT_TRUE(machine.Open());
+    const Contents found = machine.Dump();
+    EXPECT_EQ(found, history_.states[found.size()]);
+  }
+}
+
+TEST_F(Recovery, RewritesTheTailBeforeItServes) {
+  EXPECT_EQ(CheckFailedFlushBeforeCrash(), "");
+}
+
+TEST_F(Recovery, TakesANewEpochAtEveryOpening) {
+  EXPECT_EQ(CheckEpochIsNew(), "");
+}
+
+TEST_F(Recovery, KeepsAFlushedDatabaseEmpty) {
+  Live([](Machine& m) {
+    m.Put("a", "1", 0, 2);
+    m.Put("b", "1", 0, 5);
+    m.Flush(2);
+    m.Put("c", "1", 0, 2);
+    m.Settle();
+  });
+  Live([&](Machine& m) { EXPECT_EQ(m.Dump(), history_.states.back()); });
+}
+
+TEST_F(Recovery, AnExpiredKeyDoesNotReviveWhenTheClockStepsBack) {
+  Live([](Machine& m) {
+    m.Put("key", "value", m.clock().WallMs() + 100);
+    m.Settle();
+    m.AdvanceMs(200);
+    EXPECT_EQ(m.Get("key"), std::nullopt);
+    m.Settle();
+  });
+  Live([](Machine& m) {
+    m.clock().SetWallMs(1000);
+    EXPECT_EQ(m.Get("key"), std::nullopt);
+  });
+}
+
+// --- Verify -----------------------------------------------------------------
+
+class Verify : public Recovery {
+ protected:
+  std::vector<std::string> Damages(SimFileSystem* disk) {
+    std::vector<std::string> damages;
+    const auto directory = disk->OpenDirectory();
+    const Result<VerifyReport> report = VerifyDirectory(
+        *directory, [&](const std::string& what) { damages.push_back(what); });
+    if (!report) return {"error: " + report.error().message()};
+    EXPECT_EQ(report->damages, damages.size());
+    report_ = *report;
+    return damages;
+  }
+  VerifyReport report_;
+};
+
+TEST_F(Verify, FindsNothingInAWholeStore) {
+  PutSome(0, 3);
+  EXPECT_THAT(Damages(&disk_), testing::IsEmpty());
+  EXPECT_EQ(report_.records, 3u);
+}
+
+TEST_F(Verify, ListsAllDamageNotOnlyTheFirst) {
+  for (int life = 0; life < 2; ++life) {
+    Live([&](Machine& m) {
+      for (int i = 0; i < 4; ++i) {
+        m.Put(fmt::format("key{}", i), std::string(100, 'x'));
+        m.Settle();
+      }
+      m.Stop();
+    });
+  }
+  const Manifest manifest = ManifestOnDisk();
+  const std::string first = SegmentName(manifest.sealed.at(0).id);
+  const std::string second = SegmentName(manifest.sealed.at(1).id);
+  disk_.Flip(first, 8 * (kSegmentHeaderBytes + 150));
+  disk_.Flip(first, 8 * (kSegmentHeaderBytes + 550));
+  disk_.Remove(second);
+  const std::vector<std::string> damages = Damages(&disk_);
+  ASSERT_EQ(damages.size(), 3u);
+  EXPECT_THAT(damages[0], HasSubstr(first + ": damaged from offset 128"));
+  EXPECT_THAT(damages[1], HasSubstr(first + ": damaged from offset"));
+  EXPECT_THAT(damages[2], HasSubstr(second + ": missing"));
+  EXPECT_EQ(report_.records, 2u);
+}
+
+TEST_F(Verify, ReportsAMissingManifest) {
+  PutSome(0, 1);
+  disk_.Remove(kManifestName);
+  EXPECT_THAT(Damages(&disk_), testing::SizeIs(1));
+}
+
+}  // namespace
+}  // namespace kvd

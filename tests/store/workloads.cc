@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+#include "tests/store/workloads.h"
+
+#include <fmt/format.h>
+
+namespace kvd {
+namespace {
+
+std::string Key(int i) { return fmt::format("key{}", i); }
+// Different in every byte that matters, so that a mixture shows.
+std::string Value(int i, size_t size) {
+  return std::string(size, static_cast<char>('a' + i % 26));
+}
+
+// One life on the disk; nothing is done when the store does not open.
+template <typename Body>
+void Live(SimFileSystem* disk, History* history, SyncMode sync, Body body) {
+  Machine machine(disk, history, SmallStore(sync));
+  if (machine.Open()) body(machine);
+}
+
+void FillSegments(Machine& machine, int puts, size_t value_bytes) {
+  for (int i = 0; i < puts; ++i) {
+    machine.Put(Key(i % 7), Value(i, value_bytes));
+    machine.Turn();
+  }
+}
+
+std::vector<Workload> Make() {
+  std::vector<Workload> workloads;
+  const auto add = [&](std::string name, SyncMode sync, auto body) {
+    workloads.push_back(
+        {std::move(name), sync,
+         [=](SimFileSystem* disk, History* history) { body(disk, history); }});
+  };
+  // One life with one body.
+  const auto add_life = [&](std::string name, SyncMode sync, auto body) {
+    add(std::move(name), sync, [=](SimFileSystem* disk, History* history) {
+      Live(disk, history, sync, body);
+    });
+  };
+  constexpr SyncMode kAlways = SyncMode::kAlways;
+
+  add_life("FirstStart", kAlways, [](Machine& m) {
+    m.Put("a", "1");
+    m.Settle();
+    m.Put("b", "2");
+    m.Settle();
+  });
+  add_life("OneByOne", kAlways, [](Machine& m) {
+    for (int i = 0; i < 8; ++i) {
+      m.Put(Key(i % 3), Value(i, 10));
+      m.Settle();
+    }
+  });
+  add_life("Pipelined", kAlways, [](Machine& m) {
+    for (int i = 0; i < 12; ++i) {
+      m.Put(Key(i), Value(i, 700));
+      if (i % 4 == 3) m.Turn();
+    }
+    m.Settle();
+  });
+  add_life("DeletesAndReturns", kAlways, [](Machine& m) {
+    m.Put("a", "1");
+    m.Put("b", "2");
+    m.Settle();
+    m.Delete("a");
+    m.Turn();
+    m.Put("a", "3");
+    m.Delete("b");
+    m.Settle();
+    m.Delete("a");
+    m.Settle();
+  });
+  add_life("AtomicGroups", kAlways, [](Machine& m) {
+    for (int i = 0; i < 4; ++i) {
+      m.PutAll({{"x", Value(i, 1500)},
+                {"y", Value(i, 1500)},
+                {"z", Value(i, 1500)}});
+      m.Turn();
+    }
+    m.Settle();
+  });
+  add_life("RollsSegments", kAlways,
+           [](Machine& m) { FillSegments(m, 24, 2000); });
+  add_life("LargeValues", kAlways, [](Machine& m) {
+    m.Put("small", "1");
+    m.Settle();
+    m.Put("large", Value(1, 40'000));
+    m.Settle();
+    m.Put("small", "2");
+    m.Put("larger", Value(2, 90'000));
+    m.Put("small", "3");
+    m.Settle();
+  });
+  add_life("Flushes", kAlways, [](Machine& m) {
+    m.Put("a", "1");
+    m.Put("b", "2", 0, 3);
+    m.Settle();
+    m.Flush(0);
+    m.Turn();
+    m.Put("a", "4");
+    m.Flush(3);
+    m.Settle();
+    m.Put("b", "5", 0, 3);
+    m.Settle();
+  });
+  add_life("FlushedSegments", kAlways, [](Machine& m) {
+    FillSegments(m, 8, 2000);
+    m.Flush(0);
+    FillSegments(m, 10, 2000);
+    m.Settle();
+  });
+  add_life("Deadlines", kAlways, [](Machine& m) {
+    const int64_t now = m.clock().WallMs();
+    m.Put("soon", "1", now + 10);
+    m.Put("later", "2", now + 1000);
+    m.Put("never", "3");
+    m.Settle();
+    m.AdvanceMs(20);
+    m.Get("soon");
+    m.Settle();
+    m.Put("later", "4", now + 2000);
+    m.Settle();
+    m.AdvanceMs(5000);
+    m.Tick();
+    m.Settle();
+  });
+  add_life("IdleDeclares", kAlways, [](Machine& m) {
+    for (int i = 0; i < 3; ++i) {
+      m.Put("a", Value(i, 100));
+      m.Settle();
+      m.AdvanceMs(500);
+      m.Tick();
+      m.Turn();
+    }
+  });
+  add("CleanStops", kAlways, [](SimFileSystem* disk, History* history) {
+    for (int life = 0; life < 3; ++life) {
+      Live(disk, history, kAlways, [&](Machine& m) {
+        m.Put("a", Value(life, 50));
+        m.Put(Key(life), "x");
+        m.Settle();
+        m.Stop();
+      });
+    }
+  });
+  add("KilledAndRestarted", kAlways, [](SimFileSystem* disk, History* history) {
+    for (int life = 0; life < 3; ++life) {
+      Live(disk, history, kAlways, [&](Machine& m) {
+        FillSegments(m, 6, 2500);
+        m.Put(Key(life), Value(life, 50));
+        m.Settle();
+      });
+    }
+  });
+  add("IdleLives", kAlways, [](SimFileSystem* disk, History* history) {
+    Live(disk, history, kAlways, [&](Machine& m) {
+      m.Put("a", "1");
+      m.Settle();
+    });
+    for (int life = 0; life < 2; ++life) {
+      Live(disk, history, kAlways, [](Machine& m) { m.Turn(); });
+    }
+    Live(disk, history, kAlways, [](Machine& m) {
+      m.Put("a", "2");
+      m.Settle();
+      m.Stop();
+    });
+  });
+  add_life("Interval", SyncMode::kInterval, [](Machine& m) {
+    for (int i = 0; i < 20; ++i) {
+      m.Put(Key(i % 5), Value(i, 1500));
+      m.Turn();
+      if (i % 6 == 5) {
+        m.AdvanceMs(1100);
+        m.Tick();
+        m.Turn();
+      }
+    }
+    m.Settle();
+  });
+  add_life("NeverSynced", SyncMode::kNever, [](Machine& m) {
+    FillSegments(m, 26, 2000);
+    m.Stop();
+  });
+  return workloads;
+}
+
+}  // namespace
+
+const std::vector<Workload>& CrashWorkloads() {
+  static const std::vector<Workload> workloads = Make();
+  return workloads;
+}
+
+}  // namespace kvd

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+//
+// What stores go through in crash tests: short, and each with one idea. They
+// carry on blindly when the disk crashes under them.
+#pragma once
+
+#include <functional>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "tests/store/machine.h"
+
+namespace kvd {
+
+struct Workload {
+  std::string name;
+  SyncMode sync = SyncMode::kAlways;
+  std::function<void(SimFileSystem*, History*)> run;
+};
+
+// How GoogleTest names one.
+inline void PrintTo(const Workload& workload, std::ostream* out) {
+  *out << workload.name;
+}
+
+const std::vector<Workload>& CrashWorkloads();
+
+}  // namespace kvd

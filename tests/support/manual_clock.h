@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/clock.h"
+
+namespace kvd {
+
+// Time that stands still until a test moves it. Thread: any.
+class ManualClock final : public Clock {
+ public:
+  // A day in November 2023, so that a deadline of a mere duration is long past.
+  static constexpr int64_t kStartWallMs = 1'700'000'000'000;
+
+  explicit ManualClock(int64_t wall_ms = kStartWallMs) : wall_ms_(wall_ms) {}
+
+  int64_t WallMs() const override { return wall_ms_; }
+  int64_t MonotonicUs() const override { return monotonic_us_; }
+
+  // Lets time pass, on both clocks.
+  void AdvanceMs(int64_t ms) {
+    wall_ms_ += ms;
+    monotonic_us_ += ms * 1000;
+  }
+  // Somebody sets the wall clock; no time passes.
+  void SetWallMs(int64_t wall_ms) { wall_ms_ = wall_ms; }
+
+ private:
+  std::atomic<int64_t> wall_ms_;
+  std::atomic<int64_t> monotonic_us_ = 0;
+};
+
+}  // namespace kvd
