@@ -37,11 +37,11 @@ tl::unexpected<Error> UnknownFormat(const std::string& path) {
 
 // Whether the bytes begin like the segment that `identity` names.
 HeaderOutcome CheckHeader(std::string_view bytes,
-                          const SegmentIdentity& identity) {
-  SegmentHeader header;
-  const HeaderOutcome outcome = DecodeSegmentHeader(bytes, &header);
+                          const SegmentIdentity& identity,
+                          SegmentHeader* header) {
+  const HeaderOutcome outcome = DecodeSegmentHeader(bytes, header);
   if (outcome != HeaderOutcome::kHeader) return outcome;
-  const SegmentIdentity& found = header.identity;
+  const SegmentIdentity& found = header->identity;
   const bool same = found.uuid == identity.uuid && found.id == identity.id &&
                     found.epoch == identity.epoch &&
                     found.kind == identity.kind;
@@ -103,13 +103,14 @@ class LiveLog {
                            LogTail* tail) {
     const Segment& segment = segments_[i];
     const SegmentIdentity identity = manifest_.IdentityOfLive(segment.line.id);
-    const HeaderOutcome header = CheckHeader(segment.bytes, identity);
-    if (header == HeaderOutcome::kUnknownFormat) {
+    SegmentHeader header;
+    const HeaderOutcome outcome = CheckHeader(segment.bytes, identity, &header);
+    if (outcome == HeaderOutcome::kUnknownFormat) {
       return UnknownFormat(PathOf(directory_, segment.line.id));
     }
     SealedSegment survivor{segment.line.id, identity.epoch};
     SegmentReader reader = ReaderOf(i);
-    if (header != HeaderOutcome::kHeader) reader.Seek(0);
+    if (outcome != HeaderOutcome::kHeader) reader.Seek(0);
     Group group;
     while (true) {
       TailFacts facts;
@@ -118,7 +119,12 @@ class LiveLog {
       const bool whole = facts.found == Found::kGroup && facts.continues;
       const uint64_t at =
           facts.found == Found::kGroup ? group.header.offset : reader.offset();
-      facts.evidence = !whole && HasEvidence(i, at, tail->last_seq + 1);
+      facts.goes_on =
+          facts.found == Found::kNothing && GoesOnAfter(i, tail->last_seq + 1);
+      const bool goes_on =
+          facts.found == Found::kNothing && GoesOnBehind(i, tail->last_seq + 1);
+      facts.evidence =
+          !whole && !goes_on && HasEvidence(i, at, tail->last_seq + 1);
       switch (DecideTail(facts)) {
         case Verdict::kAccept:
           Accept(group, visit, &survivor, tail);
@@ -136,6 +142,20 @@ class LiveLog {
           return DamagedAt(i, at, tail->last_seq + 1);
       }
     }
+  }
+
+  // Whether the next live segment begins with the change `next_seq`.
+  bool GoesOnAfter(size_t i, uint64_t next_seq) const {
+    if (i + 1 == segments_.size()) return false;
+    const Segment& next = segments_[i + 1];
+    if (CheckHeader(next.bytes, manifest_.IdentityOfLive(next.line.id)) !=
+        HeaderOutcome::kHeader) {
+      return false;
+    }
+    SegmentReader reader = ReaderOf(i + 1);
+    Group group;
+    return reader.Next(&group) == Found::kGroup &&
+           group.header.first_seq == next_seq;
   }
 
   void Accept(const Group& group, const RecordVisitor& visit,
@@ -157,6 +177,18 @@ class LiveLog {
     survivor.checksum =
         Checksum(std::string_view(segment.bytes).substr(0, end), 0);
     tail->survivors.push_back(survivor);
+  }
+
+  // Whether the change `next_seq` is the first one of the segment after this.
+  // Groups enter that one while the MANIFEST that seals this one is still being
+  // written, so what it declares durable may be all its own.
+  bool GoesOnBehind(size_t i, uint64_t next_seq) const {
+    if (i + 1 == segments_.size()) return false;
+    const Segment& next = segments_[i + 1];
+    SegmentHeader header;
+    return CheckHeader(next.bytes, manifest_.IdentityOfLive(next.line.id),
+                       &header) == HeaderOutcome::kHeader &&
+           header.first_seq == next_seq;
   }
 
   // Proof that the change `next_seq` had been durable: FORMAT.md, "Torn or
@@ -241,7 +273,8 @@ class SealedWalk {
         report_(report) {}
 
   bool Walk(std::string_view bytes) {
-    if (CheckHeader(bytes, identity_) != HeaderOutcome::kHeader) {
+    SegmentHeader header;
+    if (CheckHeader(bytes, identity_, &header) != HeaderOutcome::kHeader) {
       Report(
           "its header is not that of the segment which the MANIFEST names; "
           "up to {} records are affected",

@@ -13,6 +13,8 @@ struct TailFacts {
   Found found = Found::kNothing;  // At the position.
   // For kGroup: whether it begins with the sequence number that comes next.
   bool continues = true;
+  // For kNothing: whether the next live segment begins with that number.
+  bool goes_on = false;
   bool sealed = false;         // The MANIFEST has this segment's length …
   bool at_sealed_end = false;  // … and the position is that length.
   // A header that verifies, later in the log, says that the next change was
@@ -34,6 +36,7 @@ constexpr Verdict DecideTail(const TailFacts& facts) {
                                                            : Verdict::kDamaged;
   }
   if (facts.found == Found::kGroup && facts.continues) return Verdict::kAccept;
+  if (facts.found == Found::kNothing && facts.goes_on) return Verdict::kEnd;
   if (facts.evidence) return Verdict::kDamaged;
   return facts.found == Found::kNothing ? Verdict::kEnd : Verdict::kTorn;
 }

@@ -93,6 +93,8 @@ class Machine {
  private:
   Room WaitForRoom(const std::function<Room(Operation&)>& reserve,
                    const std::function<void(Operation&)>& change, int database);
+  const Entry* Find(Operation& operation, std::string_view key, int database);
+  std::pair<int, std::string> NextExpired(const Contents& state) const;
   void Record(Contents state);
 
   SimFileSystem& disk_;

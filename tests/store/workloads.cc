@@ -83,6 +83,24 @@ std::vector<Workload> Make() {
   });
   add_life("RollsSegments", kAlways,
            [](Machine& m) { FillSegments(m, 24, 2000); });
+  add_life("RollsWhileJobsLag", kAlways, [](Machine& m) {
+    m.Turn();
+    m.executor().set_auto_run(false);
+    for (int i = 0; i < 40; ++i) {
+      m.Put(Key(i % 7), Value(i, 1200));
+      m.Turn();
+      if (i % 9 == 8) m.executor().RunOne();
+    }
+  });
+  add_life("LazyRollsWhileJobsLag", SyncMode::kNever, [](Machine& m) {
+    m.Turn();
+    m.executor().set_auto_run(false);
+    for (int i = 0; i < 40; ++i) {
+      m.Put(Key(i % 7), Value(i, 1200));
+      m.Turn();
+      if (i % 9 == 8) m.executor().RunOne();
+    }
+  });
   add_life("LargeValues", kAlways, [](Machine& m) {
     m.Put("small", "1");
     m.Settle();

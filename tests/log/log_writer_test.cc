@@ -1,0 +1,850 @@
+// SPDX-License-Identifier: MIT
+#include "log/log_writer.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "log/log_reader.h"
+#include "tests/support/manual_clock.h"
+#include "tests/support/manual_executor.h"
+#include "tests/support/sim_file_system.h"
+
+namespace kvd {
+namespace {
+
+constexpr uint64_t kSegment = 16 * 1024;
+
+// A record that fills all but `rest` bytes of an empty segment's records.
+constexpr uint64_t kPutBytes100 = RecordBytes(1, 67);
+static_assert(kPutBytes100 == 100);
+
+class LogWriterTest : public testing::Test {
+ protected:
+  LogWriterTest() {
+    options_.segment_bytes = kSegment;
+    options_.open_group_bytes_max = 8 * 1024;
+    options_.log = [this](Severity severity, const std::string& text) {
+      if (severity != Severity::kInfo) warnings_.push_back(text);
+    };
+    manifest_.uuid = {1, 2, 3};
+    manifest_.epoch = 7;
+    manifest_.next_seq = 100;
+  }
+  ~LogWriterTest() override { Destroy(); }
+
+  // Starts the writer; with `prepare`, its first segments are there.
+  void Start(bool prepare = true) {
+    directory_ = disk_.OpenDirectory();
+    ASSERT_TRUE(SaveManifest(*directory_, manifest_).ok());
+    auto writer = LogWriter::Start(*directory_, manifest_, options_, executor_,
+                                   clock_, [] {});
+    ASSERT_TRUE(writer.ok()) << writer.error().message();
+    log_ = std::move(*writer);
+    if (prepare) Settle();
+  }
+  void Destroy() {
+    executor_.set_auto_run(true);
+    executor_.RunAll();
+    log_.reset();
+  }
+
+  // As if nothing had ever been there.
+  void StartOver() {
+    Destroy();
+    executor_.set_auto_run(false);
+    disk_.SetCapacity(UINT64_C(1) << 40);
+    for (const std::string& name : disk_.Names()) disk_.Remove(name);
+  }
+
+  // Lets jobs and completions happen until nothing is under way.
+  void Settle() {
+    for (int turn = 0; turn < 200; ++turn) {
+      log_->Pump();
+      const size_t jobs = executor_.RunAll();
+      const bool changed = log_->Poll();
+      if (jobs == 0 && !changed) return;
+    }
+    ADD_FAILURE() << "it never settles";
+  }
+  // Some turns of a loop, each with everything that may happen in one.
+  void Turn() {
+    log_->Pump();
+    executor_.RunAll();
+    log_->Poll();
+  }
+
+  Room RoomFor(uint64_t bytes, Purpose purpose = Purpose::kWrite) {
+    return log_->RoomFor(bytes, purpose);
+  }
+  // Room for a record of `bytes` after waiting, or why there is none.
+  Room WaitForRoom(uint64_t bytes, Purpose purpose = Purpose::kWrite) {
+    Room room = RoomFor(bytes, purpose);
+    for (int turn = 0; turn < 200 && room == Room::kWait; ++turn) {
+      Turn();
+      room = RoomFor(bytes, purpose);
+    }
+    return room;
+  }
+  // Appends a put whose record has `bytes`; there must be room.
+  uint64_t Append(uint64_t bytes, char fill = 'v') {
+    const std::string value(bytes - RecordBytes(1, 0), fill);
+    const auto appended = log_->Append(RecordKind::kPut, 0, "k", value, 0);
+    places_[appended.seq] = appended.place;
+    return appended.seq;
+  }
+  uint64_t Put(uint64_t bytes, char fill = 'v') {
+    EXPECT_EQ(WaitForRoom(bytes), Room::kReady);
+    return Append(bytes, fill);
+  }
+  Room TryDelete() {
+    const uint64_t bytes = RecordBytes(1, 0);
+    const Room room = WaitForRoom(bytes, Purpose::kRemoval);
+    if (room == Room::kReady) {
+      log_->Append(RecordKind::kDelete, 0, "k", "", 0);
+    }
+    return room;
+  }
+  // Puts 100-byte records one by one until there is no room; returns why.
+  Room Fill(int* puts = nullptr) {
+    while (true) {
+      const Room room = WaitForRoom(kPutBytes100);
+      if (room != Room::kReady) return room;
+      Append(kPutBytes100);
+      if (puts != nullptr) ++*puts;
+      Turn();
+    }
+  }
+
+  // The sequence numbers that a reader of `disk` gets, by the manifest there.
+  std::vector<uint64_t> SeqsOn(SimFileSystem& disk) {
+    const auto directory = disk.OpenDirectory();
+    const auto manifest = LoadManifest(*directory);
+    std::vector<uint64_t> seqs;
+    EXPECT_TRUE(manifest.ok());
+    if (!manifest) return seqs;
+    const auto tail = ReadLog(
+        *directory, *manifest,
+        [&](const Record& record, Place) { seqs.push_back(record.seq); },
+        [](uint64_t) {});
+    EXPECT_TRUE(tail.ok()) << tail.error().message();
+    return seqs;
+  }
+  // What surely survives a power loss now.
+  std::vector<uint64_t> DurableSeqs() {
+    const auto image = disk_.Image({});
+    return SeqsOn(*image);
+  }
+  static std::vector<uint64_t> UpTo(uint64_t last) {
+    std::vector<uint64_t> seqs;
+    for (uint64_t seq = 100; seq <= last; ++seq) seqs.push_back(seq);
+    return seqs;
+  }
+  uint64_t Submits() { return disk_.calls(SimFileSystem::Op::kSubmit); }
+
+  SimFileSystem disk_;
+  ManualExecutor executor_;
+  ManualClock clock_;
+  LogWriterOptions options_;
+  Manifest manifest_;
+  std::vector<std::string> warnings_;
+  std::map<uint64_t, Place> places_;
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<LogWriter> log_;
+};
+
+// --- Groups ------------------------------------------------------------------
+
+TEST_F(LogWriterTest, WaitsForItsFirstSegment) {
+  Start(/*prepare=*/false);
+  EXPECT_EQ(RoomFor(100), Room::kWait);
+  EXPECT_EQ(log_->active_segment(), 0u);
+  Settle();
+  EXPECT_EQ(RoomFor(100), Room::kReady);
+  EXPECT_EQ(log_->active_segment(), 1u);
+}
+
+TEST_F(LogWriterTest, NumbersFollowTheManifestWithoutGaps) {
+  Start();
+  EXPECT_EQ(log_->last_seq(), 99u);
+  EXPECT_EQ(log_->durable_seq(), 99u);
+  EXPECT_EQ(Put(100), 100u);
+  EXPECT_EQ(Put(100), 101u);
+  EXPECT_EQ(log_->last_seq(), 101u);
+}
+
+TEST_F(LogWriterTest, NothingIsDurableBeforeTheDeviceSaysSo) {
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(100);
+  EXPECT_FALSE(log_->Poll());
+  EXPECT_EQ(Submits(), 0u);
+  log_->Pump();
+  EXPECT_EQ(Submits(), 1u);
+  EXPECT_FALSE(log_->Poll());
+  EXPECT_EQ(log_->durable_seq(), 99u);
+  EXPECT_TRUE(DurableSeqs().empty());
+
+  disk_.CompleteWrite();
+  EXPECT_EQ(log_->durable_seq(), 99u);
+  EXPECT_TRUE(log_->Poll());
+  EXPECT_EQ(log_->durable_seq(), 100u);
+  EXPECT_EQ(DurableSeqs(), UpTo(100));
+  EXPECT_FALSE(log_->Poll());
+}
+
+TEST_F(LogWriterTest, OneWriteFliesWhileTheNextGroupGrows) {
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(100);
+  log_->Pump();
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_EQ(RoomFor(100), Room::kReady);
+    Append(100);
+    log_->Pump();
+    EXPECT_EQ(disk_.pending_writes(), 1u);
+    EXPECT_EQ(log_->groups_written(), 1u);
+  }
+  disk_.CompleteWrite();
+  EXPECT_TRUE(log_->Poll());
+  EXPECT_EQ(log_->durable_seq(), 100u);
+  log_->Pump();
+  EXPECT_EQ(log_->groups_written(), 2u);
+  disk_.CompleteWrite();
+  EXPECT_TRUE(log_->Poll());
+  EXPECT_EQ(log_->durable_seq(), 105u);
+  EXPECT_EQ(DurableSeqs(), UpTo(105));
+}
+
+TEST_F(LogWriterTest, AFullOpenGroupMakesWritersWait) {
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(100);
+  log_->Pump();
+  while (RoomFor(1000) == Room::kReady) Append(1000);
+  EXPECT_EQ(log_->last_seq(), 100u + 8);  // 8 KiB hold eight of them.
+  EXPECT_EQ(RoomFor(1000), Room::kWait);
+  EXPECT_EQ(disk_.pending_writes(), 1u);
+
+  disk_.CompleteWrite();
+  EXPECT_TRUE(log_->Poll());
+  EXPECT_EQ(RoomFor(1000), Room::kReady);
+}
+
+TEST_F(LogWriterTest, AGroupLargerThanTheCapGoesAlone) {
+  Start();
+  Put(100);
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  // The open group is written first; the large one finds an empty group.
+  EXPECT_EQ(RoomFor(10'000), Room::kReady);
+  EXPECT_EQ(disk_.pending_writes(), 1u);
+  Append(10'000);
+  EXPECT_EQ(RoomFor(100), Room::kWait);
+}
+
+TEST_F(LogWriterTest, NoGroupMayBeLargerThanTheFormatAllows) {
+  Start();
+  EXPECT_EQ(RoomFor(kGroupBodyBytesMax + 1), Room::kTooLarge);
+}
+
+TEST_F(LogWriterTest, PlacesPointAtTheRecords) {
+  Start();
+  for (int i = 0; i < 30; ++i) {
+    Put(1000 + static_cast<uint64_t>(i) * 7);
+    Turn();
+  }
+  Settle();
+  std::map<uint64_t, Place> found;
+  const auto manifest = LoadManifest(*directory_);
+  ASSERT_TRUE(manifest.ok());
+  ASSERT_TRUE(ReadLog(
+                  *directory_, *manifest,
+                  [&](const Record& record, Place place) {
+                    found[record.seq] = place;
+                  },
+                  [](uint64_t) {})
+                  .ok());
+  EXPECT_EQ(found, places_);
+  EXPECT_GT(found.rbegin()->second.segment, 1u);
+}
+
+// --- Segments ----------------------------------------------------------------
+
+TEST_F(LogWriterTest, ASegmentIsNamedDurablyBeforeAnyGroupEntersIt) {
+  Start(/*prepare=*/false);
+  // At no moment does a durable MANIFEST miss a segment with a group.
+  for (int i = 0; i < 60; ++i) {
+    if (RoomFor(1000) == Room::kReady) Append(1000);
+    log_->Pump();
+    executor_.RunOne();
+    const auto image = disk_.Image({});
+    const auto directory = image->OpenDirectory();
+    const auto manifest = LoadManifest(*directory);
+    ASSERT_TRUE(manifest.ok());
+    EXPECT_TRUE(FindLeftovers(*directory, *manifest).ok());
+    log_->Poll();
+    EXPECT_EQ(DurableSeqs(), UpTo(log_->durable_seq())) << i;
+  }
+  EXPECT_GT(log_->active_segment(), 2u);
+}
+
+TEST_F(LogWriterTest, TheNextSegmentFillsWhileTheLastGroupOfTheFullOneFlies) {
+  Start();
+  Put(7000);
+  Settle();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(8000);
+  log_->Pump();
+  ASSERT_EQ(disk_.pending_writes(), 1u);
+  ASSERT_EQ(log_->active_segment(), 1u);
+
+  ASSERT_EQ(RoomFor(2000), Room::kReady);
+  Append(2000);
+  EXPECT_EQ(log_->active_segment(), 2u);
+  Turn();
+  // Not sealed, and not written to: the group before is still on its way.
+  EXPECT_EQ(log_->manifest().sealed.size(), 0u);
+  EXPECT_EQ(disk_.pending_writes(), 1u);
+  EXPECT_EQ(log_->groups_written(), 2u);
+
+  disk_.CompleteWrite();
+  log_->Poll();
+  ASSERT_EQ(log_->manifest().sealed.size(), 1u);
+  EXPECT_EQ(log_->manifest().sealed[0].last_seq, 101u);
+  Turn();
+  disk_.CompleteWrite();
+  Settle();
+  EXPECT_EQ(log_->durable_seq(), 102u);
+  EXPECT_EQ(DurableSeqs(), UpTo(102));
+}
+
+// A second segment may not be left behind while the first is not sealed.
+TEST_F(LogWriterTest, TwoSegmentsDoNotRetireAtOnce) {
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(8000);
+  log_->Pump();
+  EXPECT_EQ(RoomFor(14'000), Room::kReady);
+  Append(14'000);
+  executor_.RunAll();
+  log_->Poll();
+  executor_.RunAll();
+  log_->Poll();
+  EXPECT_EQ(RoomFor(14'000), Room::kWait);
+  EXPECT_EQ(log_->active_segment(), 2u);
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kAtPoll);
+  disk_.CompleteWrite();
+  Put(14'000);
+  Settle();
+  EXPECT_EQ(DurableSeqs(), UpTo(102));
+}
+
+TEST_F(LogWriterTest, SealedLinesSayWhatTheSegmentsHold) {
+  Start();
+  for (int i = 0; i < 40; ++i) {
+    Put(1500);
+    Turn();
+  }
+  Settle();
+  const Manifest& manifest = log_->manifest();
+  ASSERT_GE(manifest.sealed.size(), 3u);
+  for (const SealedSegment& segment : manifest.sealed) {
+    const auto clean = ReadSealedSegment(
+        *directory_, manifest, segment, [](const Record&, Place) {},
+        [](const std::string& damage) { ADD_FAILURE() << damage; });
+    ASSERT_TRUE(clean.ok());
+    EXPECT_TRUE(*clean);
+    // The unused rest of the file was given back.
+    EXPECT_EQ(disk_.ReadAll(SegmentName(segment.id)).size(), segment.bytes);
+  }
+  EXPECT_EQ(*LoadManifest(*directory_), manifest);
+}
+
+TEST_F(LogWriterTest, AGroupLargerThanASegmentGetsOneOfItsOwn) {
+  Start();
+  Put(100);
+  Put(100'000);
+  Settle();
+  EXPECT_EQ(log_->durable_seq(), 101u);
+  EXPECT_EQ(log_->manifest().sealed.size(), 1u);
+  EXPECT_GE(log_->manifest().active->bytes, 100'000u);
+  EXPECT_EQ(DurableSeqs(), UpTo(101));
+  // The prepared segment that was too small is gone, later ones are normal.
+  Put(8000);
+  Put(8000);
+  Settle();
+  EXPECT_EQ(log_->manifest().active->bytes, kSegment);
+  EXPECT_EQ(DurableSeqs(), UpTo(103));
+  EXPECT_LE(disk_.Names().size(), 6u);
+}
+
+TEST_F(LogWriterTest, AnEmptySegmentThatIsTooSmallLeavesNoTrace) {
+  Start();
+  Put(100'000);  // Before anything entered the first segment.
+  Settle();
+  EXPECT_TRUE(log_->manifest().sealed.empty());
+  EXPECT_FALSE(disk_.Exists(SegmentName(1)));
+  EXPECT_EQ(DurableSeqs(), UpTo(100));
+}
+
+TEST_F(LogWriterTest, GroupsFillASegmentToItsEnd) {
+  options_.open_group_bytes_max = 1 << 20;
+  for (uint64_t rest = 0; rest < 80; ++rest) {
+    SCOPED_TRACE(rest);
+    Start();
+    const uint64_t overhead = kSegmentHeaderBytes + kGroupHeaderBytes;
+    Put(kSegment - overhead - rest);
+    Settle();
+    Put(200);
+    Settle();
+    clock_.AdvanceMs(1000);
+    log_->Tick();
+    Settle();
+    EXPECT_EQ(DurableSeqs(), UpTo(101));
+    StartOver();
+  }
+}
+
+// --- A full disk -------------------------------------------------------------
+
+class LogWriterFullDisk : public LogWriterTest {
+ protected:
+  // Room for `segments` whole segments beside the reserve and the MANIFEST.
+  void SetRoomFor(uint64_t segments) {
+    disk_.SetCapacity(kDiskReserveBytes + 4 * 4096 + segments * kSegment);
+  }
+};
+
+TEST_F(LogWriterFullDisk, RefusesBeforeAnythingIsChanged) {
+  SetRoomFor(3);
+  Start();
+  int puts = 0;
+  EXPECT_EQ(Fill(&puts), Room::kDiskFull);
+  EXPECT_TRUE(log_->disk_full());
+  EXPECT_GT(puts, 200);
+  const uint64_t last = log_->last_seq();
+  EXPECT_EQ(last, 99u + static_cast<uint64_t>(puts));
+  EXPECT_EQ(log_->durable_seq(), last);
+  EXPECT_FALSE(log_->failure());
+  EXPECT_EQ(DurableSeqs(), UpTo(last));
+  EXPECT_EQ(warnings_.size(), 1u);
+  // It stays that way without being told again and again.
+  for (int i = 0; i < 5; ++i) {
+    clock_.AdvanceMs(kDiskFullRetryMs);
+    log_->Tick();
+    Settle();
+  }
+  EXPECT_EQ(warnings_.size(), 1u);
+  EXPECT_EQ(WaitForRoom(kPutBytes100), Room::kDiskFull);
+}
+
+TEST_F(LogWriterFullDisk, RemovalsGoOnFromTheReserve) {
+  SetRoomFor(3);
+  Start();
+  ASSERT_EQ(Fill(), Room::kDiskFull);
+  int removals = 0;
+  while (TryDelete() == Room::kReady && removals < 1000) {
+    ++removals;
+    EXPECT_EQ(RoomFor(kPutBytes100), Room::kDiskFull);
+    Turn();
+  }
+  // A sixteenth of the segment, in groups of one record and their headers.
+  EXPECT_GE(removals, static_cast<int>(kSegment / 16 / (64 + 40)));
+  EXPECT_LT(removals, 100);
+  Settle();
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+// One group may fill the last segment, but not its reserve.
+TEST_F(LogWriterFullDisk, ALargeGroupLeavesTheReserveToo) {
+  options_.open_group_bytes_max = 1 << 20;
+  SetRoomFor(2);
+  Start();
+  Put(kSegment / 2);
+  Settle();
+  for (uint64_t bytes = kSegment; bytes > kSegment / 2; bytes -= 8) {
+    const Room room = WaitForRoom(bytes);
+    ASSERT_NE(room, Room::kWait);
+    if (room != Room::kReady) continue;
+    Append(bytes);
+    break;
+  }
+  Settle();
+  EXPECT_EQ(log_->last_seq(), 101u);
+  EXPECT_EQ(TryDelete(), Room::kReady);
+}
+
+TEST_F(LogWriterFullDisk, ResumesByItselfWhenThereIsRoom) {
+  SetRoomFor(3);
+  Start();
+  ASSERT_EQ(Fill(), Room::kDiskFull);
+  SetRoomFor(6);
+  EXPECT_EQ(WaitForRoom(kPutBytes100), Room::kDiskFull);  // Not noticed yet.
+  const auto next = log_->Tick();
+  ASSERT_TRUE(next.has_value());
+  EXPECT_LE(*next, kDiskFullRetryMs);
+  clock_.AdvanceMs(kDiskFullRetryMs);
+  log_->Tick();
+  Settle();
+  EXPECT_FALSE(log_->disk_full());
+  EXPECT_EQ(WaitForRoom(kPutBytes100), Room::kReady);
+  Append(kPutBytes100);
+  Settle();
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+TEST_F(LogWriterFullDisk, UsesSmallerSegmentsForWhatIsLeft) {
+  constexpr uint64_t kLarge = 64 << 20;
+  options_.segment_bytes = kLarge;
+  disk_.SetCapacity(kLarge + (24 << 20));
+  Start();
+  EXPECT_EQ(log_->manifest().active->bytes, kLarge);
+  ASSERT_TRUE(log_->manifest().prepared.has_value());
+  const uint64_t small = log_->manifest().prepared->bytes;
+  EXPECT_LT(small, kLarge);
+  EXPECT_GE(small, kSmallSegmentBytes);
+  EXPECT_FALSE(log_->disk_full());
+  EXPECT_TRUE(warnings_.empty());
+}
+
+TEST_F(LogWriterFullDisk, ALargeValueThatHasNoRoomBlocksNoSmallOnes) {
+  SetRoomFor(6);
+  Start();
+  EXPECT_EQ(WaitForRoom(1 << 20), Room::kDiskFull);
+  EXPECT_EQ(log_->last_seq(), 99u);
+  int puts = 0;
+  EXPECT_EQ(Fill(&puts), Room::kDiskFull);
+  EXPECT_GT(puts, 300);  // More than the first segments had room for.
+  Settle();
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+// However the disk fills up and where, space that was granted suffices.
+TEST_F(LogWriterFullDisk, NeverFailsWhateverItsSize) {
+  for (uint64_t pages = 0; pages < 40; ++pages) {
+    SCOPED_TRACE(pages);
+    disk_.SetCapacity(kDiskReserveBytes + (2 + pages) * 4096);
+    Start();
+    EXPECT_NE(Fill(), Room::kWait);
+    while (TryDelete() == Room::kReady) Turn();
+    Settle();
+    EXPECT_FALSE(log_->failure());
+    EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+    StartOver();
+  }
+}
+
+TEST_F(LogWriterFullDisk, AMissingMegabyteForTheManifestIsWaitedFor) {
+  Start(/*prepare=*/false);
+  executor_.RunOne();  // The segment is there …
+  log_->Poll();
+  disk_.FailAt(SimFileSystem::Op::kWrite, 0, ENOSPC);
+  executor_.RunOne();  // … but not its name.
+  log_->Poll();
+  EXPECT_FALSE(log_->failure());
+  EXPECT_GT(disk_.failures(), 0u);
+  EXPECT_NE(RoomFor(100), Room::kReady);
+  const auto next = log_->Tick();
+  ASSERT_TRUE(next.has_value());
+  EXPECT_LE(*next, kDiskFullRetryMs);
+
+  clock_.AdvanceMs(kDiskFullRetryMs);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(WaitForRoom(100), Room::kReady);
+  EXPECT_FALSE(log_->disk_full());
+  Append(100);
+  Settle();
+  EXPECT_EQ(DurableSeqs(), UpTo(100));
+}
+
+// --- Quiet times and lazy modes ----------------------------------------------
+
+TEST_F(LogWriterTest, DeclaresTheLastGroupDurableWhenIdle) {
+  Start();
+  Put(100);
+  Settle();
+  EXPECT_EQ(log_->groups_written(), 1u);
+  const auto next = log_->Tick();
+  ASSERT_TRUE(next.has_value());
+  EXPECT_LE(*next, options_.idle_declare_ms);
+  Settle();
+  EXPECT_EQ(log_->groups_written(), 1u) << "not idle for long enough";
+
+  clock_.AdvanceMs(options_.idle_declare_ms);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(log_->groups_written(), 2u);
+  EXPECT_EQ(log_->last_seq(), 100u);
+  // Once is enough, and then there is nothing to wake up for.
+  clock_.AdvanceMs(10 * options_.idle_declare_ms);
+  EXPECT_FALSE(log_->Tick().has_value());
+  Settle();
+  EXPECT_EQ(log_->groups_written(), 2u);
+
+  // It is evidence: the damaged group before it does not pass as torn.
+  disk_.Flip(SegmentName(1), 200 * 8);
+  const auto tail = ReadLog(
+      *directory_, *LoadManifest(*directory_), [](const Record&, Place) {},
+      [](uint64_t) {});
+  ASSERT_FALSE(tail.ok());
+  EXPECT_EQ(tail.error().code(), ErrorCode::kCorruption);
+}
+
+TEST_F(LogWriterTest, IntervalModeSyncsInTime) {
+  options_.sync = SyncMode::kInterval;
+  options_.sync_interval_ms = 1000;
+  Start();
+  Put(100);
+  Settle();
+  EXPECT_EQ(log_->groups_written(), 1u);
+  EXPECT_EQ(log_->durable_seq(), 99u);
+  EXPECT_TRUE(DurableSeqs().empty());
+  const auto next = log_->Tick();
+  ASSERT_TRUE(next.has_value());
+  EXPECT_LE(*next, 1000);
+
+  clock_.AdvanceMs(*next);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(log_->durable_seq(), 100u);
+  EXPECT_EQ(log_->syncs(), 1u);
+  EXPECT_EQ(DurableSeqs(), UpTo(100));
+}
+
+TEST_F(LogWriterTest, IntervalModeSyncsUnderConstantLoadToo) {
+  options_.sync = SyncMode::kInterval;
+  Start();
+  for (int i = 0; i < 100; ++i) {
+    Put(100);
+    Turn();
+    clock_.AdvanceMs(100);
+    // At the most an interval and a turn's worth is not durable.
+    EXPECT_GE(log_->durable_seq() + 13, log_->last_seq());
+  }
+  EXPECT_GE(log_->syncs(), 9u);
+  EXPECT_LE(log_->syncs(), 12u);
+}
+
+TEST_F(LogWriterTest, NeverModeLeavesSyncingToTheSystem) {
+  options_.sync = SyncMode::kNever;
+  Start();
+  Put(100);
+  Settle();
+  clock_.AdvanceMs(100'000);
+  EXPECT_FALSE(log_->Tick().has_value());
+  Settle();
+  EXPECT_EQ(log_->syncs(), 0u);
+  EXPECT_EQ(log_->durable_seq(), 99u);
+  EXPECT_EQ(SeqsOn(disk_), UpTo(100));
+}
+
+TEST_F(LogWriterTest, LazyModesSyncASegmentBeforeItIsSealed) {
+  for (SyncMode sync : {SyncMode::kInterval, SyncMode::kNever}) {
+    options_.sync = sync;
+    options_.sync_interval_ms = 1'000'000;
+    Start();
+    for (int i = 0; i < 40; ++i) {
+      Put(1500);
+      Turn();
+      const auto& sealed = log_->manifest().sealed;
+      if (!sealed.empty()) {
+        EXPECT_GE(log_->durable_seq(), sealed.back().last_seq);
+      }
+    }
+    Settle();
+    const auto& sealed = log_->manifest().sealed;
+    ASSERT_GE(sealed.size(), 3u);
+    EXPECT_EQ(DurableSeqs(), UpTo(sealed.back().last_seq));
+    StartOver();
+  }
+}
+
+TEST_F(LogWriterTest, FlushesAndSwapsEnterTheManifestOnceDurable) {
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  ASSERT_EQ(RoomFor(200), Room::kReady);
+  log_->Append(RecordKind::kFlush, 3, "", "", 0);
+  log_->Append(RecordKind::kSwap, 1, "", "\x02", 0);
+  log_->Pump();
+  EXPECT_EQ(log_->manifest().databases, DatabaseMap{});
+  disk_.CompleteWrite();
+  log_->Poll();
+  EXPECT_EQ(log_->manifest().databases.flushed[3], 100u);
+  EXPECT_EQ(log_->manifest().databases.internal[1], 2);
+  EXPECT_EQ(log_->manifest().databases.internal[2], 1);
+}
+
+// --- Failures ----------------------------------------------------------------
+
+TEST_F(LogWriterTest, AFailedWriteEndsWritingForGood) {
+  Start();
+  Put(100);
+  Settle();
+  disk_.FailAt(SimFileSystem::Op::kComplete, 0, EIO);
+  Put(100);
+  log_->Pump();
+  Put(100);
+  EXPECT_TRUE(log_->Poll());
+  ASSERT_TRUE(log_->failure().has_value());
+  EXPECT_EQ(log_->failure()->code(), ErrorCode::kIo);
+  EXPECT_EQ(log_->durable_seq(), 100u);
+
+  // No second try, of the failed group or of any other, nor a clean stop.
+  const uint64_t submits = Submits();
+  clock_.AdvanceMs(10'000);
+  EXPECT_FALSE(log_->Tick().has_value());
+  EXPECT_EQ(RoomFor(100), Room::kWait);
+  Settle();
+  log_->Stop();
+  Settle();
+  EXPECT_FALSE(log_->stopped());
+  EXPECT_EQ(Submits(), submits);
+  EXPECT_EQ(log_->durable_seq(), 100u);
+  EXPECT_FALSE(LoadManifest(*directory_)->clean);
+}
+
+// Whatever the errno: ENOSPC inside allocated space is a broken promise too.
+TEST_F(LogWriterTest, NoFailedWriteOfAGroupIsTriedAgain) {
+  for (const int sys_errno : {EIO, ENOSPC, EDQUOT, ENOMEM}) {
+    Start();
+    disk_.FailAt(SimFileSystem::Op::kComplete, 0, sys_errno);
+    Put(100);
+    Settle();
+    EXPECT_TRUE(log_->failure().has_value()) << sys_errno;
+    EXPECT_EQ(log_->durable_seq(), 99u);
+    disk_.ClearFailures();
+    StartOver();
+  }
+}
+
+TEST_F(LogWriterTest, AFailedSyncOfALazyModeFailsTheLog) {
+  options_.sync = SyncMode::kInterval;
+  Start();
+  Put(100);
+  Settle();
+  disk_.FailAt(SimFileSystem::Op::kComplete, 0, EIO);
+  clock_.AdvanceMs(1000);
+  log_->Tick();
+  Settle();
+  EXPECT_TRUE(log_->failure().has_value());
+  EXPECT_EQ(log_->durable_seq(), 99u);
+}
+
+TEST_F(LogWriterTest, ADeviceErrorOfTheManifestFailsTheLog) {
+  Start(/*prepare=*/false);
+  executor_.RunOne();
+  log_->Poll();
+  disk_.FailAt(SimFileSystem::Op::kSync, 0, EIO);
+  executor_.RunOne();
+  EXPECT_TRUE(log_->Poll());
+  ASSERT_TRUE(log_->failure().has_value());
+  EXPECT_EQ(log_->failure()->code(), ErrorCode::kIo);
+}
+
+TEST_F(LogWriterTest, ADeviceErrorOfPreparationFailsTheLog) {
+  Start();
+  disk_.FailAt(SimFileSystem::Op::kAllocate, 0, EIO, SimFileSystem::Repeat::kForever);
+  while (!log_->failure() && log_->last_seq() < 200) {
+    if (WaitForRoom(1000) != Room::kReady) break;
+    Append(1000);
+    Turn();
+  }
+  EXPECT_TRUE(log_->failure().has_value());
+}
+
+// --- Stopping ----------------------------------------------------------------
+
+TEST_F(LogWriterTest, AStopSealsEverythingInEveryMode) {
+  for (SyncMode sync :
+       {SyncMode::kAlways, SyncMode::kInterval, SyncMode::kNever}) {
+    for (int puts = 0; puts < 25; ++puts) {
+      SCOPED_TRACE(puts);
+      options_.sync = sync;
+      Start();
+      for (int i = 0; i < puts; ++i) {
+        Put(1500);
+        if (i % 3 == 0) Turn();
+      }
+      log_->Stop();
+      Settle();
+      ASSERT_TRUE(log_->stopped());
+      const Manifest manifest = *LoadManifest(*directory_);
+      EXPECT_TRUE(manifest.clean);
+      EXPECT_TRUE(manifest.Live().empty());
+      EXPECT_EQ(manifest.next_seq, 100u + static_cast<uint64_t>(puts));
+      EXPECT_EQ(DurableSeqs(), UpTo(manifest.next_seq - 1));
+      // Nothing is left beside what counts.
+      EXPECT_EQ(disk_.Names().size(), manifest.sealed.size() + 1);
+      StartOver();
+    }
+  }
+}
+
+// Stopped at every moment: before the first segment, while one is prepared or
+// named, while a group flies and another one is open.
+TEST_F(LogWriterTest, AStopUnderLoadCompletesFromAnyState) {
+  for (int steps = 0; steps < 120; ++steps) {
+    SCOPED_TRACE(steps);
+    Start(/*prepare=*/false);
+    for (int step = 0; step < steps; ++step) {
+      switch (step % 4) {
+        case 0:
+        case 2:
+          if (RoomFor(3000) == Room::kReady) Append(3000);
+          log_->Pump();
+          break;
+        case 1:
+          executor_.RunOne();
+          break;
+        case 3:
+          log_->Poll();
+          break;
+      }
+    }
+    const uint64_t last = log_->last_seq();
+    log_->Stop();
+    EXPECT_EQ(RoomFor(100), Room::kWait);
+    Settle();
+    ASSERT_TRUE(log_->stopped());
+    EXPECT_EQ(log_->last_seq(), last);
+    EXPECT_EQ(log_->durable_seq(), last);
+    EXPECT_TRUE(LoadManifest(*directory_)->clean);
+    EXPECT_EQ(DurableSeqs(), UpTo(last));
+    StartOver();
+  }
+}
+
+TEST_F(LogWriterTest, AStopThatCannotBeRecordedIsUncleanAndComplete) {
+  Start();
+  Put(100);
+  Settle();
+  disk_.FailAt(SimFileSystem::Op::kRename, 0, EIO);
+  log_->Stop();
+  Settle();
+  EXPECT_TRUE(log_->stopped());
+  EXPECT_EQ(warnings_.size(), 1u);
+  EXPECT_FALSE(LoadManifest(*directory_)->clean);
+  EXPECT_EQ(DurableSeqs(), UpTo(100));
+}
+
+TEST_F(LogWriterTest, AStopOnAFullDiskCompletes) {
+  disk_.SetCapacity(kDiskReserveBytes + 4 * 4096 + 3 * kSegment);
+  Start();
+  ASSERT_EQ(Fill(), Room::kDiskFull);
+  log_->Stop();
+  Settle();
+  EXPECT_TRUE(log_->stopped());
+  EXPECT_TRUE(LoadManifest(*directory_)->clean);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+}  // namespace
+}  // namespace kvd

@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: MIT
+#include "log/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "base/checksum.h"
+#include "tests/log/segment_builder.h"
+#include "tests/support/sim_file_system.h"
+
+namespace kvd {
+namespace {
+
+Manifest Sample() {
+  Manifest manifest;
+  manifest.uuid = kTestIdentity.uuid;
+  manifest.epoch = 7;
+  manifest.next_segment = 14;
+  manifest.next_seq = 1201;
+  manifest.history_floor = 3;
+  manifest.databases_as_of = 1100;
+  manifest.databases.internal[0] = 5;
+  manifest.databases.internal[5] = 0;
+  manifest.databases.flushed[0] = 900;
+  manifest.databases.flushed[9] = 1000;
+  manifest.active = {12, 67108864};
+  manifest.prepared = {13, 1048576};
+  manifest.sealed = {
+      {5, 3, SegmentKind::kLog, 66904, 1100, 1, 1100, 0x0123456789abcdef},
+      {11, 7, SegmentKind::kCompacted, 128, 0, 1101, 1200, UINT64_MAX}};
+  return manifest;
+}
+
+// A text that some other writer has completed with the right checksum.
+std::string Signed(const std::string& facts) {
+  return facts + fmt::format("checksum {:016x}\n", Checksum(facts, 0));
+}
+
+std::string FactsOf(const std::string& text) {
+  return text.substr(0, text.find("checksum ", text.rfind('\n', text.size() - 2)));
+}
+
+ErrorCode CodeOf(const Result<Manifest>& result) {
+  return result.ok() ? ErrorCode{} : result.error().code();
+}
+
+TEST(Manifest, ComesBackAsItWasWritten) {
+  Manifest smallest;
+  Manifest clean = Sample();
+  clean.clean = true;
+  clean.active.reset();
+  clean.prepared.reset();
+  for (const Manifest& manifest : {smallest, Sample(), clean}) {
+    const std::string text = EncodeManifest(manifest);
+    const Result<Manifest> back = DecodeManifest(text, "M");
+    ASSERT_TRUE(back.ok()) << back.error().message();
+    EXPECT_EQ(*back, manifest);
+    EXPECT_EQ(text.back(), '\n');
+  }
+}
+
+TEST(Manifest, NamesItsSegmentsInTheOrderOfTheLog) {
+  const Manifest manifest = Sample();
+  ASSERT_EQ(manifest.Live().size(), 2u);
+  EXPECT_EQ(manifest.Live()[0].id, 12u);
+  EXPECT_EQ(manifest.Live()[1].id, 13u);
+  for (uint64_t id = 0; id < 20; ++id) {
+    const bool named = id == 5 || id == 11 || id == 12 || id == 13;
+    EXPECT_EQ(manifest.Names(id), named) << id;
+  }
+  EXPECT_EQ(manifest.IdentityOf(manifest.sealed[0]).epoch, 3u);
+  EXPECT_EQ(manifest.IdentityOf(manifest.sealed[1]).kind,
+            SegmentKind::kCompacted);
+  EXPECT_EQ(manifest.IdentityOfLive(12).epoch, 7u);
+}
+
+TEST(Manifest, IsDamagedAtEveryCut) {
+  const std::string text = EncodeManifest(Sample());
+  for (size_t cut = 0; cut < text.size(); ++cut) {
+    EXPECT_EQ(CodeOf(DecodeManifest(text.substr(0, cut), "M")),
+              ErrorCode::kCorruption)
+        << cut;
+  }
+}
+
+TEST(Manifest, NoFlippedBitPassesForOtherContent) {
+  const std::string text = EncodeManifest(Sample());
+  for (size_t bit = 0; bit < text.size() * 8; ++bit) {
+    std::string bytes = text;
+    bytes[bit / 8] ^= static_cast<char>(1 << (bit % 8));
+    const Result<Manifest> back = DecodeManifest(bytes, "M");
+    // The number of the format may change into another one, or grow.
+    const bool in_first_line = bit / 8 <= text.find('\n');
+    if (in_first_line && CodeOf(back) == ErrorCode::kFormat) continue;
+    EXPECT_EQ(CodeOf(back), ErrorCode::kCorruption) << "bit " << bit;
+  }
+}
+
+TEST(Manifest, NoLineMayBeMissingDoubledOrStrange) {
+  const std::string text = EncodeManifest(Sample());
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = text.find('\n', begin) + 1;
+    const std::string line = text.substr(begin, end - begin);
+    SCOPED_TRACE(line);
+    std::string without = text;
+    without.erase(begin, line.size());
+    EXPECT_FALSE(DecodeManifest(without, "M").ok());
+    std::string doubled = text;
+    doubled.insert(begin, line);
+    EXPECT_FALSE(DecodeManifest(doubled, "M").ok());
+    std::string strange = text;
+    strange.insert(end - 1, " x");
+    EXPECT_FALSE(DecodeManifest(strange, "M").ok());
+    begin = end;
+  }
+}
+
+TEST(Manifest, DamageNamesTheFile) {
+  const auto result = DecodeManifest("rubbish", "/data/MANIFEST");
+  ASSERT_FALSE(result.ok());
+  EXPECT_TRUE(result.error().message().starts_with("/data/MANIFEST"));
+}
+
+TEST(Manifest, AnotherFormatIsToldFromDamage) {
+  std::string facts = FactsOf(EncodeManifest(Sample()));
+  ASSERT_TRUE(DecodeManifest(Signed(facts), "M").ok());
+  for (const char* version : {"2", "10", "1 beta", ""}) {
+    std::string other = facts;
+    other.replace(0, other.find('\n'), std::string("kvd-manifest ") + version);
+    EXPECT_EQ(CodeOf(DecodeManifest(Signed(other), "M")), ErrorCode::kFormat)
+        << version;
+    // Whatever its last line looks like.
+    EXPECT_EQ(CodeOf(DecodeManifest(other, "M")), ErrorCode::kFormat);
+  }
+}
+
+TEST(Manifest, UnknownFeaturesAndLinesNeedANewerVersion) {
+  Manifest features = Sample();
+  features.features = 4;
+  EXPECT_EQ(CodeOf(DecodeManifest(EncodeManifest(features), "M")),
+            ErrorCode::kFormat);
+
+  const std::string facts = FactsOf(EncodeManifest(Sample()));
+  for (const char* line :
+       {"colour red", "", "epoch", "epoch 8 9", "epoch -1", "epoch 8x",
+        "epoch 99999999999999999999", "clean maybe", "uuid 0011",
+        "database 16 internal 0 flushed 0", "database 0 internal 16 flushed 0",
+        "active 12", "sealed 5 epoch 3 kind other bytes 1 records 1 first 1 "
+                     "last 1 checksum 0"}) {
+    const auto result = DecodeManifest(Signed(facts + line + "\n"), "M");
+    EXPECT_EQ(CodeOf(result), ErrorCode::kFormat) << line;
+    EXPECT_NE(result.ok() ? "" : result.error().message(), "");
+  }
+}
+
+TEST(Manifest, FlushesAndSwapsAreTakenIn) {
+  DatabaseMap map;
+  map.Apply({RecordKind::kFlush, 3, 70, 0, "", ""});
+  EXPECT_EQ(map.flushed[3], 70u);
+  map.Apply({RecordKind::kSwap, 3, 71, 0, "", "\x05"});
+  EXPECT_EQ(map.internal[3], 5);
+  EXPECT_EQ(map.internal[5], 3);
+  const DatabaseMap before = map;
+  map.Apply({RecordKind::kPut, 3, 72, 0, "k", "v"});
+  map.Apply({RecordKind::kDelete, 3, 73, 0, "k", ""});
+  EXPECT_EQ(map, before);
+}
+
+// --- On a disk ---------------------------------------------------------------
+
+TEST(ManifestFile, IsNotFoundWhenThereIsNone) {
+  SimFileSystem disk;
+  const auto directory = disk.OpenDirectory();
+  EXPECT_EQ(CodeOf(LoadManifest(*directory)), ErrorCode::kNotFound);
+}
+
+// A crash at any operation, with any loss, leaves the old or the new MANIFEST,
+// and the new one once SaveManifest() has returned.
+TEST(ManifestFile, IsReplacedAtomicallyAndDurably) {
+  Manifest before = Sample();
+  Manifest after = Sample();
+  after.epoch = 8;
+  after.sealed.resize(400, after.sealed[0]);  // Several pages of text.
+
+  for (const bool leftover : {false, true}) {
+    SimFileSystem start;
+    ASSERT_TRUE(SaveManifest(*start.OpenDirectory(), before).ok());
+    if (leftover) start.Put(kManifestTemporaryName, "half a manif");
+
+    bool saved = false;
+    size_t old_ones = 0;
+    size_t new_ones = 0;
+    const size_t images = ForEachCrash(
+        start, 40,
+        [&](SimFileSystem& disk) {
+          saved = false;
+          saved = SaveManifest(*disk.OpenDirectory(), after).ok();
+        },
+        [&](SimFileSystem& image, const std::string& words) {
+          SCOPED_TRACE(words);
+          const auto found = LoadManifest(*image.OpenDirectory());
+          ASSERT_TRUE(found.ok()) << found.error().message();
+          if (*found == after) {
+            ++new_ones;
+          } else {
+            ++old_ones;
+            EXPECT_EQ(*found, before);
+            EXPECT_FALSE(saved);
+          }
+        });
+    EXPECT_EQ(images, old_ones + new_ones);
+    EXPECT_GT(old_ones, 0u);
+    EXPECT_GT(new_ones, 0u);
+  }
+}
+
+TEST(ManifestFile, AFailureLeavesTheOldOrTheNewOne) {
+  Manifest before = Sample();
+  Manifest after = Sample();
+  after.epoch = 8;
+  for (uint64_t nth = 0;; ++nth) {
+    SimFileSystem disk;
+    ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), before).ok());
+    disk.FailAtCall(nth, ENOSPC);
+    const Result<void> saved = SaveManifest(*disk.OpenDirectory(), after);
+    if (disk.failures() == 0) {
+      EXPECT_TRUE(saved.ok());
+      EXPECT_GT(nth, 4u);
+      break;
+    }
+    disk.ClearFailures();
+    const auto found = LoadManifest(*disk.OpenDirectory());
+    ASSERT_TRUE(found.ok());
+    EXPECT_TRUE(*found == after || *found == before) << nth;
+    EXPECT_TRUE(!saved.ok() || *found == after) << nth;
+    // A second try finds nothing in its way.
+    EXPECT_TRUE(SaveManifest(*disk.OpenDirectory(), after).ok()) << nth;
+  }
+}
+
+}  // namespace
+}  // namespace kvd

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "tests/store/random_run.h"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+#include <memory>
+#include <random>
+#include <vector>
+
+#include "tests/store/machine.h"
+
+namespace kvd {
+namespace {
+
+class RandomRun {
+ public:
+  explicit RandomRun(uint64_t seed) : random_(seed), seed_(seed) {}
+
+  std::string Run() {
+    constexpr SyncMode kModes[] = {SyncMode::kAlways, SyncMode::kAlways,
+                                   SyncMode::kInterval, SyncMode::kNever};
+    options_ = SmallStore(kModes[Below(4)]);
+    disk_ = std::make_unique<SimFileSystem>();
+    const int lives = 1 + Below(5);
+    for (int life = 0; life < lives; ++life) {
+      Live();
+      if (std::string wrong = Crash(); !wrong.empty()) {
+        return fmt::format("seed {}, life {}: {}", seed_, life, wrong);
+      }
+    }
+    return "";
+  }
+
+ private:
+  int Below(int n) {
+    return static_cast<int>(random_() % static_cast<uint64_t>(n));
+  }
+
+  void Live() {
+    if (Below(3) == 0) PlantFault();
+    if (Below(3) == 0) {
+      disk_->CrashAt(disk_->operations() + static_cast<uint64_t>(Below(60)));
+    }
+    Machine machine(disk_.get(), &history_, options_);
+    if (!machine.Open()) return;
+    const int steps = Below(60);
+    for (int i = 0; i < steps && !Ended(machine); ++i) Step(machine);
+    if (Below(4) == 0 && !Ended(machine)) machine.Stop();
+  }
+
+  bool Ended(Machine& machine) {
+    return disk_->crashed() || machine.store().failure().has_value();
+  }
+
+  // A disk that fails: the store may end, and must not lie before it does.
+  void PlantFault() {
+    using Op = SimFileSystem::Op;
+    constexpr Op kOps[] = {Op::kWrite,   Op::kAllocate, Op::kSync,
+                           Op::kRename,  Op::kCreate,   Op::kDirectorySync,
+                           Op::kSubmit,  Op::kComplete, Op::kRemove,
+                           Op::kTruncate};
+    constexpr int kErrors[] = {EIO, ENOSPC, EDQUOT, EMFILE, ENOMEM, EROFS};
+    // Named, since the order in which arguments are evaluated is anybody's.
+    const bool reaches_disk = Below(2) == 0;
+    const bool stays_in_cache = Below(2) == 0;
+    disk_->SetFailedSync({reaches_disk, stays_in_cache});
+    const Op op = kOps[Below(std::size(kOps))];
+    const int nth = Below(12);
+    const int sys_errno = kErrors[Below(std::size(kErrors))];
+    disk_->FailAt(op, static_cast<uint64_t>(nth), sys_errno);
+  }
+
+  std::string Key() { return fmt::format("key{}", Below(12)); }
+  std::string Value() {
+    constexpr int kSizes[] = {0, 3, 40, 700, 3000};
+    const int size = Below(40) == 0 ? 20'000 : kSizes[Below(5)];
+    const char letter = static_cast<char>('a' + Below(26));
+    return std::string(static_cast<size_t>(size), letter);
+  }
+
+  void Put(Machine& machine, int64_t deadline_ms, int database) {
+    const std::string key = Key();
+    const std::string value = Value();
+    machine.Put(key, value, deadline_ms, database);
+  }
+
+  void Delete(Machine& machine) {
+    const std::string key = Key();
+    machine.Delete(key, Below(4) == 0 ? 1 : 0);
+  }
+
+  void Step(Machine& machine) {
+    switch (Below(16)) {
+      case 0:
+      case 1:
+      case 2:
+      case 3:
+      case 4:
+        Put(machine, 0, Below(4) == 0 ? 1 : 0);
+        return;
+      case 5:
+        // Deadlines differ, so that their order is known.
+        Put(machine, machine.clock().WallMs() + 50 * ++deadlines_, 0);
+        return;
+      case 6:
+      case 7:
+        Delete(machine);
+        return;
+      case 8:
+        // Braces evaluate from left to right.
+        machine.PutAll({{"x", Value()}, {"y", Value()}, {"z", Value()}});
+        return;
+      case 9:
+        if (Below(6) == 0) machine.Flush(Below(2));
+        return;
+      case 10:
+        machine.AdvanceMs(Below(700));
+        machine.Tick();
+        return;
+      case 11:
+        machine.Get(Key());
+        return;
+      case 12:
+        machine.Settle();
+        return;
+      default:
+        machine.Turn();
+        return;
+    }
+  }
+
+  // Power goes, or the process alone; what is left must check out.
+  std::string Crash() {
+    disk_->ClearFailures();
+    const bool power_lost = disk_->crashed() || Below(2) == 0;
+    if (power_lost) {
+      const std::vector<CrashChoice> choices = disk_->Choices(48);
+      const CrashChoice& choice =
+          choices[static_cast<size_t>(Below(static_cast<int>(choices.size())))];
+      disk_ = disk_->Image(choice);
+    } else {
+      disk_ = disk_->Clone();
+    }
+    const std::unique_ptr<SimFileSystem> copy = disk_->Clone();
+    if (std::string wrong = CheckAfterCrash(copy.get(), history_, options_);
+        !wrong.empty()) {
+      return wrong;
+    }
+    // What the page cache holds is durable once a recovery has made it so.
+    return power_lost ? Adopt(disk_->Clone().get()) : Adopt(disk_.get());
+  }
+
+  // Goes on from the state that survived.
+  std::string Adopt(SimFileSystem* disk) {
+    History scratch;
+    Machine machine(disk, &scratch, options_);
+    machine.clock().SetWallMs(1);
+    if (Result<void> opened = machine.Open(); !opened) {
+      return opened.error().message();
+    }
+    History next;
+    next.newest_seq = history_.newest_seq;
+    next.states = {machine.Dump()};
+    next.last_seqs = {0};
+    history_ = std::move(next);
+    return "";
+  }
+
+  std::mt19937_64 random_;
+  uint64_t seed_;
+  StoreOptions options_;
+  std::unique_ptr<SimFileSystem> disk_;
+  History history_;
+  int64_t deadlines_ = 0;
+};
+
+}  // namespace
+
+std::string RunRandomly(uint64_t seed) { return RandomRun(seed).Run(); }
+
+}  // namespace kvd

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// Random lives; KVD_SEED replays one, KVD_SEEDS says how many, KVD_SEED_BASE
+// where they begin.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "tests/store/random_run.h"
+
+namespace kvd {
+namespace {
+
+uint64_t FromEnvironment(const char* name, uint64_t otherwise) {
+  const char* text = std::getenv(name);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+TEST(RandomLives, LoseNothingAndInventNothing) {
+  const uint64_t base =
+      FromEnvironment("KVD_SEED", FromEnvironment("KVD_SEED_BASE", 1));
+  const uint64_t count =
+      std::getenv("KVD_SEED") ? 1 : FromEnvironment("KVD_SEEDS", 3000);
+  for (uint64_t seed = base; seed < base + count; ++seed) {
+    ASSERT_EQ(RunRandomly(seed), "") << "replay with KVD_SEED=" << seed;
+  }
+  std::printf("%lu seeds from %lu on\n", static_cast<unsigned long>(count),
+              static_cast<unsigned long>(base));
+}
+
+}  // namespace
+}  // namespace kvd
