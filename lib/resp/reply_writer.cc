@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT
+#include "resp/reply_writer.h"
+
+#include <charconv>
+#include <cmath>
+
+namespace kvd {
+namespace {
+
+// Holds any 64-bit number, or the shortest text of any double.
+constexpr size_t kNumberBytesMax = 32;
+
+std::string_view FormatDouble(double value, char (&buffer)[kNumberBytesMax]) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value > 0 ? "inf" : "-inf";
+  const auto result = std::to_chars(buffer, buffer + sizeof buffer, value);
+  return {buffer, static_cast<size_t>(result.ptr - buffer)};
+}
+
+}  // namespace
+
+void ReplyWriter::SimpleString(std::string_view text) { Line('+', text); }
+
+void ReplyWriter::Error(std::string_view code_and_text) {
+  Line('-', code_and_text);
+}
+
+void ReplyWriter::Integer(int64_t value) {
+  char buffer[kNumberBytesMax];
+  buffer[0] = ':';
+  char* end = std::to_chars(buffer + 1, buffer + sizeof buffer, value).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out_->append(buffer, static_cast<size_t>(end - buffer));
+}
+
+void ReplyWriter::Bulk(std::string_view bytes) {
+  Header('$', bytes.size());
+  out_->append(bytes);
+  out_->append("\r\n");
+}
+
+void ReplyWriter::BulkInteger(int64_t value) {
+  char buffer[kNumberBytesMax];
+  const char* end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
+  Bulk({buffer, static_cast<size_t>(end - buffer)});
+}
+
+void ReplyWriter::Null() { out_->append(resp3_ ? "_\r\n" : "$-1\r\n"); }
+
+void ReplyWriter::NullArray() { out_->append(resp3_ ? "_\r\n" : "*-1\r\n"); }
+
+void ReplyWriter::Boolean(bool value) {
+  if (resp3_) {
+    out_->append(value ? "#t\r\n" : "#f\r\n");
+  } else {
+    Integer(value ? 1 : 0);
+  }
+}
+
+void ReplyWriter::Double(double value) {
+  char buffer[kNumberBytesMax];
+  const std::string_view text = FormatDouble(value, buffer);
+  if (resp3_) {
+    Line(',', text);
+  } else {
+    Bulk(text);
+  }
+}
+
+void ReplyWriter::BigNumber(std::string_view digits) {
+  if (resp3_) {
+    Line('(', digits);
+  } else {
+    Bulk(digits);
+  }
+}
+
+void ReplyWriter::VerbatimText(std::string_view text) {
+  if (!resp3_) return Bulk(text);
+  constexpr std::string_view kFormat = "txt:";
+  Header('=', kFormat.size() + text.size());
+  out_->append(kFormat).append(text).append("\r\n");
+}
+
+void ReplyWriter::ArrayHeader(size_t count) { Header('*', count); }
+
+void ReplyWriter::MapHeader(size_t pairs) {
+  if (resp3_) {
+    Header('%', pairs);
+  } else {
+    Header('*', pairs * 2);
+  }
+}
+
+void ReplyWriter::SetHeader(size_t count) { Header(resp3_ ? '~' : '*', count); }
+
+void ReplyWriter::PushHeader(size_t count) {
+  Header(resp3_ ? '>' : '*', count);
+}
+
+void ReplyWriter::Header(char type, uint64_t number) {
+  char buffer[kNumberBytesMax];
+  buffer[0] = type;
+  char* end = std::to_chars(buffer + 1, buffer + sizeof buffer, number).ptr;
+  *end++ = '\r';
+  *end++ = '\n';
+  out_->append(buffer, static_cast<size_t>(end - buffer));
+}
+
+void ReplyWriter::Line(char type, std::string_view text) {
+  out_->push_back(type);
+  const size_t start = out_->size();
+  out_->append(text);
+  for (size_t i = start; i < out_->size(); ++i) {
+    char& c = (*out_)[i];
+    if (c == '\r' || c == '\n') c = ' ';
+  }
+  out_->append("\r\n");
+}
+
+}  // namespace kvd

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// Values become bytes for a client, in the protocol it asked for. Source: the
+// Redis serialization protocol specification, versions 2 and 3.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace kvd {
+
+// The protocol versions that HELLO knows.
+inline constexpr int kRespProtocolMin = 2;
+inline constexpr int kRespProtocolMax = 3;
+
+// Appends replies to a string that it borrows. What version 2 does not have is
+// written as the nearest thing that it has, as Redis does. Cheap to make: one
+// per command will do. Thread: the string's.
+class ReplyWriter {
+ public:
+  // `protocol` is 2 or 3.
+  ReplyWriter(std::string* out, int protocol)
+      : out_(out), resp3_(protocol >= 3) {}
+
+  int protocol() const { return resp3_ ? 3 : 2; }
+  std::string* out() { return out_; }
+
+  void Ok() { out_->append("+OK\r\n"); }
+  // A short text; line ends in it become spaces, which would break the framing.
+  void SimpleString(std::string_view text);
+  // `code_and_text` as in "ERR no such key": an upper-case code, a space and a
+  // text for a person. Line ends in it become spaces.
+  void Error(std::string_view code_and_text);
+  void Integer(int64_t value);
+  void Bulk(std::string_view bytes);
+  // A bulk string of the decimal number.
+  void BulkInteger(int64_t value);
+  void Null();
+  // Version 2 tells a missing array from a missing string; version 3 does not.
+  void NullArray();
+  // Version 2: the integer 1 or 0.
+  void Boolean(bool value);
+  // The shortest text that reads back as `value`; version 2: a bulk string.
+  void Double(double value);
+  // Decimal digits beyond 64 bits; version 2: a bulk string.
+  void BigNumber(std::string_view digits);
+  // Text to be shown as it is (INFO); version 2: a bulk string.
+  void VerbatimText(std::string_view text);
+
+  // Each header is followed by that many values, or pairs of values, by
+  // further calls.
+  void ArrayHeader(size_t count);
+  // Version 2: an array of twice the size.
+  void MapHeader(size_t pairs);
+  // Version 2: an array.
+  void SetHeader(size_t count);
+  // Version 2: an array.
+  void PushHeader(size_t count);
+
+ private:
+  void Header(char type, uint64_t number);
+  void Line(char type, std::string_view text);
+
+  std::string* out_;
+  bool resp3_;
+};
+
+}  // namespace kvd
