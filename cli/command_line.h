@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: MIT
+//
+// The words of the command line become options and a verb. A thin face of
+// CLI11, which only command_line.cc includes: it is slow to compile.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/failure.h"
+#include "cli/verbs/verb.h"
+
+namespace CLI {
+class App;
+}
+
+namespace kvd {
+
+// Where a verb declares what it takes. Names are as in "--ttl" or "-n,--limit",
+// words in capitals; the values are set when the line is parsed and must live
+// until then.
+class Arguments {
+ public:
+  explicit Arguments(CLI::App* app) : app_(app) {}
+
+  void Word(const char* name, std::string* value, const char* help);
+  void OptionalWord(const char* name, std::optional<std::string>* value,
+                    const char* help);
+  void Words(const char* name, std::vector<std::string>* values, bool required,
+             const char* help);
+  void Flag(const char* names, bool* value, const char* help);
+  void Text(const char* names, const char* word,
+            std::optional<std::string>* value, const char* help);
+  // Refuses numbers outside of `min` … `max`.
+  void Integer(const char* names, const char* word, int64_t min, int64_t max,
+               std::optional<int64_t>* value, const char* help);
+  // A number without a unit counts `bare_unit`.
+  void Duration(const char* names, std::chrono::milliseconds bare_unit,
+                std::optional<std::chrono::milliseconds>* value,
+                const char* help, bool required = false);
+
+ private:
+  CLI::App* app_;
+};
+
+// What applies to every verb.
+struct GlobalOptions {
+  std::string socket;
+  std::chrono::milliseconds timeout{5000};
+  std::chrono::milliseconds wait{0};
+  std::optional<int64_t> db;
+  bool json = false;
+  std::optional<std::string> color;  // always, never or auto
+};
+
+struct CommandLine {
+  GlobalOptions options;
+  // Null when there is only `text` to print: help or the version, or, with
+  // is_misuse, help for a line that has no verb.
+  const VerbRow* row = nullptr;
+  std::unique_ptr<Verb> verb;
+  std::string text;
+  bool is_misuse = false;
+};
+
+// Usage faults are Failures of kUsage.
+Attempt<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace kvd

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+//
+// kvctl, the command line of kvd. Thin: it parses arguments, sends commands and
+// prints replies.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+#include <utility>
+
+#include "cli/command_line.h"
+#include "cli/failure.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+namespace {
+
+using kvd::Attempt;
+using kvd::ExitCode;
+using kvd::Failure;
+
+constexpr const char* kBoldRed = "\x1b[1;31m";
+constexpr const char* kPlain = "\x1b[0m";
+
+int Fail(const Failure& failure, std::string_view color_choice) {
+  const bool color = kvd::WantsColor(STDERR_FILENO, color_choice);
+  fmt::print(stderr, "{}kvctl:{} {}\n", color ? kBoldRed : "",
+             color ? kPlain : "", failure.text);
+  return static_cast<int>(failure.code);
+}
+
+Attempt<ExitCode> Run(const kvd::CommandLine& line, kvd::Output* output) {
+  kvd::Session session(line.options, line.row->writes, output);
+  Attempt<ExitCode> code = line.verb->Run(session);
+  // What was printed before a failure is still wanted, but the first cause
+  // counts.
+  Attempt<void> flushed = output->Flush();
+  if (code && !flushed) return kvd::Unexpected(std::move(flushed).error());
+  return code;
+}
+
+int PrintText(const kvd::CommandLine& line) {
+  kvd::Output output(line.is_misuse ? STDERR_FILENO : STDOUT_FILENO);
+  output.Write(line.text);
+  const Attempt<void> flushed = output.Flush();
+  if (!flushed) return Fail(flushed.error(), "auto");
+  return static_cast<int>(line.is_misuse ? ExitCode::kUsage : ExitCode::kOk);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const Attempt<kvd::CommandLine> line = kvd::ParseCommandLine(argc, argv);
+  if (!line) return Fail(line.error(), "auto");
+  if (line->row == nullptr) return PrintText(*line);
+
+  kvd::Output output(STDOUT_FILENO);
+  const Attempt<ExitCode> code = Run(*line, &output);
+  if (!code) return Fail(code.error(), line->options.color.value_or("auto"));
+  return static_cast<int>(*code);
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "cli/failure.h"
+
+namespace kvd {
+
+// Writes to a file descriptor that it borrows, in large pieces. A fault is kept
+// until Flush, which must be called at the end: a full disk behind a redirected
+// output must not pass for success.
+class Output {
+ public:
+  explicit Output(int fd);
+
+  void Write(std::string_view bytes);
+  // Everything written so far is out, or a Failure of kLocalIo.
+  Attempt<void> Flush();
+  bool is_terminal() const { return is_terminal_; }
+
+ private:
+  void WriteOut();
+
+  int fd_;
+  bool is_terminal_;
+  int fault_ = 0;  // An errno.
+  std::string pending_;
+};
+
+// Whether to colour what goes to `fd`. `choice` is --color: always, never, or
+// anything else for what the terminal, NO_COLOR and TERM say.
+bool WantsColor(int fd, std::string_view choice);
+
+}  // namespace kvd

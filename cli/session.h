@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include <unistd.h>
+
+#include <functional>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/command_line.h"
+#include "cli/failure.h"
+#include "cli/output.h"
+#include "client/client.h"
+
+namespace kvd {
+
+// What a verb works with: the options of the line, the output, and kvd, to
+// which the first call connects. Faults and error replies come as Failures.
+class Session {
+ public:
+  using Words = std::span<const std::string_view>;
+
+  // Both must outlive the session; `output` is standard output.
+  Session(const GlobalOptions& options, bool writes, Output* output)
+      : options_(options), writes_(writes), output_(output) {}
+
+  bool json() const { return options_.json; }
+  // Whether to colour what goes to the output.
+  bool color() const {
+    return WantsColor(STDOUT_FILENO, options_.color.value_or("auto"));
+  }
+  Output& output() { return *output_; }
+
+  Attempt<Reply> Call(Words words);
+  Attempt<Reply> Call(std::initializer_list<std::string_view> words);
+
+  // Sends `commands` in one go; replies in the same order.
+  Attempt<std::vector<Reply>> CallAll(
+      std::span<const std::vector<std::string_view>> commands);
+
+  // Walks the keys that begin with `prefix`, a page at a time, until `visit`
+  // says false. A page may be empty, and a key may come twice.
+  using Page = std::vector<std::string>;
+  using Visit = std::function<Attempt<bool>(const Page&)>;
+  Attempt<void> ForEachPage(std::string_view prefix, const Visit& visit);
+
+ private:
+  Attempt<void> Connect();
+  Failure Describe(const ClientError& error, bool writes) const;
+
+  const GlobalOptions& options_;
+  const bool writes_;
+  Output* const output_;
+  std::optional<Client> client_;
+};
+
+// A reply that the protocol does not foresee for the command.
+tl::unexpected<Failure> UnforeseenReply(std::string_view command);
+
+}  // namespace kvd

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: MIT
+//
+// A key with all that kvd knows about it, and the answer when it is not there.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "cli/failure.h"
+#include "cli/session.h"
+
+namespace kvd {
+
+struct KeyState {
+  std::string value;
+  int64_t revision;
+  int64_t ttl_ms;  // -1: lives for ever.
+};
+
+// KV.GET; nothing when there is no such key.
+Attempt<std::optional<KeyState>> ReadKeyState(Session& session,
+                                              std::string_view key);
+
+// KV.GET's reply.
+Attempt<std::optional<KeyState>> ToKeyState(Reply reply);
+
+// The negative answer of a verb that needs the key. `more` follows its name.
+tl::unexpected<Failure> NoSuchKey(std::string_view key,
+                                  std::string_view more = "");
+
+}  // namespace kvd

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: MIT
+#include "cli/command_line.h"
+#include "cli/json.h"
+#include "cli/session.h"
+#include "cli/verbs/key_state.h"
+#include "cli/verbs/verb.h"
+
+namespace kvd {
+namespace {
+
+class Persist final : public Verb {
+ public:
+  void Declare(Arguments& arguments) override {
+    arguments.Word("KEY", &key_, "the key");
+  }
+
+  Attempt<ExitCode> Run(Session& session) override {
+    KVD_TRY_ASSIGN(const Reply reply, session.Call({"PERSIST", key_}));
+    if (reply.type != ReplyType::kInteger) return UnforeseenReply("PERSIST");
+    if (reply.integer == 0) {
+      // Either it lives for ever already, which is as good, or it is not there.
+      KVD_TRY_ASSIGN(const Reply exists, session.Call({"EXISTS", key_}));
+      if (exists.integer == 0) return NoSuchKey(key_);
+    }
+    session.output().Write(
+        session.json() ? JsonObject().Bytes("key", key_).Null("ttl_ms").Line()
+                       : "OK\n");
+    return ExitCode::kOk;
+  }
+
+ private:
+  std::string key_;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> MakePersist() { return std::make_unique<Persist>(); }
+
+}  // namespace kvd

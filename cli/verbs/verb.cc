@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+#include "cli/verbs/verb.h"
+
+namespace kvd {
+namespace {
+
+constexpr const char* kDelAliases[] = {"delete", "rm"};
+constexpr const char* kLsAliases[] = {"list"};
+constexpr const char* kSetAliases[] = {"put"};
+
+constexpr VerbRow kVerbs[] = {
+    {"set", kSetAliases, true, "Store a value", "KEY [VALUE] [OPTIONS]",
+     "kvctl set greeting hello\n"
+     "kvctl set session:7 --ttl 30m < session.json\n"
+     "kvctl set logo --file logo.png\n"
+     "kvctl set lock mine --nx --ttl 10s\n"
+     "kvctl set greeting hi --ifrev 41",
+     MakeSet},
+    {"get",
+     {},
+     false,
+     "Print a value",
+     "KEY [OPTIONS]",
+     "kvctl get greeting\n"
+     "kvctl get logo > logo.png\n"
+     "kvctl get greeting --json",
+     MakeGet},
+    {"del", kDelAliases, true, "Delete keys", "KEY … [OPTIONS]",
+     "kvctl del greeting\n"
+     "kvctl del greeting --ifrev 41\n"
+     "kvctl del --prefix session: --dry-run\n"
+     "kvctl del --prefix session: --yes",
+     MakeDel},
+    {"exists",
+     {},
+     false,
+     "Tell whether keys exist",
+     "KEY … [OPTIONS]",
+     "kvctl exists greeting && echo yes",
+     MakeExists},
+    {"incr",
+     {},
+     true,
+     "Add to a number",
+     "KEY [BY] [OPTIONS]",
+     "kvctl incr visits\n"
+     "kvctl incr stock -3",
+     MakeIncr},
+    {"ttl",
+     {},
+     false,
+     "Print how long a key still lives",
+     "KEY [OPTIONS]",
+     "kvctl ttl session:7",
+     MakeTtl},
+    {"expire",
+     {},
+     true,
+     "Let a key expire",
+     "KEY DURATION [OPTIONS]",
+     "kvctl expire session:7 1h30m",
+     MakeExpire},
+    {"persist",
+     {},
+     true,
+     "Let a key live for ever",
+     "KEY [OPTIONS]",
+     "kvctl persist session:7",
+     MakePersist},
+    {"ls", kLsAliases, false, "List keys, in no particular order",
+     "[PREFIX] [OPTIONS]",
+     "kvctl ls\n"
+     "kvctl ls user: --limit 10\n"
+     "kvctl ls user: --json",
+     MakeLs},
+    {"ping",
+     {},
+     false,
+     "Ask whether kvd answers",
+     "[OPTIONS]",
+     "kvctl ping --wait 10s",
+     MakePing},
+    {"status",
+     {},
+     false,
+     "Show how kvd is doing",
+     "[OPTIONS]",
+     "kvctl status\n"
+     "kvctl status --json",
+     MakeStatus},
+    {"call",
+     {},
+     true,
+     "Send any command and print its reply",
+     "[OPTIONS] COMMAND [ARGUMENT …]",
+     "kvctl call MSET a 1 b 2\n"
+     "kvctl call --json CONFIG GET save",
+     MakeCall},
+};
+
+}  // namespace
+
+std::span<const VerbRow> Verbs() { return kVerbs; }
+
+}  // namespace kvd
