@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+//
+// kvd's settings: what the daemon may be told, with its defaults, limits and
+// meaning. etc/kvd.toml is the manual for people; a test holds the two
+// together. Everything is read and checked before anything is used, so a bad
+// file never takes effect by half.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/error.h"
+#include "base/sync_mode.h"
+
+namespace kvd {
+
+enum class LogLevel { kError = 1, kWarning, kInfo };
+
+// What the longest command needs beside its value: key, options and framing.
+// The limits of a connection's input and output hold a value and this.
+inline constexpr uint64_t kCommandOverheadBytes = uint64_t{1} << 20;
+
+// The defaults below are those of etc/kvd.toml. Sizes are in bytes, durations
+// in milliseconds.
+struct Config {
+  std::string data_dir = "/var/lib/kvd";
+
+  struct Socket {
+    std::string path = "/run/kvd/kvd.sock";
+    uint32_t mode = 0660;  // Permission bits, at most 0777.
+    std::string group;     // Name of the socket's group; empty: leave as is.
+  } socket;
+
+  struct Durability {
+    SyncMode sync = SyncMode::kAlways;
+    int64_t interval_ms = 1000;
+    // Idle time after which an empty commit group declares the last one
+    // durable.
+    int64_t declare_after_ms = 100;
+  } durability;
+
+  struct Log {
+    uint64_t segment_bytes = uint64_t{64} << 20;
+  } log;
+
+  struct Limits {
+    int64_t connections = 10000;
+    uint64_t value_bytes = uint64_t{64} << 20;
+    int64_t arguments = 1 << 20;                  // Per command.
+    uint64_t input_bytes = uint64_t{80} << 20;    // Unparsed, per connection.
+    uint64_t output_bytes = uint64_t{256} << 20;  // Unsent, per connection.
+    int64_t half_command_timeout_ms = 30 * 1000;
+    uint64_t open_group_bytes = uint64_t{8} << 20;
+    int64_t reserved_descriptors = 64;
+  } limits;
+
+  struct Logging {
+    LogLevel level = LogLevel::kInfo;
+  } logging;
+};
+
+// Reads the file at `path` and then applies `overrides`, each "name=value". An
+// empty path reads no file. Errors: kNotFound and the like when the file cannot
+// be read; kInvalid with one line per fault, "file:line:column: what", or
+// "--set name=value: what".
+Result<Config> LoadConfig(const std::string& path,
+                          const std::vector<std::string>& overrides = {});
+
+// The same from text; `file` is its name in messages.
+Result<Config> ParseConfig(std::string_view text, const std::string& file,
+                           const std::vector<std::string>& overrides = {});
+
+// Sets one setting from "limits.value_size=128MiB"; strings without quotes.
+// Leaves `config` alone on an error. Relations between settings are for
+// CheckRelations.
+Result<void> ApplyOverride(Config* config, std::string_view assignment);
+
+// Checks what involves two settings. LoadConfig has done so.
+Result<void> CheckRelations(const Config& config);
+
+// All settings in the manual's order as dotted name and value, the value as
+// ApplyOverride takes it.
+std::vector<std::pair<std::string, std::string>> DescribeSettings(
+    const Config& config);
+
+std::string_view ToString(SyncMode mode);
+std::string_view ToString(LogLevel level);
+
+}  // namespace kvd

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+#include "config/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "config/units.h"
+
+namespace kvd {
+namespace {
+
+constexpr uint64_t kKiB = uint64_t{1} << 10;
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+constexpr uint64_t kGiB = uint64_t{1} << 30;
+constexpr int64_t kSecond = 1000;
+constexpr int64_t kHour = 60 * 60 * kSecond;
+constexpr uint32_t kModeMax = 0777;
+
+// Shorthand for the accessor of a member.
+#define KVD_FIELD(member) \
+  [](Config & c) -> auto& { return c.member; }
+
+constexpr Setting kSettings[] = {
+    {"data_dir", TextKind{KVD_FIELD(data_dir), false}},
+
+    {"socket.path", TextKind{KVD_FIELD(socket.path), false}},
+    {"socket.mode", ModeKind{KVD_FIELD(socket.mode)}},
+    {"socket.group", TextKind{KVD_FIELD(socket.group), true}},
+
+    {"durability.sync", SyncKind{KVD_FIELD(durability.sync)}},
+    {"durability.interval",
+     DurationKind{KVD_FIELD(durability.interval_ms), 10, kHour}},
+    {"durability.declare_after",
+     DurationKind{KVD_FIELD(durability.declare_after_ms), 10, kHour}},
+
+    {"log.segment_size",
+     SizeKind{KVD_FIELD(log.segment_bytes), 64 * kKiB, kGiB, 4 * kKiB}},
+
+    {"limits.connections",
+     CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}},
+    {"limits.value_size",
+     SizeKind{KVD_FIELD(limits.value_bytes), kKiB, 512 * kMiB}},
+    {"limits.arguments",
+     CountKind{KVD_FIELD(limits.arguments), 64, 16'777'216}},
+    {"limits.input_bytes",
+     SizeKind{KVD_FIELD(limits.input_bytes), kMiB, 4 * kGiB}},
+    {"limits.output_bytes",
+     SizeKind{KVD_FIELD(limits.output_bytes), kMiB, 16 * kGiB}},
+    {"limits.half_command_timeout",
+     DurationKind{KVD_FIELD(limits.half_command_timeout_ms), 100, kHour}},
+    {"limits.open_group",
+     SizeKind{KVD_FIELD(limits.open_group_bytes), 64 * kKiB, 256 * kMiB}},
+    {"limits.reserved_descriptors",
+     CountKind{KVD_FIELD(limits.reserved_descriptors), 16, 4096}},
+
+    {"logging.level", LevelKind{KVD_FIELD(logging.level)}},
+};
+
+#undef KVD_FIELD
+
+constexpr std::pair<std::string_view, SyncMode> kSyncModes[] = {
+    {"always", SyncMode::kAlways},
+    {"interval", SyncMode::kInterval},
+    {"never", SyncMode::kNever}};
+
+constexpr std::pair<std::string_view, LogLevel> kLogLevels[] = {
+    {"error", LogLevel::kError},
+    {"warning", LogLevel::kWarning},
+    {"info", LogLevel::kInfo}};
+
+template <typename T, size_t N>
+std::string_view NameOf(const std::pair<std::string_view, T> (&names)[N],
+                        T value) {
+  for (const auto& [name, candidate] : names) {
+    if (candidate == value) return name;
+  }
+  return "?";
+}
+
+// `"always", "interval" or "never"`.
+template <typename T, size_t N>
+std::string Choices(const std::pair<std::string_view, T> (&names)[N]) {
+  std::string out;
+  for (size_t i = 0; i < N; ++i) {
+    out += i == 0 ? "" : i + 1 == N ? " or " : ", ";
+    out += fmt::format("\"{}\"", names[i].first);
+  }
+  return out;
+}
+
+template <typename T, size_t N>
+Result<T> Choose(const std::pair<std::string_view, T> (&names)[N],
+                 std::string_view text) {
+  for (const auto& [name, value] : names) {
+    if (name == text) return value;
+  }
+  return Fail(ErrorCode::kInvalid, "\"{}\" is not {}", text, Choices(names));
+}
+
+Result<int64_t> ParseCount(std::string_view text) {
+  int64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end) {
+    return Fail(ErrorCode::kInvalid, "\"{}\" is not a whole number", text);
+  }
+  return value;
+}
+
+Result<uint32_t> ParseMode(std::string_view text) {
+  uint32_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value, 8);
+  if (error != std::errc() || rest != end || value > kModeMax) {
+    return Fail(ErrorCode::kInvalid,
+                "\"{}\" is not octal permission bits between \"0000\" and "
+                "\"0777\"",
+                text);
+  }
+  return value;
+}
+
+template <typename T>
+Result<void> CheckBounds(std::string_view text, T value, T min, T max,
+                         std::string (*format)(T)) {
+  if (value >= min && value <= max) return {};
+  return Fail(ErrorCode::kInvalid, "{} is out of bounds; between {} and {}",
+              text, format(min), format(max));
+}
+
+std::string FormatCount(int64_t value) { return fmt::format("{}", value); }
+
+Result<void> Set(const TextKind& kind, std::string_view text, Config* config) {
+  if (text.empty() && !kind.may_be_empty) {
+    return Fail(ErrorCode::kInvalid, "must not be empty");
+  }
+  // The kernel would take the name only up to the zero.
+  if (text.find('\0') != text.npos) {
+    return Fail(ErrorCode::kInvalid, "must not contain a zero byte");
+  }
+  kind.field(*config) = text;
+  return {};
+}
+
+Result<void> Set(const SizeKind& kind, std::string_view text, Config* config) {
+  KVD_TRY_ASSIGN(const uint64_t bytes, ParseSize(text));
+  KVD_TRY(CheckBounds(text, bytes, kind.min, kind.max, FormatSize));
+  if (bytes % kind.multiple_of != 0) {
+    return Fail(ErrorCode::kInvalid, "{} is not a multiple of {}", text,
+                FormatSize(kind.multiple_of));
+  }
+  kind.field(*config) = bytes;
+  return {};
+}
+
+Result<void> Set(const DurationKind& kind, std::string_view text,
+                 Config* config) {
+  KVD_TRY_ASSIGN(const int64_t ms, ParseDuration(text));
+  KVD_TRY(CheckBounds(text, ms, kind.min_ms, kind.max_ms, FormatDuration));
+  kind.field(*config) = ms;
+  return {};
+}
+
+Result<void> Set(const CountKind& kind, std::string_view text, Config* config) {
+  KVD_TRY_ASSIGN(const int64_t count, ParseCount(text));
+  KVD_TRY(CheckBounds(text, count, kind.min, kind.max, FormatCount));
+  kind.field(*config) = count;
+  return {};
+}
+
+Result<void> Set(const ModeKind& kind, std::string_view text, Config* config) {
+  KVD_TRY_ASSIGN(kind.field(*config), ParseMode(text));
+  return {};
+}
+
+Result<void> Set(const SyncKind& kind, std::string_view text, Config* config) {
+  KVD_TRY_ASSIGN(kind.field(*config), Choose(kSyncModes, text));
+  return {};
+}
+
+Result<void> Set(const LevelKind& kind, std::string_view text, Config* config) {
+  KVD_TRY_ASSIGN(kind.field(*config), Choose(kLogLevels, text));
+  return {};
+}
+
+std::string Get(const TextKind& kind, Config& config) {
+  return kind.field(config);
+}
+std::string Get(const SizeKind& kind, Config& config) {
+  return FormatSize(kind.field(config));
+}
+std::string Get(const DurationKind& kind, Config& config) {
+  return FormatDuration(kind.field(config));
+}
+std::string Get(const CountKind& kind, Config& config) {
+  return FormatCount(kind.field(config));
+}
+std::string Get(const ModeKind& kind, Config& config) {
+  return fmt::format("{:04o}", kind.field(config));
+}
+std::string Get(const SyncKind& kind, Config& config) {
+  return std::string(ToString(kind.field(config)));
+}
+std::string Get(const LevelKind& kind, Config& config) {
+  return std::string(ToString(kind.field(config)));
+}
+
+std::string_view LastWord(std::string_view name) {
+  return name.substr(name.rfind('.') + 1);
+}
+
+// Levenshtein's distance: how many letters to add, drop or replace.
+size_t EditDistance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  for (size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (size_t i = 1; i <= a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i);
+    for (size_t j = 1; j <= b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      diagonal = row[j];
+      row[j] = std::min({replaced, row[j] + 1, row[j - 1] + 1});
+    }
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::span<const Setting> AllSettings() { return kSettings; }
+
+const Setting* FindSetting(std::string_view name) {
+  const auto* const found = std::ranges::find(kSettings, name, &Setting::name);
+  return found == std::end(kSettings) ? nullptr : found;
+}
+
+bool IsSection(std::string_view name) {
+  return std::ranges::any_of(kSettings, [name](const Setting& setting) {
+    return setting.name.size() > name.size() &&
+           setting.name.starts_with(name) && setting.name[name.size()] == '.';
+  });
+}
+
+std::string_view NearestSetting(std::string_view name) {
+  // Longer names are no misspelling of ours, and would cost.
+  constexpr size_t kNameBytesMax = 64;
+  if (name.size() > kNameBytesMax) return {};
+  std::string_view nearest;
+  size_t nearest_distance = std::max<size_t>(2, name.size() / 3) + 1;
+  for (const Setting& setting : kSettings) {
+    // The right word in the wrong section is nearer than any misspelling.
+    const size_t distance = LastWord(setting.name) == LastWord(name)
+                                ? 1
+                                : EditDistance(setting.name, name);
+    if (distance < nearest_distance) {
+      nearest = setting.name;
+      nearest_distance = distance;
+    }
+  }
+  return nearest;
+}
+
+TomlType TypeOf(const Setting& setting) {
+  return std::holds_alternative<CountKind>(setting.kind) ? TomlType::kInteger
+                                                         : TomlType::kString;
+}
+
+std::string ExampleOf(const Setting& setting) {
+  const std::string value = GetAsText(setting, Config());
+  return TypeOf(setting) == TomlType::kInteger
+             ? fmt::format("a whole number such as {}", value)
+             : fmt::format("a string such as \"{}\"", value);
+}
+
+Result<void> SetFromText(const Setting& setting, std::string_view text,
+                         Config* config) {
+  return std::visit([&](const auto& kind) { return Set(kind, text, config); },
+                    setting.kind);
+}
+
+std::string GetAsText(const Setting& setting, const Config& config) {
+  // One accessor serves reading and writing; the copy keeps it honest.
+  Config copy = config;
+  return std::visit([&](const auto& kind) { return Get(kind, copy); },
+                    setting.kind);
+}
+
+std::string_view ToString(SyncMode mode) { return NameOf(kSyncModes, mode); }
+std::string_view ToString(LogLevel level) { return NameOf(kLogLevels, level); }
+
+}  // namespace kvd

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+//
+// The table of settings: one row each. The file's keys, --set, CONFIG GET, the
+// bounds and the suggestions for misspelt names all come from it. Private to
+// lib/config.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/error.h"
+#include "config/config.h"
+
+namespace kvd {
+
+// How a setting is written in a TOML file.
+enum class TomlType { kString = 1, kInteger };
+
+// The kinds of value. `field` gives the member that a setting lives in; bounds
+// are inclusive.
+struct TextKind {
+  std::string& (*field)(Config&);
+  bool may_be_empty;
+};
+struct SizeKind {
+  uint64_t& (*field)(Config&);
+  uint64_t min, max;
+  uint64_t multiple_of = 1;
+};
+struct DurationKind {
+  int64_t& (*field)(Config&);
+  int64_t min_ms, max_ms;
+};
+struct CountKind {
+  int64_t& (*field)(Config&);
+  int64_t min, max;
+};
+struct ModeKind {
+  uint32_t& (*field)(Config&);
+};
+struct SyncKind {
+  SyncMode& (*field)(Config&);
+};
+struct LevelKind {
+  LogLevel& (*field)(Config&);
+};
+
+struct Setting {
+  std::string_view name;  // Dotted, as in "limits.value_size".
+  std::variant<TextKind, SizeKind, DurationKind, CountKind, ModeKind, SyncKind,
+               LevelKind>
+      kind;
+};
+
+// In the order of etc/kvd.toml. Lives for ever.
+std::span<const Setting> AllSettings();
+
+// nullptr when there is none.
+const Setting* FindSetting(std::string_view name);
+
+// Whether `name` is a table that holds settings, such as "limits".
+bool IsSection(std::string_view name);
+
+// The setting that somebody who wrote `name` may have meant, or nothing.
+std::string_view NearestSetting(std::string_view name);
+
+TomlType TypeOf(const Setting& setting);
+// What to write there, for messages: `a string such as "64MiB"`.
+std::string ExampleOf(const Setting& setting);
+
+Result<void> SetFromText(const Setting& setting, std::string_view text,
+                         Config* config);
+std::string GetAsText(const Setting& setting, const Config& config);
+
+}  // namespace kvd

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: MIT
+//
+// Durations and sizes as people write them: a whole number with its unit, so
+// that no file of ours leaves a reader guessing whether 30 are seconds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace kvd {
+
+// "4096B", "64KiB", "64MiB", "1GiB", "2TiB" → bytes. No sign, space or
+// fraction; what exceeds 64 bits is an error.
+Result<uint64_t> ParseSize(std::string_view text);
+
+// "250ms", "30s", "5m", "2h", "7d" → milliseconds, with the same rules.
+Result<int64_t> ParseDuration(std::string_view text);
+
+// The inverses: exact, in the largest unit that divides the value.
+std::string FormatSize(uint64_t bytes);
+std::string FormatDuration(int64_t ms);
+
+}  // namespace kvd

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: MIT
+#include "config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+namespace kvd {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+std::string ErrorOf(const Result<Config>& result) {
+  return result ? "" : result.error().message();
+}
+
+std::string ReadAll(const std::string& path) {
+  std::ifstream stream(path);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// A file that lives as long as the test.
+class TestFile {
+ public:
+  explicit TestFile(std::string_view text)
+      : path_(testing::TempDir() + "kvd_config_test.toml") {
+    std::ofstream(path_) << text;
+  }
+  ~TestFile() { std::filesystem::remove(path_); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+TEST(Config, ShippedFileSaysExactlyTheDefaults) {
+  const auto shipped = LoadConfig(KVD_SHIPPED_CONFIG);
+  ASSERT_TRUE(shipped.ok()) << ErrorOf(shipped);
+  EXPECT_EQ(DescribeSettings(*shipped), DescribeSettings(Config()));
+}
+
+// The file cannot agree with a default by leaving the key out.
+TEST(Config, ShippedFileNamesEverySetting) {
+  const std::string text = ReadAll(KVD_SHIPPED_CONFIG);
+  std::string section;
+  std::vector<std::string> named;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find('\n', at), text.size());
+    const std::string line = text.substr(at, end - at);
+    at = end + 1;
+    if (line.starts_with('[')) section = line.substr(1, line.size() - 2) + ".";
+    if (line.empty() || line.starts_with('#') || line.starts_with('[')) {
+      continue;
+    }
+    named.push_back(section + line.substr(0, line.find(" =")));
+  }
+  std::vector<std::string> known;
+  for (const auto& [name, value] : DescribeSettings(Config())) {
+    known.push_back(name);
+  }
+  EXPECT_EQ(named, known);
+}
+
+TEST(Config, ReadsEveryKindOfSetting) {
+  const auto config = ParseConfig(R"(
+data_dir = "/srv/kvd"
+[socket]
+mode = "0600"
+group = "users"
+[durability]
+sync = "interval"
+interval = "250ms"
+[limits]
+connections = 7
+value_size = "1MiB"
+[logging]
+level = "warning"
+)",
+                                  "kvd.toml");
+  ASSERT_TRUE(config.ok()) << ErrorOf(config);
+  EXPECT_EQ(config->data_dir, "/srv/kvd");
+  EXPECT_EQ(config->socket.mode, 0600u);
+  EXPECT_EQ(config->socket.group, "users");
+  EXPECT_EQ(config->durability.sync, SyncMode::kInterval);
+  EXPECT_EQ(config->durability.interval_ms, 250);
+  EXPECT_EQ(config->limits.connections, 7);
+  EXPECT_EQ(config->limits.value_bytes, uint64_t{1} << 20);
+  EXPECT_EQ(config->logging.level, LogLevel::kWarning);
+  EXPECT_EQ(config->socket.path, Config().socket.path);
+}
+
+TEST(Config, RefusesBadInputWithPlaceAndReason) {
+  struct Case {
+    const char* text;
+    const char* message;
+  };
+  const Case cases[] = {
+      // Names.
+      {"[durabilty]\nsync = \"always\"\n",
+       "f:2:1: unknown key \"durabilty.sync\"; did you mean "
+       "\"durability.sync\"?"},
+      {"\n  data_dri = \"/x\"\n",
+       "f:2:3: unknown key \"data_dri\"; did you mean \"data_dir\"?"},
+      {"sync = \"never\"\n",
+       "f:1:1: unknown key \"sync\"; did you mean \"durability.sync\"?"},
+      {"limits.value_sise = \"1MiB\"",
+       "f:1:8: unknown key \"limits.value_sise\"; did you mean "
+       "\"limits.value_size\"?"},
+      {"quite_something_else = 1",
+       "f:1:1: unknown key \"quite_something_else\""},
+      {"[quite.something]", "unknown section \"quite.something\""},
+      {"[[limits]]\nvalue_size = \"1MiB\"", "f:1:3: \"limits\" is a section"},
+      {"socket = \"/run/x\"", "f:1:1: \"socket\" is a section; write [socket]"},
+      // Types.
+      {"data_dir = 5", "f:1:1: data_dir must be a string such as \"/var/"},
+      {"[data_dir]\nx = 1", "data_dir must be a string"},
+      {"[socket]\nmode = 660",
+       "f:2:1: socket.mode must be a string such as "
+       "\"0660\""},
+      {"[limits]\nconnections = \"7\"",
+       "limits.connections must be a whole number such as 10000"},
+      {"[limits]\nconnections = 7.0", "limits.connections must be a whole"},
+      {"[limits]\nvalue_size = 1048576",
+       "limits.value_size must be a string such as \"64MiB\""},
+      {"[limits]\nvalue_size = [\"1MiB\"]", "must be a string such as"},
+      {"[durability]\nsync = true", "durability.sync must be a string"},
+      // Values.
+      {"[durability]\nsync = \"sometimes\"",
+       "f:2:8: durability.sync: \"sometimes\" is not \"always\", \"interval\" "
+       "or \"never\""},
+      {"[durability]\nsync = \"Always\"", "is not \"always\""},
+      {"[durability]\ninterval = \"1\"", "is not a duration with its unit"},
+      {"[durability]\ninterval = \"9ms\"",
+       "9ms is out of bounds; between 10ms and 1h"},
+      {"[durability]\ninterval = \"61m\"", "out of bounds"},
+      {"[limits]\nvalue_size = \"64MB\"", "is not a size with its unit"},
+      {"[limits]\nvalue_size = \"513MiB\"",
+       "f:2:14: limits.value_size: 513MiB is out of bounds; between 1KiB and "
+       "512MiB"},
+      {"[limits]\nconnections = 0",
+       "limits.connections: 0 is out of bounds; between 1 and 1000000"},
+      {"[limits]\nconnections = -1", "out of bounds"},
+      {"[socket]\nmode = \"888\"", "is not octal permission bits"},
+      {"[socket]\nmode = \"1777\"", "between \"0000\" and \"0777\""},
+      {"[socket]\nmode = \"\"", "is not octal permission bits"},
+      {"data_dir = \"\"", "data_dir: must not be empty"},
+      {"data_dir = \"a\\u0000b\"", "must not contain a zero byte"},
+      {"[logging]\nlevel = \"loud\"", "\"error\", \"warning\" or \"info\""},
+      {"[log]\nsegment_size = \"65537B\"",
+       "log.segment_size: 65537B is not a multiple of 4KiB"},
+      // Relations.
+      {"[limits]\nvalue_size = \"100MiB\"\n",
+       "f:2:1: limits.input_bytes (80MiB) must hold limits.value_size (100MiB) "
+       "and 1MiB"},
+      {"[limits]\nvalue_size = \"8MiB\"\noutput_bytes = \"8MiB\"\n",
+       "f:3:1: limits.output_bytes (8MiB) must hold limits.value_size (8MiB)"},
+      // No TOML at all.
+      {"data_dir = ", "f:1:12: "},
+      {"[socket", "f:1:"},
+      {"a = 1\na = 2", "f:2:5: "},
+      {"\xff\xfe\x00", "f:1:"},
+      {"data_dir = \"/x", "f:1:"},
+  };
+  for (const Case& bad : cases) {
+    SCOPED_TRACE(bad.text);
+    const auto parsed = ParseConfig(bad.text, "f");
+    ASSERT_FALSE(parsed.ok());
+    EXPECT_EQ(parsed.error().code(), ErrorCode::kInvalid);
+    EXPECT_THAT(ErrorOf(parsed), StartsWith("f:"));
+    EXPECT_THAT(ErrorOf(parsed), HasSubstr(bad.message));
+  }
+}
+
+TEST(Config, ReportsEveryFaultInTheOrderOfTheFile) {
+  const auto parsed = ParseConfig(
+      "[socket]\nmode = \"9\"\npaht = \"/x\"\n[durability]\nsync = 1\n", "f");
+  const std::string message = ErrorOf(parsed);
+  const size_t mode = message.find("f:2:8: socket.mode");
+  const size_t path = message.find("\nf:3:1: unknown key \"socket.paht\"");
+  const size_t sync = message.find("\nf:5:1: durability.sync");
+  EXPECT_LT(mode, path) << message;
+  EXPECT_LT(path, sync) << message;
+  EXPECT_NE(sync, std::string::npos) << message;
+}
+
+// Bounds are part of the range.
+TEST(Config, AcceptsTheBoundsThemselves) {
+  for (const char* text :
+       {"[limits]\nvalue_size = \"512MiB\"\ninput_bytes = \"513MiB\"\n"
+        "output_bytes = \"513MiB\"",
+        "[limits]\nvalue_size = \"1KiB\"", "[limits]\nconnections = 1",
+        "[limits]\nconnections = 1000000", "[durability]\ninterval = \"10ms\"",
+        "[durability]\ninterval = \"1h\"", "[socket]\nmode = \"0777\"",
+        "[socket]\nmode = \"0000\""}) {
+    EXPECT_EQ(ErrorOf(ParseConfig(text, "f")), "") << text;
+  }
+}
+
+TEST(Config, OverridesWinOverTheFile) {
+  const auto config = ParseConfig("[limits]\nconnections = 7\n", "f",
+                                  {"limits.connections=9", "data_dir=/a=b"});
+  ASSERT_TRUE(config.ok()) << ErrorOf(config);
+  EXPECT_EQ(config->limits.connections, 9);
+  EXPECT_EQ(config->data_dir, "/a=b");
+}
+
+TEST(Config, RelationsHoldAfterOverridesOnly) {
+  const char* const large = "[limits]\nvalue_size = \"100MiB\"\n";
+  EXPECT_TRUE(ParseConfig(large, "f", {"limits.input_bytes=101MiB"}).ok());
+  EXPECT_FALSE(ParseConfig(large, "f", {"limits.input_bytes=100MiB"}).ok());
+}
+
+TEST(Config, RefusesBadOverridesAndKeepsTheSetting) {
+  Config config;
+  const auto before = DescribeSettings(config);
+  const std::pair<const char*, const char*> cases[] = {
+      {"limits.connections", "must be NAME=VALUE"},
+      {"=5", "unknown key \"\""},
+      {"limit.connections=5", "did you mean \"limits.connections\"?"},
+      {"limits.connections=", "\"\" is not a whole number"},
+      {"limits.connections=5x", "\"5x\" is not a whole number"},
+      {"limits.connections=0", "out of bounds"},
+      {"limits.connections=99999999999999999999", "is not a whole number"},
+      {"limits.value_size=1", "is not a size with its unit"},
+      {"durability.sync=sometimes", "is not \"always\""},
+      {"data_dir=", "must not be empty"},
+  };
+  for (const auto& [assignment, message] : cases) {
+    const auto set = ApplyOverride(&config, assignment);
+    ASSERT_FALSE(set.ok()) << assignment;
+    EXPECT_THAT(set.error().message(),
+                StartsWith(std::string("--set ") + assignment + ": "));
+    EXPECT_THAT(set.error().message(), HasSubstr(message));
+    EXPECT_EQ(DescribeSettings(config), before);
+  }
+}
+
+TEST(Config, DescribesSettingsAsOverridesTakeThem) {
+  const auto changed = ParseConfig(
+      "data_dir = \"/x\"\n[socket]\ngroup = \"g\"\nmode = \"0600\"\n"
+      "[durability]\nsync = \"never\"\n[limits]\nvalue_size = \"3KiB\"\n"
+      "half_command_timeout = \"90s\"\n[logging]\nlevel = \"error\"\n",
+      "f");
+  ASSERT_TRUE(changed.ok()) << ErrorOf(changed);
+  const auto described = DescribeSettings(*changed);
+  Config copy;
+  for (const auto& [name, value] : described) {
+    const auto set = ApplyOverride(&copy, name + "=" + value);
+    ASSERT_TRUE(set.ok()) << set.error().message();
+  }
+  EXPECT_EQ(DescribeSettings(copy), described);
+  EXPECT_NE(described, DescribeSettings(Config()));
+}
+
+TEST(Config, ReadsFilesAndNamesThemInErrors) {
+  const TestFile good("[limits]\nconnections = 3\n");
+  EXPECT_EQ(LoadConfig(good.path())->limits.connections, 3);
+
+  const TestFile bad("x = 1\n");
+  EXPECT_THAT(ErrorOf(LoadConfig(bad.path())), StartsWith(bad.path() + ":1:1"));
+}
+
+TEST(Config, NoFileMeansDefaults) {
+  EXPECT_EQ(DescribeSettings(*LoadConfig("")), DescribeSettings(Config()));
+}
+
+TEST(Config, MissingFileIsToldFromABadOne) {
+  const auto missing = LoadConfig("/nonexistent/kvd.toml");
+  ASSERT_FALSE(missing.ok());
+  EXPECT_EQ(missing.error().code(), ErrorCode::kNotFound);
+  EXPECT_THAT(ErrorOf(missing), HasSubstr("/nonexistent/kvd.toml: No such"));
+
+  const auto directory = LoadConfig(testing::TempDir());
+  ASSERT_FALSE(directory.ok());
+  EXPECT_THAT(ErrorOf(directory), HasSubstr("Is a directory"));
+}
+
+TEST(Config, RefusesAFileThatIsNoConfiguration) {
+  const TestFile full(std::string(size_t{32} << 10, '#'));
+  EXPECT_EQ(ErrorOf(LoadConfig(full.path())), "");
+  const TestFile large(std::string((size_t{32} << 10) + 1, '#'));
+  EXPECT_THAT(ErrorOf(LoadConfig(large.path())),
+              HasSubstr("larger than 32KiB"));
+}
+
+// As deep as a file of the permitted size can nest, in each way that TOML has.
+TEST(Config, SurvivesDeepNesting) {
+  constexpr size_t kBytes = size_t{32} << 10;
+  std::string arrays = "a=";
+  arrays.append(kBytes - arrays.size(), '[');
+  std::string dotted = "a";
+  while (dotted.size() + 4 <= kBytes) dotted += ".a";
+  for (const std::string& deep : {arrays, dotted + "=1", "[" + dotted + "]"}) {
+    EXPECT_THAT(ErrorOf(ParseConfig(deep, "f")),
+                testing::MatchesRegex("f:1:[0-9]+: .*"));
+  }
+}
+
+}  // namespace
+}  // namespace kvd
