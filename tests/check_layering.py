@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Each file includes only what its layer may see.
+
+    daemon -> store -> log -> fs -> base        cli -> client -> resp -> base
+    daemon -> resp, config                      config -> base
+
+What a layer may include is open to the layers above it, too. Some libraries
+and the file system calls have one room each.
+"""
+
+import re
+import sys
+
+import source_tree
+
+_MAY_INCLUDE = {
+    "lib/base": [],
+    "lib/fs": ["lib/base"],
+    "lib/log": ["lib/fs"],
+    "lib/store": ["lib/log"],
+    "lib/resp": ["lib/base"],
+    "lib/client": ["lib/resp"],
+    "lib/config": ["lib/base"],
+    "daemon": ["lib/store", "lib/resp", "lib/config"],
+    "cli": ["lib/client"],
+}
+
+# An include that starts so may stand only in paths that start so.
+_ROOMS = {
+    "uv.h": ["daemon/"],
+    "toml++/": ["lib/config/"],
+    "nlohmann/": ["cli/"],
+    "CLI/": ["cli/", "daemon/"],
+    "liburing": ["lib/fs/"],
+    "systemd/": ["daemon/"],
+    "spdlog/": ["daemon/"],
+    "histedit.h": ["cli/"],
+    "ncurses": ["cli/"],
+    "hiredis": [],
+    "gtest/": [],
+    "gmock/": [],
+}
+
+# Calls that touch files. They stand behind the seam; the daemon's listener
+# owns the names of sockets, and lib/client connects to one.
+_FILE_CALLS = re.compile(
+    r"(?<![\w.>:])(?:::)?(open|openat|creat|pread|pwrite|preadv|pwritev"
+    r"|pwritev2|rename|renameat|renameat2|unlink|unlinkat|fsync|fdatasync|ftruncate"
+    r"|fallocate|posix_fallocate|sync_file_range|mkdir|mkdirat|rmdir|flock"
+    r"|opendir|readdir|link|symlink)\s*\(")
+_FILE_CALL_ROOMS = {
+    "lib/fs/": None,  # All of them.
+    "daemon/listener": {"rename", "unlink"},
+    "cli/": {"open"},  # A person's own files.
+}
+_STANDARD_FILES = re.compile(r"\b(std::filesystem|std::[io]?fstream|fopen)\b")
+_STANDARD_FILE_ROOMS = ("lib/config/", "cli/", "daemon/")
+
+_INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+def _reachable(layer):
+    seen, todo = {layer}, [layer]
+    while todo:
+        for below in _MAY_INCLUDE[todo.pop()]:
+            if below not in seen:
+                seen.add(below)
+                todo.append(below)
+    return seen
+
+
+def _layer_of(path):
+    for layer in _MAY_INCLUDE:
+        if path.startswith(layer + "/"):
+            return layer
+    return None
+
+
+def _layer_of_include(name):
+    """The layer of "log/record.h" (below lib/) or "daemon/turn.h"."""
+    return _layer_of(name) or _layer_of("lib/" + name)
+
+
+def _include_problem(layer, path, name):
+    for start, rooms in _ROOMS.items():
+        if name.startswith(start) and not path.startswith(tuple(rooms)):
+            return f"<{name}> belongs to {' and '.join(rooms) or 'tests'}"
+    if name.startswith("tests/"):
+        return "nothing outside tests/ may include from it"
+    target = _layer_of_include(name)
+    if target and target not in _reachable(layer):
+        return f"{layer} may not include from {target}"
+    return None
+
+
+def _call_problem(path, line):
+    call = _FILE_CALLS.search(line)
+    if call:
+        for room, allowed in _FILE_CALL_ROOMS.items():
+            if path.startswith(room) and (
+                    allowed is None or call.group(1) in allowed):
+                return None
+        return f"{call.group(1)}() belongs behind lib/fs/file_system.h"
+    standard = _STANDARD_FILES.search(line)
+    if standard and not path.startswith(_STANDARD_FILE_ROOMS):
+        return f"{standard.group(1)} belongs behind lib/fs/file_system.h"
+    return None
+
+
+def _code_of(line):
+    """The line without a comment at its end and without strings."""
+    return re.sub(r'"(\\.|[^"\\])*"', '""', line).split("//")[0]
+
+
+def problems(root=source_tree.ROOT):
+    found = []
+    for path in source_tree.cxx_files(root):
+        layer = _layer_of(path)
+        if layer is None:
+            if not path.startswith("tests/"):
+                found.append(f"{path}:1: belongs to no layer")
+            continue
+        for number, line in enumerate(source_tree.lines(path, root), 1):
+            include = _INCLUDE.match(line)
+            problem = (_include_problem(layer, path, include.group(2))
+                       if include else _call_problem(path, _code_of(line)))
+            if problem:
+                found.append(f"{path}:{number}: {problem}: {line.strip()}")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(source_tree.report(problems()))

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""The checks of the source tree find what they are there to find."""
+
+import os
+import tempfile
+import unittest
+
+import check_format
+import check_layering
+import check_marks
+import check_readme
+
+LICENCE = "// SPDX-License-Identifier: MIT\n"
+
+
+class Tree(unittest.TestCase):
+    """A source tree of its own."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = folder.name
+
+    def write(self, path, text, mode=0o644):
+        full = os.path.join(self.root, path)
+        os.makedirs(os.path.dirname(full), exist_ok=True)
+        with open(full, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.chmod(full, mode)
+
+
+class LayeringCheck(Tree):
+
+    def problems_of(self, path, line):
+        self.write(path, LICENCE + line + "\n")
+        problems = check_layering.problems(self.root)
+        os.remove(os.path.join(self.root, path))
+        return problems
+
+    def test_refuses_what_a_layer_may_not_see(self):
+        for path, line in [
+                ("lib/log/a.cc", '#include "store/store.h"'),
+                ("lib/base/a.h", '#include "fs/file_system.h"'),
+                ("lib/client/a.cc", '#include "config/config.h"'),
+                ("lib/resp/a.cc", '#include "log/record.h"'),
+                ("cli/a.cc", '#include "store/store.h"'),
+                ("cli/a.cc", '#include "daemon/turn.h"'),
+                ("lib/store/a.cc", '#include "daemon/turn.h"'),
+                ("daemon/a.cc", '#include "client/client.h"'),
+                ("daemon/a.cc", '#include "tests/support/x.h"'),
+                ("lib/store/a.cc", "#include <uv.h>"),
+                ("lib/store/a.cc", "#  include <toml++/toml.h>"),
+                ("daemon/a.cc", "#include <toml++/toml.h>"),
+                ("daemon/a.cc", "#include <nlohmann/json.hpp>"),
+                ("lib/config/a.cc", "#include <CLI/CLI.hpp>"),
+                ("lib/log/a.cc", "#include <liburing.h>"),
+                ("lib/log/a.cc", "#include <gtest/gtest.h>"),
+                ("lib/log/a.cc", "  int fd = ::open(path, 0);"),
+                ("lib/log/a.cc", "  if (fsync(fd) != 0) return;"),
+                ("lib/store/a.cc", "  ::rename(a, b);"),
+                ("daemon/main.cc", "  unlink(path);"),
+                ("daemon/listener.cc", "  ::fsync(fd);"),
+                ("lib/log/a.cc", "  std::ofstream out(path);"),
+                ("lib/log/a.cc", "  std::filesystem::remove(path);"),
+                ("other/a.cc", "int a;"),
+        ]:
+            with self.subTest(path=path, line=line):
+                problems = self.problems_of(path, line)
+                self.assertEqual(len(problems), 1, problems)
+                place = 1 if path.startswith("other") else 2
+                self.assertTrue(problems[0].startswith(f"{path}:{place}: "),
+                                problems[0])
+
+    def test_permits_what_the_layers_are_for(self):
+        for path, line in [
+                ("lib/log/a.cc", '#include "base/error.h"'),
+                ("lib/store/a.cc", '#include "log/record.h"'),
+                ("lib/store/a.cc", '#include "base/error.h"'),
+                ("daemon/a.cc", '#include "config/config.h"'),
+                ("daemon/a.cc", '#include "daemon/turn.h"'),
+                ("daemon/a.cc", '#include "fs/file_system.h"'),
+                ("daemon/a.cc", "#include <uv.h>"),
+                ("cli/a.cc", '#include "resp/reply_parser.h"'),
+                ("lib/config/a.cc", "#include <toml++/toml.h>"),
+                ("lib/fs/posix_file_system.cc", "  ::open(path, 0);"),
+                ("daemon/listener.cc", "  ::rename(a, b);"),
+                ("lib/log/a.cc", "  // fsync(fd) would come too late."),
+                ("lib/log/a.cc", '  Fail("open(%s) failed");'),
+                ("lib/log/a.cc", "  file->Sync(); reader.open(x); reopen(y);"),
+                ("tests/log/a.cc", "  ::open(path, 0);"),
+        ]:
+            with self.subTest(path=path, line=line):
+                self.assertEqual(self.problems_of(path, line), [])
+
+
+class FormatCheck(Tree):
+
+    def test_refuses_a_file_without_a_licence(self):
+        self.write("lib/a.cc", "int a;\n")
+        self.write("tests/b.py", "#!/bin/sh\n# SPDX-License-Identifier: MIT\n")
+        self.assertEqual(check_format.licence_problems(self.root),
+                         ['lib/a.cc:1: no "SPDX-License-Identifier: MIT"'])
+
+    def test_refuses_what_clang_format_would_change(self):
+        self.write(".clang-format", "BasedOnStyle: Google\n")
+        self.write("lib/good.cc", "int a;\n")
+        self.assertEqual(check_format.format_problems(self.root), [])
+        self.write("lib/bad.cc", "int  a ;\n")
+        problems = check_format.format_problems(self.root)
+        self.assertEqual(len(problems), 1, problems)
+        self.assertTrue(problems[0].startswith("lib/bad.cc:1:"), problems)
+
+
+class MarksCheck(Tree):
+
+    def test_refuses_every_mark(self):
+        marks = ["TO" "DO", "FIX" "ME", "XX" "X", "HA" "CK"]
+        for mark in marks:
+            self.write("lib/a.cc", f"int a;\n// {mark}(ann): later\n")
+            self.assertEqual(check_marks.problems(self.root),
+                             [f"lib/a.cc:2: // {mark}(ann): later"])
+
+    def test_permits_words_that_contain_one(self):
+        self.write("lib/a.cc", "// mkstemp wants XX" "XX" "XX, a methodology\n")
+        self.assertEqual(check_marks.problems(self.root), [])
+
+
+class ReadmeCheck(Tree):
+
+    GOOD = "# kvd\n\n```\n$ ./daemon/quickstart\n./tests/run   # all\n```\n"
+
+    def setUp(self):
+        super().setUp()
+        self.write("README.md", self.GOOD)
+        self.write(".ci/run", "#!/bin/bash\nexec ./tests/run\n", 0o755)
+        self.write("tests/run", "#!/bin/bash\n", 0o755)
+        self.write("daemon/quickstart", "#!/bin/bash\n", 0o755)
+
+    def test_accepts_the_promise_that_is_kept(self):
+        self.assertEqual(check_readme.problems(self.root), [])
+
+    def test_refuses_other_commands(self):
+        for text in ["# kvd\n", self.GOOD.replace("tests/run", "tests/all"),
+                     self.GOOD.replace("```", "")]:
+            self.write("README.md", text)
+            self.assertEqual(len(check_readme.problems(self.root)), 1, text)
+
+    def test_refuses_a_ci_that_runs_something_else(self):
+        self.write(".ci/run", "#!/bin/bash\n# ./tests/run\nctest\n", 0o755)
+        self.assertEqual(check_readme.problems(self.root),
+                         [".ci/run: does not run ./tests/run"])
+
+    def test_refuses_what_cannot_be_executed(self):
+        self.write("tests/run", "#!/bin/bash\n", 0o644)
+        self.assertEqual(check_readme.problems(self.root),
+                         ["./tests/run: is not executable"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: MIT
+"""The runner counts what happened, above all what went wrong."""
+
+import json
+import os
+import tempfile
+import unittest
+
+import runner
+
+
+class Folder(unittest.TestCase):
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def script(self, text):
+        path = os.path.join(self.folder, "script")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write("#!/bin/bash\n" + text)
+        os.chmod(path, 0o755)
+        return path
+
+    def unit_test(self, text, **properties):
+        return runner.run_unit_test(self.folder, "some_test",
+                                    [self.script(text)], properties)[0]
+
+
+class UnitTests(Folder):
+
+    REPORT = {"testsuites": [{"name": "Suite", "testsuite": [
+        {"name": "Good", "status": "RUN", "result": "COMPLETED"},
+        {"name": "Bad", "status": "RUN", "failures": [{"failure": "x"}]},
+        {"name": "Off", "status": "NOTRUN"},
+        {"name": "Later", "status": "RUN", "result": "SKIPPED"}]}]}
+
+    def gtest(self, report, code):
+        path = os.path.join(self.folder, "report")
+        with open(path, "w", encoding="utf-8") as stream:
+            json.dump(report, stream)
+        return self.unit_test(
+            f'cp {path} "${{GTEST_OUTPUT#json:}}"; exit {code}')
+
+    def test_counts_the_cases_of_a_report(self):
+        counts = self.gtest(self.REPORT, 1)
+        self.assertEqual(counts.line(), "1 passed, 1 failed, 2 skipped")
+        self.assertEqual(counts.failed, ["some_test: Suite.Bad"])
+
+    def test_counts_a_failure_that_no_case_reports(self):
+        good = {"testsuites": [{"name": "Suite", "testsuite": [
+            {"name": "Good", "status": "RUN", "result": "COMPLETED"}]}]}
+        self.assertEqual(self.gtest(good, 0).line(),
+                         "1 passed, 0 failed, 0 skipped")
+        self.assertEqual(self.gtest(good, 1).line(),
+                         "1 passed, 1 failed, 0 skipped")
+
+    def test_counts_a_crash_a_timeout_and_a_missing_binary(self):
+        self.assertEqual(self.unit_test("kill -SEGV $$").failed,
+                         ["some_test (SIGSEGV)"])
+        self.assertEqual(self.unit_test("sleep 60", TIMEOUT=0.2).failed,
+                         ["some_test (timeout)"])
+        counts, _ = runner.run_unit_test(self.folder, "some_test", [], {})
+        self.assertEqual(counts.failed, ["some_test"])
+
+    def test_an_older_report_does_not_speak_for_a_crash(self):
+        self.gtest(self.REPORT, 1)
+        self.assertEqual(self.unit_test("kill -KILL $$").line(),
+                         "0 passed, 1 failed, 0 skipped")
+
+
+class PythonTests(Folder):
+
+    SOURCE = """
+import unittest
+class Some(unittest.TestCase):
+  def test_good(self): pass
+  def test_bad(self): self.fail("no")
+  def test_parts(self):
+    for part in range(3):
+      with self.subTest(part=part): self.assertNotEqual(part, 1)
+  @unittest.skip("later")
+  def test_skipped(self): pass
+class Slow(unittest.TestCase):
+  release_only = True
+  def test_slow(self): pass
+class Threads(unittest.TestCase):
+  def test_alone(self): pass
+  def test_threads(self): pass
+  test_threads.threaded = True
+"""
+
+    def counts_of(self, source, kind):
+        path = os.path.join(self.folder, "test_some.py")
+        with open(path, "w", encoding="utf-8") as stream:
+            stream.write(source)
+        os.chdir(runner.ROOT)
+        folder = tempfile.mkdtemp(dir=self.folder)
+        return runner.run_python_test(folder, path, {"KVD_E2E_KIND": kind})[0]
+
+    def run_python(self, kind):
+        return self.counts_of(self.SOURCE, kind).line()
+
+    def test_counts_outcomes_by_kind(self):
+        self.assertEqual(self.run_python("release"),
+                         "4 passed, 2 failed, 1 skipped")
+        self.assertEqual(self.run_python("asan"),
+                         "3 passed, 2 failed, 1 skipped")
+        self.assertEqual(self.run_python("tsan"),
+                         "1 passed, 0 failed, 0 skipped")
+
+    def test_counts_a_file_that_does_not_load(self):
+        self.assertEqual(self.counts_of("import nonsense_", "release").line(),
+                         "0 passed, 1 failed, 0 skipped")
+
+    def test_counts_a_failure_outside_the_cases(self):
+        source = ("import unittest\nclass Some(unittest.TestCase):\n"
+                  "  @classmethod\n  def setUpClass(cls): raise OSError('x')\n"
+                  "  def test_good(self): pass\n")
+        self.assertEqual(self.counts_of(source, "release").line(),
+                         "0 passed, 1 failed, 0 skipped")
+
+
+if __name__ == "__main__":
+    unittest.main()
