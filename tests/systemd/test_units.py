@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""The units are valid, tight, and agree with kvd's own defaults."""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+BIN = os.environ.get("KVD_BIN_DIR", os.path.join(ROOT, "build/release/bin"))
+BUILD = os.path.dirname(BIN)
+
+# Of 10.0; systemd-analyze takes tenths. Debian's redis-server has 1.2.
+EXPOSURE_TENTHS_MAX = 4
+
+
+def run(*command, **options):
+    return subprocess.run(command, stdin=subprocess.DEVNULL, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          **options)
+
+
+def settings_of(path):
+    """The values of a unit's keys, each a list in order."""
+    settings = {}
+    with open(path, encoding="utf-8") as stream:
+        for line in stream:
+            key, equals, value = line.strip().partition("=")
+            if equals and not key.startswith("#"):
+                settings.setdefault(key, []).append(value)
+    return settings
+
+
+class Units(unittest.TestCase):
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.service = os.path.join(self.folder, "kvd.service")
+        self.socket = os.path.join(self.folder, "kvd.socket")
+        with open(os.path.join(BUILD, "systemd/kvd.service"),
+                  encoding="utf-8") as stream:
+            text = stream.read()
+        # The programs of this build instead of those to be installed.
+        installed = re.search(r"^ExecStart=(\S+)", text, re.M).group(1)
+        with open(self.service, "w", encoding="utf-8") as stream:
+            stream.write(text.replace(installed, os.path.join(BIN, "kvd")))
+        shutil.copy(os.path.join(ROOT, "systemd/kvd.socket"), self.socket)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
+    def test_are_valid(self):
+        done = run("systemd-analyze", "verify", "--man=no", self.service,
+                   self.socket)
+        self.assertEqual((done.returncode, done.stdout), (0, ""))
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
+    def test_are_refused_when_wrong(self):
+        with open(self.service, "a", encoding="utf-8") as stream:
+            stream.write("\n[Service]\nNoSuchSetting=yes\n")
+        done = run("systemd-analyze", "verify", "--man=no", self.service)
+        self.assertIn("NoSuchSetting", done.stdout)
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
+    def test_expose_little(self):
+        done = run("systemd-analyze", "security", "--no-pager",
+                   "--offline=yes", f"--threshold={EXPOSURE_TENTHS_MAX}",
+                   self.service)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("Overall exposure level", done.stdout)
+
+    def test_agree_with_the_default_settings(self):
+        with open(os.path.join(ROOT, "etc/kvd.toml"),
+                  encoding="utf-8") as stream:
+            manual = stream.read()
+        socket = settings_of(self.socket)
+        service = settings_of(self.service)
+        self.assertIn(f'\npath = "{socket["ListenStream"][0]}"\n', manual)
+        self.assertIn(f'\nmode = "{socket["SocketMode"][0]}"\n', manual)
+        self.assertIn(f'\ndata_dir = "/var/lib/{service["StateDirectory"][0]}"',
+                      manual)
+
+    def test_leave_to_a_person_what_a_restart_cannot_mend(self):
+        codes = settings_of(self.service)["RestartPreventExitStatus"][0].split()
+        # Directory held, damage, unknown format, disk fault.
+        self.assertLessEqual({"3", "7", "8", "9"}, set(codes))
+
+    def test_keep_the_socket_and_the_names_of_peers(self):
+        service = settings_of(self.service)
+        # Stopping the service would remove the folder of the socket.
+        self.assertNotIn("RuntimeDirectory", service)
+        # All peers would look like nobody.
+        self.assertNotIn("PrivateUsers", service)
+
+    @unittest.skipUnless(shutil.which("systemd-sysusers"),
+                         "no systemd-sysusers")
+    def test_user_and_folder_can_be_made(self):
+        os.mkdir(os.path.join(self.folder, "etc"))
+        users = run("systemd-sysusers", f"--root={self.folder}",
+                    os.path.join(ROOT, "systemd/kvd.sysusers"))
+        self.assertEqual(users.returncode, 0, users.stdout)
+        with open(os.path.join(self.folder, "etc/passwd"),
+                  encoding="utf-8") as stream:
+            self.assertIn("kvd:", stream.read())
+        if os.getuid() == 0:
+            made = run("systemd-tmpfiles", f"--root={self.folder}", "--create",
+                       os.path.join(ROOT, "systemd/kvd.tmpfiles"))
+            self.assertEqual(made.returncode, 0, made.stdout)
+            self.assertTrue(os.path.isdir(
+                os.path.join(self.folder, "run/kvd")))
+
+    def test_install_puts_everything_in_its_place(self):
+        done = run("cmake", "--install", BUILD,
+                   env={**os.environ, "DESTDIR": self.folder})
+        self.assertEqual(done.returncode, 0, done.stdout)
+        installed = [os.path.relpath(os.path.join(folder, name), self.folder)
+                     for folder, _, names in os.walk(self.folder)
+                     for name in names]
+        for end in ["bin/kvd", "bin/kvctl", "etc/kvd/kvd.toml",
+                    "lib/systemd/system/kvd.service",
+                    "lib/systemd/system/kvd.socket",
+                    "lib/sysusers.d/kvd.conf", "lib/tmpfiles.d/kvd.conf"]:
+            self.assertTrue(any(path.endswith("/" + end) for path in installed),
+                            f"{end} is not among {installed}")
+
+
+if __name__ == "__main__":
+    unittest.main()
