@@ -17,11 +17,11 @@ namespace kvd {
 template <typename T>
 class Mailbox {
  public:
+  // Whoever takes the value may destroy the mailbox at once.
   void Put(T value) {
-    {
-      std::lock_guard hold(mutex_);
-      values_.push_back(std::move(value));
-    }
+    std::lock_guard hold(mutex_);
+    values_.push_back(std::move(value));
+    // Under the lock: behind it there may be no mailbox any more.
     arrived_.notify_one();
   }
 

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: MIT
+//
+// The store with its real threads on a real file system: what sanitizers watch.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "base/mailbox.h"
+#include "fs/posix_file_system.h"
+#include "store/operation.h"
+#include "store/store.h"
+#include "tests/support/temp_dir.h"
+
+namespace kvd {
+namespace {
+
+// A loop thread in small: sleeps until the store wakes it.
+class ThreadedStore {
+ public:
+  explicit ThreadedStore(const std::string& path, SyncMode sync) {
+    auto directory = OpenPosixDirectory(path, {.create = true});
+    EXPECT_TRUE(directory);
+    directory_ = std::move(*directory);
+    EXPECT_TRUE(directory_->Lock());
+    StoreOptions options;
+    options.sync = sync;
+    options.segment_bytes = 64 * 1024;
+    options.open_group_bytes_max = 16 * 1024;
+    auto store = Store::Open(*directory_, options, executor_, clock_,
+                             [this] { wakes_.Put(true); });
+    EXPECT_TRUE(store) << store.error().message();
+    store_ = std::move(*store);
+  }
+
+  void Put(const std::string& key, const std::string& value) {
+    while (true) {
+      Operation operation(*store_, 0);
+      operation.Find(key);
+      const Room room = operation.Reserve(
+          Operation::PutBytes(key.size(), value.size()), Purpose::kWrite);
+      if (room == Room::kReady) {
+        operation.Put(key, value, 0);
+        return;
+      }
+      ASSERT_EQ(room, Room::kWait);
+      Turn();
+    }
+  }
+
+  // Waits for one wake-up.
+  void Turn() {
+    store_->Pump();
+    wakes_.Wait();
+    store_->Poll();
+    ASSERT_FALSE(store_->failure()) << store_->failure()->message();
+    store_->Pump();
+  }
+
+  void Stop() {
+    store_->Stop();
+    while (!store_->stopped()) {
+      wakes_.Wait();
+      store_->Poll();
+    }
+  }
+
+  Store& store() { return *store_; }
+
+  std::map<std::string, std::string> Dump() {
+    std::map<std::string, std::string> all;
+    uint64_t cursor = 0;
+    do {
+      Operation operation(*store_, 0);
+      cursor = operation.Scan(cursor, 100, [&](const Entry& entry) {
+        all[std::string(entry.key())] = entry.value();
+      });
+    } while (cursor != 0);
+    return all;
+  }
+
+ private:
+  SystemClock clock_;
+  Mailbox<bool> wakes_;
+  ThreadExecutor executor_{"test-prepare"};
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<Store> store_;
+};
+
+class Threaded : public testing::TestWithParam<SyncMode> {};
+
+TEST_P(Threaded, LivesThroughSegmentsAndStops) {
+  const TempDir directory;
+  std::map<std::string, std::string> expected;
+  for (int life = 0; life < 3; ++life) {
+    ThreadedStore store(directory.path() + "/data", GetParam());
+    EXPECT_EQ(store.Dump(), expected);
+    for (int i = 0; i < 400; ++i) {
+      const std::string key = "key" + std::to_string(i % 97);
+      const std::string value(static_cast<size_t>(100 + i), 'a' + life);
+      store.Put(key, value);
+      expected[key] = value;
+      if (i % 25 == 0) store.store().Pump();
+    }
+    if (life != 1) store.Stop();
+    if (life == 1) {
+      // Killed, but not before all of it was on its way.
+      while (GetParam() == SyncMode::kAlways &&
+             store.store().durable_seq() < store.store().last_seq()) {
+        store.Turn();
+      }
+      if (GetParam() != SyncMode::kAlways) store.Stop();
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(SyncModes, Threaded,
+                         testing::Values(SyncMode::kAlways, SyncMode::kNever));
+
+}  // namespace
+}  // namespace kvd
