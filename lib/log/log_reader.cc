@@ -35,17 +35,23 @@ tl::unexpected<Error> UnknownFormat(const std::string& path) {
               path);
 }
 
-// Whether the bytes begin like the segment that `identity` names.
+// Whether the bytes begin like the segment that `identity` names. kBroken also
+// for the intact header of another one.
 HeaderOutcome CheckHeader(std::string_view bytes,
-                          const SegmentIdentity& identity,
-                          SegmentHeader* header) {
-  const HeaderOutcome outcome = DecodeSegmentHeader(bytes, header);
+                          const SegmentIdentity& identity) {
+  SegmentHeader header;
+  const HeaderOutcome outcome = DecodeSegmentHeader(bytes, &header);
   if (outcome != HeaderOutcome::kHeader) return outcome;
-  const SegmentIdentity& found = header->identity;
-  const bool same = found.uuid == identity.uuid && found.id == identity.id &&
-                    found.epoch == identity.epoch &&
-                    found.kind == identity.kind;
-  return same ? HeaderOutcome::kHeader : HeaderOutcome::kBroken;
+  return header.identity == identity ? HeaderOutcome::kHeader
+                                     : HeaderOutcome::kBroken;
+}
+
+// Whether the bytes are the intact beginning of a segment that `identity` does
+// not name. No crash puts one there.
+bool IsForeign(std::string_view bytes, const SegmentIdentity& identity) {
+  SegmentHeader header;
+  return DecodeSegmentHeader(bytes, &header) == HeaderOutcome::kHeader &&
+         header.identity != identity;
 }
 
 // The bytes of the live segments, one after the other, with the questions that
@@ -103,14 +109,20 @@ class LiveLog {
                            LogTail* tail) {
     const Segment& segment = segments_[i];
     const SegmentIdentity identity = manifest_.IdentityOfLive(segment.line.id);
-    SegmentHeader header;
-    const HeaderOutcome outcome = CheckHeader(segment.bytes, identity, &header);
-    if (outcome == HeaderOutcome::kUnknownFormat) {
+    const HeaderOutcome header = CheckHeader(segment.bytes, identity);
+    if (header == HeaderOutcome::kUnknownFormat) {
       return UnknownFormat(PathOf(directory_, segment.line.id));
+    }
+    if (IsForeign(segment.bytes, identity)) {
+      return Damaged(directory_,
+                     fmt::format("{}: is not the segment which the MANIFEST "
+                                 "names: its header belongs to another store, "
+                                 "place or time",
+                                 PathOf(directory_, segment.line.id)));
     }
     SealedSegment survivor{segment.line.id, identity.epoch};
     SegmentReader reader = ReaderOf(i);
-    if (outcome != HeaderOutcome::kHeader) reader.Seek(0);
+    if (header != HeaderOutcome::kHeader) reader.Seek(0);
     Group group;
     while (true) {
       TailFacts facts;
@@ -121,10 +133,7 @@ class LiveLog {
           facts.found == Found::kGroup ? group.header.offset : reader.offset();
       facts.goes_on =
           facts.found == Found::kNothing && GoesOnAfter(i, tail->last_seq + 1);
-      const bool goes_on =
-          facts.found == Found::kNothing && GoesOnBehind(i, tail->last_seq + 1);
-      facts.evidence =
-          !whole && !goes_on && HasEvidence(i, at, tail->last_seq + 1);
+      facts.evidence = !whole && HasEvidence(i, at, tail->last_seq + 1);
       switch (DecideTail(facts)) {
         case Verdict::kAccept:
           Accept(group, visit, &survivor, tail);
@@ -177,18 +186,6 @@ class LiveLog {
     survivor.checksum =
         Checksum(std::string_view(segment.bytes).substr(0, end), 0);
     tail->survivors.push_back(survivor);
-  }
-
-  // Whether the change `next_seq` is the first one of the segment after this.
-  // Groups enter that one while the MANIFEST that seals this one is still being
-  // written, so what it declares durable may be all its own.
-  bool GoesOnBehind(size_t i, uint64_t next_seq) const {
-    if (i + 1 == segments_.size()) return false;
-    const Segment& next = segments_[i + 1];
-    SegmentHeader header;
-    return CheckHeader(next.bytes, manifest_.IdentityOfLive(next.line.id),
-                       &header) == HeaderOutcome::kHeader &&
-           header.first_seq == next_seq;
   }
 
   // Proof that the change `next_seq` had been durable: FORMAT.md, "Torn or
@@ -273,8 +270,7 @@ class SealedWalk {
         report_(report) {}
 
   bool Walk(std::string_view bytes) {
-    SegmentHeader header;
-    if (CheckHeader(bytes, identity_, &header) != HeaderOutcome::kHeader) {
+    if (CheckHeader(bytes, identity_) != HeaderOutcome::kHeader) {
       Report(
           "its header is not that of the segment which the MANIFEST names; "
           "up to {} records are affected",

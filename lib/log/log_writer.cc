@@ -75,7 +75,8 @@ Result<std::unique_ptr<LogWriter>> LogWriter::Start(Directory& directory,
 }
 
 LogWriter::~LogWriter() {
-  // Jobs hold references to this writer's mailbox and files.
+  // Jobs hold references to this writer's mailbox and files, until they put
+  // their event there: whoever takes that may destroy the writer.
   while (jobs_ > 0) {
     if (events_.Wait()) --jobs_;
   }
@@ -88,7 +89,11 @@ uint32_t LogWriter::active_segment() const {
 // --- Room -------------------------------------------------------------------
 
 uint64_t LogWriter::SegmentBytesFor(uint64_t bytes) {
-  return AlignUp(bytes + kSegmentOverheadBytes, kBlockBytes);
+  // With what FitsActive() keeps for removals, a sixteenth of the whole, so
+  // that the group may enter before another segment is prepared.
+  const uint64_t used = bytes + kSegmentOverheadBytes;
+  const uint64_t reserve = std::min(kRemovalReserveBytes, used / 15 + 1);
+  return AlignUp(used + reserve, kBlockBytes);
 }
 
 Room LogWriter::RoomFor(uint64_t bytes, Purpose purpose) {
@@ -302,13 +307,13 @@ std::optional<int64_t> LogWriter::Tick() {
   if (failure_ || stopped_) return std::nullopt;
   const int64_t now = NowMs();
   if (now >= retry_at_ms_ && !stopping_) {
-    if (disk_full() && !preparing_ && !candidate_ && !prepared_) PrepareAhead();
+    if (WantsRetry()) PrepareAhead();
     WriteManifestIfNeeded();
   }
   if (SyncDue() || DeclareDue()) Pump();
 
   int64_t next = INT64_MAX;
-  if (disk_full() || (manifest_dirty_ && !manifest_writing_)) {
+  if (WantsRetry() || (manifest_dirty_ && !manifest_writing_)) {
     next = std::min(next, std::max(retry_at_ms_, now + 1));
   }
   if (options_.sync == SyncMode::kInterval && unsynced_) {
@@ -334,17 +339,18 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min) {
   ++jobs_;
   const uint64_t id = manifest_.next_segment++;
   const bool may_use_reserve = !active_;
-  slow_work_.Post([this, id, bytes, bytes_min, may_use_reserve] {
+  slow_work_.Post([this, wake = wake_, id, bytes, bytes_min, may_use_reserve] {
     PrepareDone done{bytes_min, Prepare(id, bytes, bytes_min, may_use_reserve)};
     events_.Put({std::move(done), std::nullopt});
-    wake_();
+    wake();
   });
 }
 
 Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id, uint64_t bytes,
                                                uint64_t bytes_min,
                                                bool may_use_reserve) {
-  KVD_TRY_ASSIGN(const uint64_t free, directory_.FreeBytes());
+  // Not knowing is no reason not to try.
+  const uint64_t free = directory_.FreeBytes().value_or(UINT64_MAX);
   const auto make = [&](uint64_t size, uint64_t reserve) -> Result<Prepared> {
     if (free < size + reserve) {
       return Fail(
@@ -391,21 +397,22 @@ void LogWriter::OnPrepared(PrepareDone done) {
               "; new data will be refused when the current one is "
               "full, deletes and reads go on");
     }
-    full_for_bytes_ = std::min(full_for_bytes_, done.bytes_min);
-    retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+    FoundNoRoom(done.bytes_min);
     return;
   }
-  if (full_for_bytes_ != UINT64_MAX && !done.result->from_reserve) {
-    options_.log(Severity::kInfo, "there is room for log segments again");
+  if (done.result->from_reserve) {
+    FoundNoRoom(done.bytes_min);
+  } else {
+    FoundRoom();
   }
-  full_for_bytes_ = UINT64_MAX;
   Prepared& made = *done.result;
   free_disk_bytes_ = made.free_disk_bytes;
-  candidate_.emplace();
-  candidate_->identity = manifest_.IdentityOfLive(made.id);
-  candidate_->capacity = made.capacity;
-  candidate_->removals_only = made.from_reserve;
-  candidate_->file = std::move(made.file);
+  LiveSegment segment;
+  segment.identity = manifest_.IdentityOfLive(made.id);
+  segment.capacity = made.capacity;
+  segment.removals_only = made.from_reserve;
+  segment.file = std::move(made.file);
+  candidate_ = std::move(segment);
   if (displaced_) Discard(&displaced_);
   manifest_.prepared = {made.id, made.capacity};
   manifest_dirty_ = true;
@@ -414,6 +421,16 @@ void LogWriter::OnPrepared(PrepareDone done) {
     if (!active_) Roll();
   }
   WriteManifestIfNeeded();
+}
+
+void LogWriter::FoundNoRoom(uint64_t bytes) {
+  full_for_bytes_ = std::min(full_for_bytes_, bytes);
+  retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+}
+
+void LogWriter::FoundRoom() {
+  if (std::exchange(full_for_bytes_, UINT64_MAX) == UINT64_MAX) return;
+  options_.log(Severity::kInfo, "there is room for log segments again");
 }
 
 void LogWriter::Discard(std::optional<LiveSegment>* segment) {
@@ -453,17 +470,17 @@ void LogWriter::WriteManifestIfNeeded() {
   closing_ = std::exchange(sealed_files_, {});
   removing_ = std::exchange(garbage_, {});
   ++jobs_;
-  slow_work_.Post(
-      [this, manifest = manifest_, cut = std::move(cut), garbage = removing_] {
-        ManifestDone done{SaveManifest(directory_, manifest)};
-        if (done.result) {
-          // Both only give space back; the next start makes up for a failure.
-          for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
-          for (const std::string& name : garbage) (void)directory_.Remove(name);
-        }
-        events_.Put({std::nullopt, std::move(done)});
-        wake_();
-      });
+  slow_work_.Post([this, wake = wake_, manifest = manifest_,
+                   cut = std::move(cut), garbage = removing_] {
+    ManifestDone done{SaveManifest(directory_, manifest)};
+    if (done.result) {
+      // Both only give space back; the next start makes up for a failure.
+      for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
+      for (const std::string& name : garbage) (void)directory_.Remove(name);
+    }
+    events_.Put({std::nullopt, std::move(done)});
+    wake();
+  });
 }
 
 void LogWriter::OnManifest(ManifestDone done) {
@@ -488,15 +505,14 @@ void LogWriter::OnManifest(ManifestDone done) {
     for (SealedFile& file : closing_) sealed_files_.push_back(std::move(file));
     for (std::string& name : removing_) garbage_.push_back(std::move(name));
     closing_.clear();
-    full_for_bytes_ = std::min(full_for_bytes_, options_.segment_bytes);
-    retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+    FoundNoRoom(options_.segment_bytes);
     return;
   }
   closing_.clear();
   if (naming_ && candidate_) {
     prepared_ = std::exchange(candidate_, std::nullopt);
-    full_for_bytes_ = UINT64_MAX;
-    if (!active_ && !stopping_) Roll();
+    if (!prepared_->removals_only) FoundRoom();
+    if (!active_ && !stopping_ && !failure_) Roll();
   }
   WriteManifestIfNeeded();
 }

@@ -74,7 +74,7 @@ struct LogWriterOptions {
   uint64_t segment_bytes = 64ull << 20;
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
-  LogSink log;
+  LogSink log = [](Severity, const std::string&) {};
 };
 
 // Thread: loop.
@@ -199,10 +199,17 @@ class LogWriter {
   // less than `bytes_min`.
   void StartPreparing(uint64_t bytes, uint64_t bytes_min);
   void PrepareAhead();
+  // Whether another try to get a segment may bring what is missing.
+  bool WantsRetry() const {
+    return disk_full() && !preparing_ && !candidate_ && !prepared_;
+  }
   // Thread: slow work.
   Result<Prepared> Prepare(uint64_t id, uint64_t bytes, uint64_t bytes_min,
                            bool may_use_reserve);
   void OnPrepared(PrepareDone done);
+  // For segments of `bytes` and more; to be tried again after a while.
+  void FoundNoRoom(uint64_t bytes);
+  void FoundRoom();
   void Seal(LiveSegment& segment);
   void WriteManifestIfNeeded();
   void Discard(std::optional<LiveSegment>* segment);

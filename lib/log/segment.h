@@ -30,6 +30,8 @@ struct SegmentIdentity {
   uint64_t epoch = 0;
   SegmentKind kind = SegmentKind::kLog;
 
+  bool operator==(const SegmentIdentity&) const = default;
+
   // Of the checksums of its groups and records.
   uint64_t Seed() const;
 };

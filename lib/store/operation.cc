@@ -49,6 +49,8 @@ bool Operation::IsExpired(const Entry& entry) {
 }
 
 void Operation::RemoveExpired(uint64_t hash, std::string_view key) {
+  // It would take room that was reserved for a change.
+  KVD_CHECK(reserved_ == 0);
   const Room room =
       store_.log->RoomFor(RemoveBytes(key.size()), Purpose::kRemoval);
   if (room != Room::kReady) {

@@ -24,9 +24,11 @@ class Operation {
   // `database` is the client's number, 0 … kDatabases - 1.
   Operation(Store& store, int database);
 
-  // The live entry of `key`, or null. Valid until the next change. An expired
-  // key is removed by a logged change first; when the log has no room even for
-  // that, blocked() says so and no later Reserve() of this operation succeeds.
+  // The live entry of `key`, or null. Valid until the next change. After
+  // Reserve() only for keys that were looked up before it; and `key` stays
+  // unchanged while the operation lives. An expired key is removed by a logged
+  // change first; when the log has no room even for that, blocked() says so and
+  // no later Reserve() of this operation succeeds.
   const Entry* Find(std::string_view key);
 
   // Makes sure that changes of `bytes` in all (PutBytes, RemoveBytes) succeed;

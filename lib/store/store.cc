@@ -21,6 +21,8 @@ constexpr int kExpiredKeysPerSlice = 512;
 constexpr int64_t kNextSliceMs = 1;
 // The wall clock may be set forward: deadlines are looked at this often.
 constexpr int64_t kDeadlineLookMs = 1000;
+// A key whose deadline has passed and that is still there waits for room.
+constexpr int64_t kOverdueLookMs = 100;
 
 }  // namespace
 
@@ -110,8 +112,9 @@ std::optional<int64_t> Store::Impl::NextDeadlineMs() const {
   for (const auto& keyspace : keyspaces) {
     const Entry* entry = keyspace->deadlines().Earliest();
     if (entry == nullptr) continue;
-    const int64_t left = std::clamp<int64_t>(
-        static_cast<int64_t>(entry->deadline_ms()) - now, 1, kDeadlineLookMs);
+    const int64_t due = static_cast<int64_t>(entry->deadline_ms()) - now;
+    const int64_t left =
+        due <= 0 ? kOverdueLookMs : std::min(due, kDeadlineLookMs);
     next = next ? std::min(*next, left) : left;
   }
   return next;

@@ -43,8 +43,8 @@ void SignRecords(std::string* bytes, size_t at, size_t end, uint64_t seed) {
 
 void SignGroups(std::string* bytes, uint64_t seed) {
   constexpr size_t kHeader = kvd::kGroupHeaderBytes;
-  for (size_t at = kvd::kSegmentHeaderBytes;
-       at + kHeader <= bytes->size(); at += kvd::kGroupAlignment) {
+  for (size_t at = kvd::kSegmentHeaderBytes; at + kHeader <= bytes->size();
+       at += kvd::kGroupAlignment) {
     if (bytes->compare(at, 4, "KVDG") != 0) continue;
     const uint64_t body = LoadLe<uint64_t>(bytes->data() + at + 40);
     const size_t room = bytes->size() - at - kHeader;

@@ -38,7 +38,8 @@ std::string Signed(const std::string& facts) {
 }
 
 std::string FactsOf(const std::string& text) {
-  return text.substr(0, text.find("checksum ", text.rfind('\n', text.size() - 2)));
+  return text.substr(0,
+                     text.find("checksum ", text.rfind('\n', text.size() - 2)));
 }
 
 ErrorCode CodeOf(const Result<Manifest>& result) {
@@ -146,8 +147,9 @@ TEST(Manifest, UnknownFeaturesAndLinesNeedANewerVersion) {
        {"colour red", "", "epoch", "epoch 8 9", "epoch -1", "epoch 8x",
         "epoch 99999999999999999999", "clean maybe", "uuid 0011",
         "database 16 internal 0 flushed 0", "database 0 internal 16 flushed 0",
-        "active 12", "sealed 5 epoch 3 kind other bytes 1 records 1 first 1 "
-                     "last 1 checksum 0"}) {
+        "active 12",
+        "sealed 5 epoch 3 kind other bytes 1 records 1 first 1 "
+        "last 1 checksum 0"}) {
     const auto result = DecodeManifest(Signed(facts + line + "\n"), "M");
     EXPECT_EQ(CodeOf(result), ErrorCode::kFormat) << line;
     EXPECT_NE(result.ok() ? "" : result.error().message(), "");

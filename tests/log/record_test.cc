@@ -36,8 +36,8 @@ void ExpectSame(const Record& a, const Record& b) {
   EXPECT_EQ(a.value, b.value);
 }
 
-const Record kPutRecord = {
-    RecordKind::kPut, 3, 0x0102030405060708, 1'700'000'000'123, "key", "value"};
+const Record kPutRecord = {RecordKind::kPut,  3,     0x0102030405060708,
+                           1'700'000'000'123, "key", "value"};
 
 TEST(Record, ComesBackAsItWasWritten) {
   using namespace std::string_view_literals;
@@ -115,10 +115,10 @@ TEST(Record, FieldsThatMakeNoSenseAreRefused) {
 
   for (int kind = 0; kind < 256; ++kind) {
     const bool known = kind == static_cast<int>(RecordKind::kPut);
-    EXPECT_EQ(DecodeRecord(with(kPutRecord, 31, static_cast<uint8_t>(kind)),
-                           kSeed)
-                  .has_value(),
-              known)
+    EXPECT_EQ(
+        DecodeRecord(with(kPutRecord, 31, static_cast<uint8_t>(kind)), kSeed)
+            .has_value(),
+        known)
         << kind;
   }
   EXPECT_FALSE(DecodeRecord(with(kPutRecord, 30, 16), kSeed)) << "database";

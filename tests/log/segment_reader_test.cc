@@ -50,9 +50,8 @@ bool IsPrefix(const std::vector<std::string>& a,
 
 // Makes a group's header verify again after a change.
 void ResignGroup(std::string* bytes, uint64_t at, uint64_t seed) {
-  StoreLe<uint64_t>(
-      bytes->data() + at + 56,
-      Checksum(std::string_view(*bytes).substr(at, 56), seed));
+  StoreLe<uint64_t>(bytes->data() + at + 56,
+                    Checksum(std::string_view(*bytes).substr(at, 56), seed));
 }
 
 TEST(SegmentReader, ReadsWhatTheWriterMade) {
@@ -60,9 +59,9 @@ TEST(SegmentReader, ReadsWhatTheWriterMade) {
   const ReadBack back =
       ReadAllGroups(sample.builder.bytes() + std::string(5000, '\0'));
   EXPECT_EQ(back.records,
-            (std::vector<std::string>{
-                "1 0 1 0 a 1", "2 0 1 0 b some value", "3 0 2 0 a ",
-                "4 3 4 0  ", "5 0 1 1234 c " + std::string(90, 'x')}));
+            (std::vector<std::string>{"1 0 1 0 a 1", "2 0 1 0 b some value",
+                                      "3 0 2 0 a ", "4 3 4 0  ",
+                                      "5 0 1 1234 c " + std::string(90, 'x')}));
   EXPECT_EQ(back.end, Found::kNothing);
   EXPECT_EQ(back.offset, sample.ends.back());
 }
@@ -244,8 +243,7 @@ TEST(SegmentReader, GroupsInsideAValueAreNotTakenForReal) {
   std::fill_n(torn.begin() + static_cast<long>(first_end), kGroupHeaderBytes,
               '\0');
   EXPECT_EQ(ReadAllGroups(torn).end, Found::kBroken);
-  EXPECT_FALSE(
-      SegmentReader(torn, kTestIdentity).FindHeader(0).has_value());
+  EXPECT_FALSE(SegmentReader(torn, kTestIdentity).FindHeader(0).has_value());
   EXPECT_GT(end, first_end);
 }
 

@@ -51,6 +51,7 @@ std::vector<Row> RowsOfThePage() {
 // Whether a row's words fit the facts; the words are those of the page.
 bool Fits(const Row& row, const TailFacts& facts) {
   const bool continues = facts.found == Found::kGroup && facts.continues;
+  const bool zeros = facts.found == Found::kNothing;
   const bool skips = facts.found == Found::kGroup && !facts.continues;
   if (row.sealed != facts.sealed) return false;
   if (row.evidence && *row.evidence != facts.evidence) return false;
@@ -60,7 +61,12 @@ bool Fits(const Row& row, const TailFacts& facts) {
   if (words == "a whole group that continues the sequence") {
     return continues && !(facts.sealed && facts.at_sealed_end);
   }
-  if (words == "nothing but zeros") return facts.found == Found::kNothing;
+  if (words == "nothing but zeros") return zeros && !facts.goes_on;
+  if (words ==
+      "nothing but zeros, and the next live segment continues the "
+      "sequence") {
+    return zeros && facts.goes_on;
+  }
   if (words == "bytes that are not a whole group") {
     return facts.found == Found::kBroken;
   }
@@ -73,17 +79,22 @@ TEST(Tail, IsDecidedAsThePageSaysForEveryInput) {
   const std::vector<Row> rows = RowsOfThePage();
   ASSERT_GE(rows.size(), 10u);
   std::vector<int> used(rows.size(), 0);
-  for (int bits = 0; bits < 16; ++bits) {
+  for (int bits = 0; bits < 32; ++bits) {
     for (Found found : {Found::kGroup, Found::kNothing, Found::kBroken}) {
-      const TailFacts facts = {found, (bits & 1) != 0, (bits & 2) != 0,
-                               (bits & 4) != 0, (bits & 8) != 0};
+      TailFacts facts;
+      facts.found = found;
+      facts.continues = (bits & 1) != 0;
+      facts.goes_on = (bits & 2) != 0;
+      facts.sealed = (bits & 4) != 0;
+      facts.at_sealed_end = (bits & 8) != 0;
+      facts.evidence = (bits & 16) != 0;
       // Only the MANIFEST of a sealed segment knows an end.
       if (!facts.sealed && facts.at_sealed_end) continue;
       SCOPED_TRACE(testing::Message()
                    << "found " << static_cast<int>(found) << " continues "
-                   << facts.continues << " sealed " << facts.sealed
-                   << " at_sealed_end " << facts.at_sealed_end << " evidence "
-                   << facts.evidence);
+                   << facts.continues << " goes_on " << facts.goes_on
+                   << " sealed " << facts.sealed << " at_sealed_end "
+                   << facts.at_sealed_end << " evidence " << facts.evidence);
       int fitting = 0;
       for (size_t i = 0; i < rows.size(); ++i) {
         if (!Fits(rows[i], facts)) continue;
