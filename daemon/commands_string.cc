@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT
+//
+// Commands that read and write values.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "daemon/handlers.h"
+#include "daemon/handling.h"
+#include "daemon/text.h"
+
+namespace kvd {
+namespace {
+
+void ReplyValue(Call& call, const Entry* entry) {
+  if (entry == nullptr) {
+    call.reply.Null();
+  } else {
+    call.reply.Bulk(entry->value());
+  }
+}
+
+// Puts `value`, whose size is checked, with `deadline_ms`; false if there is no
+// room.
+bool PutChecked(Call& call, std::string_view key, std::string_view value,
+                int64_t deadline_ms) {
+  if (!ReservePut(call, key, value.size())) return false;
+  call.op.Put(key, value, deadline_ms);
+  return true;
+}
+
+void SetWithDeadline(Call& call, TimeUnit unit) {
+  const auto time = IntegerWord(call, 2);
+  if (!time) return;
+  const auto deadline_ms = *time > 0
+                               ? DeadlineFrom(call, *time, unit, TimeBase::kNow)
+                               : std::nullopt;
+  if (!deadline_ms) return InvalidExpireTime(call);
+  if (!ValueFits(call, call.args[3].size())) return;
+  if (!PutChecked(call, call.args[1], call.args[3], *deadline_ms)) return;
+  call.reply.Ok();
+}
+
+void AddInteger(Call& call, int64_t delta) {
+  const Entry* old = call.op.Find(call.args[1]);
+  const auto before =
+      old == nullptr ? std::optional<int64_t>(0) : ParseInteger(old->value());
+  if (!before) return call.reply.Error(kNotAnInteger);
+  int64_t after = 0;
+  if (__builtin_add_overflow(*before, delta, &after)) {
+    return call.reply.Error("ERR increment or decrement would overflow");
+  }
+  const fmt::format_int digits(after);
+  if (!PutChecked(call, call.args[1], {digits.data(), digits.size()},
+                  DeadlineOf(old))) {
+    return;
+  }
+  call.reply.Integer(after);
+}
+
+uint64_t PairsBytes(Call& call) {
+  uint64_t bytes = 0;
+  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
+    bytes += Operation::PutBytes(call.args[i].size(), call.args[i + 1].size());
+  }
+  return bytes;
+}
+
+// Whether the words after the name are pairs with values that fit.
+bool PairsFit(Call& call) {
+  if (call.args.size() % 2 == 0) {
+    call.reply.Error(
+        fmt::format("ERR wrong number of arguments for '{}' command",
+                    LowerCase(call.args[0])));
+    return false;
+  }
+  for (size_t i = 2; i < call.args.size(); i += 2) {
+    if (!ValueFits(call, call.args[i].size())) return false;
+  }
+  return true;
+}
+
+bool PutPairs(Call& call) {
+  if (call.op.Reserve(PairsBytes(call), Purpose::kWrite) != Room::kReady) {
+    return false;
+  }
+  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
+    call.op.Put(call.args[i], call.args[i + 1], 0);
+  }
+  return true;
+}
+
+// The part of `value` from `first` to `last`, both included and counted from
+// the end when negative.
+std::string_view RangeOf(std::string_view value, int64_t first, int64_t last) {
+  const auto size = static_cast<int64_t>(value.size());
+  if (first < 0 && last < 0 && first > last) return {};
+  if (first < 0) first = std::max<int64_t>(first + size, 0);
+  if (last < 0) last = std::max<int64_t>(last + size, 0);
+  last = std::min(last, size - 1);
+  if (first > last) return {};
+  return value.substr(static_cast<size_t>(first),
+                      static_cast<size_t>(last - first + 1));
+}
+
+}  // namespace
+
+void HandleGet(Call& call) { ReplyValue(call, Lookup(call, call.args[1])); }
+
+void HandleSet(Call& call) {
+  const std::string_view key = call.args[1];
+  const std::string_view value = call.args[2];
+  const auto options = ParseSetOptions(call, SetDialect::kRedis);
+  if (!options || !ValueFits(call, value.size())) return;
+
+  const Entry* old = nullptr;
+  if (options->condition != SetOptions::Condition::kNone || options->get ||
+      options->keep_ttl) {
+    old = call.op.Find(key);
+  }
+  if (options->get) ReplyValue(call, old);
+  if (!ConditionHolds(*options, old)) {
+    if (!options->get) call.reply.Null();
+    return;
+  }
+  const int64_t deadline_ms =
+      options->keep_ttl ? DeadlineOf(old) : options->deadline_ms.value_or(0);
+  if (!PutChecked(call, key, value, deadline_ms)) return;
+  if (!options->get) call.reply.Ok();
+}
+
+void HandleSetNx(Call& call) {
+  if (!ValueFits(call, call.args[2].size())) return;
+  if (call.op.Find(call.args[1]) != nullptr) return call.reply.Integer(0);
+  if (!PutChecked(call, call.args[1], call.args[2], 0)) return;
+  call.reply.Integer(1);
+}
+
+void HandleSetEx(Call& call) { SetWithDeadline(call, TimeUnit::kSeconds); }
+
+void HandlePSetEx(Call& call) {
+  SetWithDeadline(call, TimeUnit::kMilliseconds);
+}
+
+void HandleGetSet(Call& call) {
+  if (!ValueFits(call, call.args[2].size())) return;
+  ReplyValue(call, Lookup(call, call.args[1]));
+  PutChecked(call, call.args[1], call.args[2], 0);
+}
+
+void HandleGetDel(Call& call) {
+  const Entry* old = Lookup(call, call.args[1]);
+  ReplyValue(call, old);
+  if (old == nullptr || !ReserveRemoval(call, call.args[1])) return;
+  call.op.Remove(call.args[1]);
+}
+
+void HandleGetEx(Call& call) {
+  const std::string_view key = call.args[1];
+  bool persist = false;
+  std::optional<int64_t> deadline_ms;
+  for (size_t i = 2; i < call.args.size(); ++i) {
+    if (persist || deadline_ms) return call.reply.Error(kSyntaxError);
+    if (IsWord(call.args[i], "PERSIST")) {
+      persist = true;
+      continue;
+    }
+    switch (TakeDeadline(call, &i, &deadline_ms)) {
+      case DeadlineWord::kTaken:
+        break;
+      case DeadlineWord::kError:
+        return;
+      case DeadlineWord::kNone:
+        return call.reply.Error(kSyntaxError);
+    }
+  }
+  const Entry* entry = Lookup(call, key);
+  ReplyValue(call, entry);
+  if (entry == nullptr) return;
+  if (deadline_ms && *deadline_ms <= call.op.now_ms()) {
+    if (ReserveRemoval(call, key)) call.op.Remove(key);
+  } else if (deadline_ms || (persist && entry->has_deadline())) {
+    PutChecked(call, key, entry->value(), deadline_ms.value_or(0));
+  }
+}
+
+void HandleDelIfEq(Call& call) {
+  const Entry* old = call.op.Find(call.args[1]);
+  if (old == nullptr || old->value() != call.args[2]) {
+    return call.reply.Integer(0);
+  }
+  if (!ReserveRemoval(call, call.args[1])) return;
+  call.op.Remove(call.args[1]);
+  call.reply.Integer(1);
+}
+
+void HandleMGet(Call& call) {
+  call.reply.ArrayHeader(call.args.size() - 1);
+  for (const std::string_view key : call.args.subspan(1)) {
+    ReplyValue(call, Lookup(call, key));
+  }
+}
+
+void HandleMSet(Call& call) {
+  if (PairsFit(call) && PutPairs(call)) call.reply.Ok();
+}
+
+void HandleMSetNx(Call& call) {
+  if (!PairsFit(call)) return;
+  for (size_t i = 1; i < call.args.size(); i += 2) {
+    if (call.op.Find(call.args[i]) != nullptr) return call.reply.Integer(0);
+  }
+  if (PutPairs(call)) call.reply.Integer(1);
+}
+
+void HandleAppend(Call& call) {
+  const Entry* old = call.op.Find(call.args[1]);
+  const std::string_view before =
+      old == nullptr ? std::string_view() : old->value();
+  if (!ValueFits(call, before.size() + call.args[2].size())) return;
+  std::string after;
+  after.reserve(before.size() + call.args[2].size());
+  after.append(before).append(call.args[2]);
+  if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
+  call.reply.Integer(static_cast<int64_t>(after.size()));
+}
+
+void HandleStrLen(Call& call) {
+  const Entry* entry = Lookup(call, call.args[1]);
+  call.reply.Integer(
+      entry == nullptr ? 0 : static_cast<int64_t>(entry->value().size()));
+}
+
+void HandleGetRange(Call& call) {
+  const auto first = IntegerWord(call, 2);
+  if (!first) return;
+  const auto last = IntegerWord(call, 3);
+  if (!last) return;
+  const Entry* entry = Lookup(call, call.args[1]);
+  call.reply.Bulk(entry == nullptr ? std::string_view()
+                                   : RangeOf(entry->value(), *first, *last));
+}
+
+void HandleSetRange(Call& call) {
+  const auto offset = IntegerWord(call, 2);
+  if (!offset) return;
+  if (*offset < 0) return call.reply.Error("ERR offset is out of range");
+  const std::string_view part = call.args[3];
+  const Entry* old = call.op.Find(call.args[1]);
+  std::string after(old == nullptr ? std::string_view() : old->value());
+  if (part.empty()) {
+    return call.reply.Integer(static_cast<int64_t>(after.size()));
+  }
+  const auto begin = static_cast<uint64_t>(*offset);
+  if (!ValueFits(call, begin + part.size())) return;
+  if (after.size() < begin + part.size()) after.resize(begin + part.size());
+  after.replace(begin, part.size(), part);
+  if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
+  call.reply.Integer(static_cast<int64_t>(after.size()));
+}
+
+void HandleIncr(Call& call) { AddInteger(call, 1); }
+
+void HandleDecr(Call& call) { AddInteger(call, -1); }
+
+void HandleIncrBy(Call& call) {
+  const auto delta = IntegerWord(call, 2);
+  if (delta) AddInteger(call, *delta);
+}
+
+void HandleDecrBy(Call& call) {
+  const auto delta = IntegerWord(call, 2);
+  if (!delta) return;
+  if (*delta == std::numeric_limits<int64_t>::min()) {
+    return call.reply.Error("ERR decrement would overflow");
+  }
+  AddInteger(call, -*delta);
+}
+
+void HandleIncrByFloat(Call& call) {
+  const Entry* old = call.op.Find(call.args[1]);
+  const auto before =
+      old == nullptr ? std::optional<long double>(0) : ParseFloat(old->value());
+  const auto delta = ParseFloat(call.args[2]);
+  if (!before || !delta) {
+    return call.reply.Error("ERR value is not a valid float");
+  }
+  const long double after = *before + *delta;
+  if (!std::isfinite(after)) {
+    return call.reply.Error("ERR increment would produce NaN or Infinity");
+  }
+  const std::string text = FormatFloat(after);
+  if (!PutChecked(call, call.args[1], text, DeadlineOf(old))) return;
+  call.reply.Bulk(text);
+}
+
+}  // namespace kvd

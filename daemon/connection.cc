@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "base/check.h"
+#include "daemon/turn.h"
+#include "resp/reply_writer.h"
+
+namespace kvd {
+namespace {
+
+ParserLimits LimitsOf(const Config::Limits& limits) {
+  ParserLimits parser;
+  parser.arguments_max = static_cast<size_t>(limits.arguments);
+  // A value that is too large should meet a clear error, not a closed
+  // connection, as long as it fits the input at all.
+  parser.bulk_bytes_max = limits.input_bytes;
+  parser.command_bytes_max = limits.input_bytes;
+  return parser;
+}
+
+uv_stream_t* AsStream(const UvPtr<uv_pipe_t>& pipe) {
+  return reinterpret_cast<uv_stream_t*>(pipe.get());
+}
+
+}  // namespace
+
+Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
+                       Service& service, Turn& turn)
+    : loop_(loop),
+      service_(service),
+      turn_(turn),
+      parser_(LimitsOf(service.config.limits)) {
+  session_.id = id;
+  session_.fd = client.get();
+  session_.connected_ms = session_.active_ms = service.NowMs();
+  ucred peer = {};
+  socklen_t size = sizeof(peer);
+  if (getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
+    session_.pid = peer.pid;
+    session_.uid = peer.uid;
+  }
+  auto* pipe = new uv_pipe_t;
+  // Without ipc libuv reads plainly: descriptors sent along are discarded.
+  KVD_CHECK(uv_pipe_init(loop.get(), pipe, /*ipc=*/0) == 0);
+  pipe->data = this;
+  pipe_.reset(pipe);
+  if (uv_pipe_open(pipe, client.get()) != 0) {
+    Close();
+    return;
+  }
+  std::ignore = client.Release();
+  SetReading(true);
+}
+
+ParseOutcome Connection::NextCommand() {
+  const ParseOutcome outcome = parser_.Next(input_.view());
+  if (outcome != ParseOutcome::kNeedMore) return outcome;
+  input_.Consume(parser_.consumed());
+  input_.ReleaseIfEmpty();
+  if (input_.empty()) {
+    half_since_ms_ = 0;
+  } else if (half_since_ms_ == 0) {
+    half_since_ms_ = loop_.now_ms();
+  }
+  return outcome;
+}
+
+void Connection::CommandDone() {
+  input_.Consume(parser_.consumed());
+  half_since_ms_ = 0;
+}
+
+void Connection::Refuse(std::string_view error) {
+  ReplyWriter(replies_.buffer(), session_.protocol)
+      .Error(fmt::format("ERR {}", error));
+  replies_.Commit(0, false);
+  session_.closing = true;
+}
+
+void Connection::EndInput() {
+  input_ended_ = true;
+  SetReading(false);
+}
+
+void Connection::SetReading(bool reading) {
+  if (reading == reading_ || closed_) return;
+  reading_ = reading;
+  if (!reading) {
+    uv_read_stop(AsStream(pipe_));
+    return;
+  }
+  const auto on_room = [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
+    auto* self = static_cast<Connection*>(handle->data);
+    const std::span<char> room =
+        self->input_.Room(self->parser_.bytes_wanted());
+    *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
+  };
+  const auto on_read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
+    if (stream->data == nullptr) return;
+    static_cast<Connection*>(stream->data)->OnRead(count);
+  };
+  if (uv_read_start(AsStream(pipe_), on_room, on_read) != 0) Close();
+}
+
+void Connection::UpdateReading() {
+  SetReading(MayExecute() && !input_ended_ && !in.ready);
+}
+
+void Connection::OnRead(ssize_t count) {
+  if (count == 0) return;
+  if (count > 0) {
+    input_.Filled(static_cast<size_t>(count));
+    service_.stats.input_bytes += static_cast<uint64_t>(count);
+  } else if (count == UV_ENOBUFS) {
+    // No memory for input: this client goes, the others stay.
+    return Close();
+  } else {
+    // The end, or a broken connection: what was read is executed all the same.
+    EndInput();
+  }
+  turn_.Ready(*this);
+}
+
+void Connection::Flush() {
+  if (closed_ || writing_) return;
+  const std::string_view bytes = replies_.sendable();
+  if (!bytes.empty()) {
+    uv_buf_t buffer = uv_buf_init(
+        const_cast<char*>(bytes.data()),
+        static_cast<unsigned>(std::min<size_t>(bytes.size(), UINT32_MAX)));
+    const int sent = uv_try_write(AsStream(pipe_), &buffer, 1);
+    if (sent < 0 && sent != UV_EAGAIN) return Close();
+    if (sent > 0) {
+      service_.stats.output_bytes += static_cast<uint64_t>(sent);
+      replies_.Sent(static_cast<size_t>(sent));
+    }
+    if (!replies_.sendable().empty()) return StartWrite();
+  }
+  if (session_.closing && output_bytes() == 0) Close();
+}
+
+void Connection::StartWrite() {
+  auto write = std::make_unique<WriteRequest>();
+  write->bytes = replies_.TakeSendable();
+  write->request.data = write.get();
+  flying_bytes_ = write->bytes.size();
+  // libuv takes 32 bits of length per buffer.
+  constexpr size_t kBufferBytesMax = size_t{1} << 30;
+  std::vector<uv_buf_t> buffers;
+  for (size_t at = 0; at < write->bytes.size(); at += kBufferBytesMax) {
+    const size_t size = std::min(kBufferBytesMax, write->bytes.size() - at);
+    buffers.push_back(
+        uv_buf_init(write->bytes.data() + at, static_cast<unsigned>(size)));
+  }
+  const auto on_written = [](uv_write_t* request, int status) {
+    const std::unique_ptr<WriteRequest> done(
+        static_cast<WriteRequest*>(request->data));
+    auto* self = static_cast<Connection*>(request->handle->data);
+    if (self != nullptr) self->OnWritten(status);
+  };
+  if (uv_write(&write->request, AsStream(pipe_), buffers.data(),
+               static_cast<unsigned>(buffers.size()), on_written) != 0) {
+    return Close();
+  }
+  writing_ = true;
+  std::ignore = write.release();  // The callback frees it.
+}
+
+void Connection::OnWritten(int status) {
+  writing_ = false;
+  if (status < 0) return Close();
+  service_.stats.output_bytes += flying_bytes_;
+  flying_bytes_ = 0;
+  turn_.NeedsFlush(*this);
+}
+
+void Connection::Close() {
+  if (closed_) return;
+  closed_ = true;
+  reading_ = false;
+  pipe_.reset();
+  turn_.Closed(*this);
+}
+
+}  // namespace kvd

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// One client: bytes in, bytes out, and the brakes between. A client that does
+// not read its replies stops being read; nobody else notices.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/unique_fd.h"
+#include "daemon/event_loop.h"
+#include "daemon/input_buffer.h"
+#include "daemon/reply_queue.h"
+#include "daemon/service.h"
+#include "daemon/session.h"
+#include "daemon/uv_ptr.h"
+#include "resp/command_parser.h"
+
+namespace kvd {
+
+class Turn;
+
+// Reads when it may, gives out one command at a time, sends what may be sent.
+// When to execute and when to flush is the turn's business. Thread: loop.
+class Connection {
+ public:
+  // `client` is a connected, non-blocking socket. `service` and `turn` outlive
+  // the connection. closed() at once if libuv refuses the socket.
+  Connection(EventLoop& loop, UniqueFd client, uint64_t id, Service& service,
+             Turn& turn);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  Session& session() { return session_; }
+  ReplyQueue& replies() { return replies_; }
+
+  // Whether another command may run now.
+  bool MayExecute() const {
+    return !closed_ && !session_.closing && !parked_ && !OutputIsFull();
+  }
+  // Parses the next command into args(), which stay valid until CommandDone().
+  // After kError nothing but RefuseInput() makes sense.
+  ParseOutcome NextCommand();
+  std::span<const std::string_view> args() const { return parser_.args(); }
+  size_t command_bytes() const { return parser_.consumed(); }
+  void CommandDone();
+  // Answers input that is no command; nothing more is executed.
+  void RefuseInput() { Refuse(parser_.error()); }
+  // Answers with an error that ends the conversation. Not while parked.
+  void Refuse(std::string_view error);
+
+  // The command in args() waits for room, and the input with it.
+  void set_parked(bool parked) { parked_ = parked; }
+
+  // No more input: what was read is executed, replies go out, and it closes.
+  void EndInput();
+  bool input_ended() const { return input_ended_; }
+
+  // Sends what may be sent; closes if that was the last thing to do.
+  void Flush();
+  // Reads or stops reading, as the brakes say.
+  void UpdateReading();
+  // At once; the turn hears of it.
+  void Close();
+  bool closed() const { return closed_; }
+
+  // Replies wait for the client to read.
+  bool OutputIsFull() const { return output_bytes() >= kOutputBytesSoft; }
+  // Unsent, withheld ones included.
+  size_t output_bytes() const { return replies_.bytes() + flying_bytes_; }
+  size_t input_bytes() const { return input_.size(); }
+
+  // Since when (loop time) a command is half here; 0 if there is none. Time in
+  // which kvd does not read does not count.
+  int64_t half_since_ms() const { return reading_ ? half_since_ms_ : 0; }
+
+  // Lists of the turn that hold this connection.
+  struct Membership {
+    bool ready = false;
+    bool waiting = false;
+    bool flush = false;
+    bool starved = false;  // In no list: goes on when output has drained.
+  };
+  Membership in;
+
+ private:
+  // Beyond this much unsent output nothing more is read or executed.
+  static constexpr size_t kOutputBytesSoft = size_t{1} << 20;
+
+  struct WriteRequest {
+    uv_write_t request;
+    std::string bytes;
+  };
+
+  void OnRead(ssize_t count);
+  void OnWritten(int status);
+  void StartWrite();
+  void SetReading(bool reading);
+
+  EventLoop& loop_;
+  Service& service_;
+  Turn& turn_;
+  Session session_;
+  CommandParser parser_;
+  InputBuffer input_;
+  ReplyQueue replies_;
+  size_t flying_bytes_ = 0;  // In a write request.
+  bool writing_ = false;
+  bool reading_ = false;
+  bool parked_ = false;
+  bool input_ended_ = false;
+  bool closed_ = false;
+  int64_t half_since_ms_ = 0;
+  UvPtr<uv_pipe_t> pipe_;
+};
+
+}  // namespace kvd

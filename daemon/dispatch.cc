@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/dispatch.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "daemon/text.h"
+
+namespace kvd {
+namespace {
+
+// Of so many calls of a command one is timed: reading the clock twice costs as
+// much as a GET.
+constexpr uint64_t kTimedEvery = 64;
+static_assert((kTimedEvery & (kTimedEvery - 1)) == 0);
+
+// How much of a client's unknown command an error quotes. Source: Redis.
+constexpr size_t kQuotedNameBytes = 128;
+constexpr size_t kQuotedArgsBytes = 128;
+
+int64_t NowNs() {
+  return std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+void UnknownCommand(Call& call) {
+  std::string quoted;
+  for (size_t i = 1; i < call.args.size() && quoted.size() < kQuotedArgsBytes;
+       ++i) {
+    quoted += "'";
+    quoted += call.args[i].substr(0, kQuotedArgsBytes - quoted.size());
+    quoted += "' ";
+  }
+  call.reply.Error(
+      fmt::format("ERR unknown command '{}', with args beginning with: {}",
+                  call.args[0].substr(0, kQuotedNameBytes), quoted));
+}
+
+bool RightNumberOfWords(const Command& command, size_t words) {
+  return words >= static_cast<size_t>(command.words_min) &&
+         words <= static_cast<size_t>(command.words_max);
+}
+
+// The row that handles these words: the command's own or its subcommand's.
+// Null after an error reply.
+const Command* Resolve(Call& call, const Command& command) {
+  if (command.subcommands.empty()) {
+    if (RightNumberOfWords(command, call.args.size())) return &command;
+    call.reply.Error(fmt::format(
+        "ERR wrong number of arguments for '{}' command", LowerName(command)));
+    return nullptr;
+  }
+  if (call.args.size() < 2) {
+    if (command.handler != nullptr) return &command;
+    call.reply.Error(fmt::format(
+        "ERR wrong number of arguments for '{}' command", LowerName(command)));
+    return nullptr;
+  }
+  const Command* subcommand = FindSubcommand(command, call.args[1]);
+  if (subcommand == nullptr) {
+    call.reply.Error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
+                                 call.args[1].substr(0, kQuotedNameBytes),
+                                 command.name));
+    return nullptr;
+  }
+  if (!RightNumberOfWords(*subcommand, call.args.size())) {
+    call.reply.Error(
+        fmt::format("ERR wrong number of arguments for '{}|{}' command",
+                    LowerName(command), LowerName(*subcommand)));
+    return nullptr;
+  }
+  return subcommand;
+}
+
+bool KeysFit(Call& call, const Command& command) {
+  bool fit = true;
+  ForEachKey(command, call.args.size(), [&](size_t i) {
+    if (call.args[i].size() > kKeyBytesMax) fit = false;
+  });
+  if (!fit) {
+    call.reply.Error(
+        fmt::format("ERR key is too long (maximum {} bytes)", kKeyBytesMax));
+  }
+  return fit;
+}
+
+void Run(Call& call, const Command& command, CommandStats& stats) {
+  if ((stats.calls++ & (kTimedEvery - 1)) != 0) return command.handler(call);
+  const int64_t start = NowNs();
+  command.handler(call);
+  stats.ns += static_cast<uint64_t>(NowNs() - start) * kTimedEvery;
+}
+
+// The answer instead of an effect; kReady and kWait have none.
+std::string_view RefusalOf(Room room) {
+  switch (room) {
+    case Room::kReady:
+    case Room::kWait:
+      return {};
+    case Room::kDiskFull:
+      return "DISKFULL the disk has no room for this write; nothing was "
+             "changed. Deleting keys works, and writes resume by themselves "
+             "when there is room";
+    case Room::kTooLarge:
+      return "ERR command is too large for one commit group; nothing was "
+             "changed";
+  }
+  return {};
+}
+
+// Whether this command's reply goes out, by what CLIENT REPLY asked for before
+// or in it.
+bool TakesReply(Session& session, Session::ReplyMode before) {
+  using Mode = Session::ReplyMode;
+  if (session.reply_mode == Mode::kOn) return true;
+  // SKIP leaves itself and the next command without a reply.
+  if (session.reply_mode == Mode::kSkipNext && before == Mode::kSkipNext) {
+    session.reply_mode = Mode::kOn;
+  }
+  return false;
+}
+
+enum class Admission { kRun, kRejected, kQueued };
+
+struct Admitted {
+  Admission admission;
+  const Command* container;  // Null for an unknown command.
+  const Command* command;    // Null unless kRun.
+};
+
+Admitted Admit(Call& call, bool queue_writers) {
+  const Command* container = FindCommand(call.args[0]);
+  if (container == nullptr) {
+    UnknownCommand(call);
+    return {Admission::kRejected, nullptr, nullptr};
+  }
+  const Command* command = Resolve(call, *container);
+  if (command == nullptr || !KeysFit(call, *command)) {
+    return {Admission::kRejected, container, nullptr};
+  }
+  if (queue_writers && command->access == Access::kWrite) {
+    return {Admission::kQueued, container, nullptr};
+  }
+  return {Admission::kRun, container, command};
+}
+
+}  // namespace
+
+Executed Execute(Service& service, Session& session,
+                 std::span<const std::string_view> args, bool queue_writers,
+                 std::string* out) {
+  const size_t start = out->size();
+  const Session::ReplyMode reply_mode = session.reply_mode;
+  Operation op(service.store, session.database);
+  ReplyWriter reply(out, session.protocol);
+  Call call{op, args, reply, session, service};
+
+  const Admitted admitted = Admit(call, queue_writers);
+  if (admitted.admission == Admission::kQueued) {
+    return {ExecuteOutcome::kParked, 0};
+  }
+  CommandStats* stats =
+      admitted.container == nullptr
+          ? nullptr
+          : &service.command_stats[IndexOf(*admitted.container)];
+  if (admitted.admission == Admission::kRun) {
+    session.last_command = admitted.command;
+    Run(call, *admitted.command, *stats);
+    if (op.blocked() != Room::kReady) {
+      out->resize(start);
+      if (op.blocked() == Room::kWait) {
+        --stats->calls;
+        return {ExecuteOutcome::kParked, 0};
+      }
+      reply.Error(RefusalOf(op.blocked()));
+    }
+  }
+
+  ++service.stats.commands;
+  ++session.commands;
+  if (out->size() > start && (*out)[start] == '-') {
+    ++service.stats.error_replies;
+    if (stats != nullptr) {
+      ++(admitted.admission == Admission::kRun ? stats->failed
+                                               : stats->rejected);
+    }
+  }
+  if (!TakesReply(session, reply_mode)) out->resize(start);
+  return {ExecuteOutcome::kDone, op.seen()};
+}
+
+}  // namespace kvd

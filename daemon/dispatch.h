@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+//
+// From words to an executed command.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "daemon/command.h"
+
+namespace kvd {
+
+enum class ExecuteOutcome {
+  kDone,    // The reply was appended; perhaps an empty one (CLIENT REPLY OFF).
+  kParked,  // There is no room in the log now: nothing happened, nothing was
+            // appended; execute it again later.
+};
+
+struct Executed {
+  ExecuteOutcome outcome;
+  Seq seen;  // The newest change that the reply shows.
+};
+
+// Executes `args` for `session` and appends the reply to `out`. With
+// `queue_writers`, commands that change something are parked unseen: others
+// wait for room already and come first. Thread: loop.
+Executed Execute(Service& service, Session& session,
+                 std::span<const std::string_view> args, bool queue_writers,
+                 std::string* out);
+
+}  // namespace kvd

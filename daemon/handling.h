@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+//
+// What handlers of several families share: look-ups, limits, deadlines, the
+// options of SET.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "daemon/command.h"
+
+namespace kvd {
+
+inline constexpr std::string_view kSyntaxError = "ERR syntax error";
+inline constexpr std::string_view kNotAnInteger =
+    "ERR value is not an integer or out of range";
+
+// Finds a key for a command that reads it, and counts hit or miss.
+inline const Entry* Lookup(Call& call, std::string_view key) {
+  const Entry* entry = call.op.Find(key);
+  ++(entry != nullptr ? call.service.stats.keyspace_hits
+                      : call.service.stats.keyspace_misses);
+  return entry;
+}
+
+// A key's deadline as Operation::Put() takes it.
+inline int64_t DeadlineOf(const Entry* entry) {
+  return entry == nullptr ? 0 : static_cast<int64_t>(entry->deadline_ms());
+}
+
+// Whether a value of that size is allowed; answers an error if not.
+bool ValueFits(Call& call, uint64_t bytes);
+
+// Whether the log has room for one put; if not the handler returns at once.
+bool ReservePut(Call& call, std::string_view key, size_t value_size);
+bool ReserveRemoval(Call& call, std::string_view key);
+
+// The integer in a word; nothing after an error reply.
+std::optional<int64_t> IntegerWord(Call& call, size_t index);
+
+enum class TimeUnit { kSeconds, kMilliseconds };
+enum class TimeBase { kNow, kEpoch };
+
+// The absolute deadline, in ms since the epoch, that `value` means. Nothing if
+// it is beyond 64 bits.
+std::optional<int64_t> DeadlineFrom(const Call& call, int64_t value,
+                                    TimeUnit unit, TimeBase base);
+// Answers that the time is invalid, in the words that clients know.
+void InvalidExpireTime(Call& call);
+
+// EX, PX, EXAT or PXAT and its number at `*index`, which moves to the number.
+// False after an error reply; `*deadline_ms` stays when the word is another.
+enum class DeadlineWord { kNone, kTaken, kError };
+DeadlineWord TakeDeadline(Call& call, size_t* index,
+                          std::optional<int64_t>* deadline_ms);
+
+struct SetOptions {
+  enum class Condition { kNone, kNx, kXx, kIfEq, kIfRev };
+
+  Condition condition = Condition::kNone;
+  std::string_view expected;  // For kIfEq.
+  uint64_t expected_rev = 0;  // For kIfRev.
+  bool get = false;
+  bool keep_ttl = false;
+  std::optional<int64_t> deadline_ms;
+};
+
+enum class SetDialect { kRedis, kKv };
+
+// The words of SET or KV.SET from the fourth on; nothing after an error reply.
+std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect);
+// Whether a SET may happen, given what is there.
+bool ConditionHolds(const SetOptions& options, const Entry* old);
+
+}  // namespace kvd

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/info.h"
+
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+
+#include "daemon/command.h"
+#include "daemon/text.h"
+
+namespace kvd {
+namespace {
+
+// Lines of "name:value".
+class Lines {
+ public:
+  template <typename T>
+  void Add(std::string_view name, const T& value) {
+    fmt::format_to(std::back_inserter(text_), "{}:{}\r\n", name, value);
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string HumanBytes(uint64_t bytes) {
+  constexpr std::string_view kUnits[] = {"B", "K", "M", "G", "T"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  if (unit == 0) return fmt::format("{}B", bytes);
+  return fmt::format("{:.2f}{}", value, kUnits[unit]);
+}
+
+uint64_t ResidentBytes() {
+  uint64_t pages_all = 0;
+  uint64_t pages_resident = 0;
+  std::ifstream("/proc/self/statm") >> pages_all >> pages_resident;
+  return pages_resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+std::string Server(const Service& service) {
+  Lines lines;
+  utsname system = {};
+  uname(&system);
+  const int64_t uptime_s = (service.NowMs() - service.started_ms) / 1000;
+  lines.Add("redis_version", kRedisVersion);
+  lines.Add("kvd_version", kVersion);
+  lines.Add("redis_mode", "standalone");
+  lines.Add("os", fmt::format("{} {} {}", system.sysname, system.release,
+                              system.machine));
+  lines.Add("arch_bits", sizeof(void*) * 8);
+  lines.Add("multiplexing_api", "epoll");
+  lines.Add("process_id", getpid());
+  lines.Add("tcp_port", 0);
+  lines.Add("unixsocket", service.socket_path);
+  lines.Add("data_dir", service.config.data_dir);
+  lines.Add("server_time_usec", service.clock.WallMs() * 1000);
+  lines.Add("uptime_in_seconds", uptime_s);
+  lines.Add("uptime_in_days", uptime_s / (24 * 3600));
+  lines.Add("hz", 10);
+  lines.Add("io_threads_active", 0);
+  return lines.Take();
+}
+
+std::string Clients(const Service& service) {
+  Lines lines;
+  lines.Add("connected_clients", service.sessions.size());
+  lines.Add("cluster_connections", 0);
+  lines.Add("maxclients", service.connections_max);
+  lines.Add("blocked_clients", service.stats.parked);
+  lines.Add("tracking_clients", 0);
+  return lines.Take();
+}
+
+std::string Memory(const Service& service) {
+  const StoreStats stats = service.store.Stats();
+  const uint64_t used = stats.index_bytes + stats.entry_bytes;
+  const uint64_t resident = ResidentBytes();
+  Lines lines;
+  lines.Add("used_memory", used);
+  lines.Add("used_memory_human", HumanBytes(used));
+  lines.Add("used_memory_rss", resident);
+  lines.Add("used_memory_rss_human", HumanBytes(resident));
+  lines.Add("used_memory_overhead", stats.index_bytes);
+  lines.Add("used_memory_dataset", stats.entry_bytes);
+  lines.Add("maxmemory", 0);
+  lines.Add("maxmemory_human", "0B");
+  lines.Add("maxmemory_policy", "noeviction");
+  return lines.Take();
+}
+
+std::string Persistence(const Service& service) {
+  const StoreStats stats = service.store.Stats();
+  Lines lines;
+  lines.Add("loading", 0);
+  lines.Add("async_loading", 0);
+  lines.Add("rdb_changes_since_last_save", 0);
+  lines.Add("rdb_bgsave_in_progress", 0);
+  lines.Add("rdb_last_bgsave_status", "ok");
+  lines.Add("aof_enabled", 1);
+  lines.Add("aof_rewrite_in_progress", 0);
+  lines.Add("aof_rewrite_scheduled", 0);
+  lines.Add("aof_last_bgrewrite_status", "ok");
+  lines.Add("aof_last_write_status", stats.disk_full ? "err" : "ok");
+  lines.Add("kvd_sync", ToString(service.store.sync()));
+  lines.Add("kvd_last_seq", stats.last_seq);
+  lines.Add("kvd_durable_seq", stats.durable_seq);
+  lines.Add("kvd_segments", stats.segments);
+  lines.Add("kvd_live_bytes", stats.live_bytes);
+  lines.Add("kvd_dead_bytes", stats.dead_bytes);
+  lines.Add("kvd_groups_written", stats.groups_written);
+  lines.Add("kvd_flushes", stats.flushes);
+  lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
+  lines.Add("kvd_disk_full", stats.disk_full ? 1 : 0);
+  lines.Add("kvd_free_disk_bytes", stats.free_disk_bytes);
+  return lines.Take();
+}
+
+std::string Stats(const Service& service) {
+  const ServiceStats& stats = service.stats;
+  Lines lines;
+  lines.Add("total_connections_received", stats.connections_received);
+  lines.Add("total_commands_processed", stats.commands);
+  lines.Add("instantaneous_ops_per_sec", stats.commands_per_s);
+  lines.Add("total_net_input_bytes", stats.input_bytes);
+  lines.Add("total_net_output_bytes", stats.output_bytes);
+  lines.Add("rejected_connections", stats.connections_rejected);
+  lines.Add("expired_keys", service.store.Stats().expired_keys);
+  lines.Add("evicted_keys", 0);
+  lines.Add("keyspace_hits", stats.keyspace_hits);
+  lines.Add("keyspace_misses", stats.keyspace_misses);
+  lines.Add("pubsub_channels", 0);
+  lines.Add("pubsub_patterns", 0);
+  lines.Add("total_forks", 0);
+  lines.Add("total_error_replies", stats.error_replies);
+  lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
+  lines.Add("client_output_buffer_limit_disconnections",
+            stats.output_limit_closed);
+  return lines.Take();
+}
+
+std::string Replication(const Service&) {
+  Lines lines;
+  lines.Add("role", "master");
+  lines.Add("connected_slaves", 0);
+  lines.Add("master_repl_offset", 0);
+  return lines.Take();
+}
+
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) +
+         static_cast<double>(time.tv_usec) / 1e6;
+}
+
+std::string Cpu(const Service&) {
+  rusage self = {};
+  rusage thread = {};
+  getrusage(RUSAGE_SELF, &self);
+  getrusage(RUSAGE_THREAD, &thread);
+  Lines lines;
+  const auto add = [&](std::string_view name, const timeval& time) {
+    lines.Add(name, fmt::format("{:.6f}", Seconds(time)));
+  };
+  add("used_cpu_sys", self.ru_stime);
+  add("used_cpu_user", self.ru_utime);
+  add("used_cpu_sys_main_thread", thread.ru_stime);
+  add("used_cpu_user_main_thread", thread.ru_utime);
+  return lines.Take();
+}
+
+std::string CommandStatistics(const Service& service) {
+  Lines lines;
+  for (const Command& command : Commands()) {
+    const CommandStats& stats = service.command_stats[IndexOf(command)];
+    if (stats.calls == 0 && stats.rejected == 0) continue;
+    const auto us = static_cast<double>(stats.ns) / 1000;
+    lines.Add(
+        "cmdstat_" + LowerName(command),
+        fmt::format(
+            "calls={},usec={:.0f},usec_per_call={:.2f},"
+            "rejected_calls={},failed_calls={}",
+            stats.calls, us,
+            stats.calls == 0 ? 0.0 : us / static_cast<double>(stats.calls),
+            stats.rejected, stats.failed));
+  }
+  return lines.Take();
+}
+
+std::string Cluster(const Service&) {
+  Lines lines;
+  lines.Add("cluster_enabled", 0);
+  return lines.Take();
+}
+
+std::string KeyspaceText(const Service& service) {
+  const StoreStats stats = service.store.Stats();
+  Lines lines;
+  for (int i = 0; i < kDatabases; ++i) {
+    if (stats.keys[i] == 0) continue;
+    lines.Add(fmt::format("db{}", i),
+              fmt::format("keys={},expires={},avg_ttl=0", stats.keys[i],
+                          stats.keys_with_deadline[i]));
+  }
+  return lines.Take();
+}
+
+struct Section {
+  std::string_view title;
+  std::string (*text)(const Service&);
+  bool by_default;
+};
+
+constexpr Section kSections[] = {
+    {"Server", Server, true},   {"Clients", Clients, true},
+    {"Memory", Memory, true},   {"Persistence", Persistence, true},
+    {"Stats", Stats, true},     {"Replication", Replication, true},
+    {"CPU", Cpu, true},         {"Commandstats", CommandStatistics, false},
+    {"Cluster", Cluster, true}, {"Keyspace", KeyspaceText, true},
+};
+
+bool Wanted(const Section& section,
+            std::span<const std::string_view> sections) {
+  if (sections.empty()) return section.by_default;
+  const std::string title = LowerCase(section.title);
+  return std::any_of(
+      sections.begin(), sections.end(), [&](std::string_view word) {
+        const std::string lower = LowerCase(word);
+        return lower == title || lower == "all" || lower == "everything" ||
+               (lower == "default" && section.by_default);
+      });
+}
+
+}  // namespace
+
+std::string InfoText(const Service& service,
+                     std::span<const std::string_view> sections) {
+  std::string text;
+  for (const Section& section : kSections) {
+    if (!Wanted(section, sections)) continue;
+    if (!text.empty()) text += "\r\n";
+    text += fmt::format("# {}\r\n", section.title);
+    text += section.text(service);
+  }
+  return text;
+}
+
+}  // namespace kvd

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: MIT
+#include <cstdio>
+
+#include "daemon/options.h"
+#include "daemon/run.h"
+
+namespace {
+
+kvd::ExitCode Main(int argc, const char* const* argv) {
+  const auto parsed = kvd::ParseOptions(argc, argv);
+  if (const auto* code = std::get_if<kvd::ExitCode>(&parsed)) return *code;
+  const auto& options = std::get<kvd::Options>(parsed);
+  if (options.action == kvd::Options::Action::kVerify) {
+    return kvd::RunVerify(options.directory);
+  }
+  const auto config = kvd::LoadSettings(options);
+  if (!config) {
+    std::fprintf(stderr, "kvd: %s\n", config.error().message().c_str());
+    return kvd::ExitCode::kUsage;
+  }
+  if (options.action == kvd::Options::Action::kCheckConfig) {
+    std::printf("configuration is fine\n");
+    return kvd::ExitCode::kStopped;
+  }
+  return kvd::RunDaemon(*config);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return static_cast<int>(Main(argc, argv)); }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: MIT
+//
+// kvd's command line.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/error.h"
+#include "config/config.h"
+#include "daemon/exit_code.h"
+
+namespace kvd {
+
+inline constexpr char kDefaultConfigPath[] = "/etc/kvd/kvd.toml";
+
+struct Options {
+  enum class Action { kRun, kCheckConfig, kVerify };
+
+  Action action = Action::kRun;
+  std::string config_path = kDefaultConfigPath;
+  bool config_named = false;           // By the user: the file must exist.
+  std::vector<std::string> overrides;  // "name=value", the last one counts.
+  std::string directory;               // For kVerify.
+};
+
+// What the arguments ask for. Or, when that is help, the version or nonsense,
+// the exit code after having answered on stdout or stderr.
+std::variant<Options, ExitCode> ParseOptions(int argc, const char* const* argv);
+
+// The settings that these options lead to.
+Result<Config> LoadSettings(const Options& options);
+
+}  // namespace kvd

@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/run.h"
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/executor.h"
+#include "config/units.h"
+#include "daemon/event_loop.h"
+#include "daemon/listener.h"
+#include "daemon/logging.h"
+#include "daemon/notify.h"
+#include "daemon/server.h"
+#include "fs/posix_file_system.h"
+#include "store/store.h"
+#include "store/verify.h"
+
+namespace kvd {
+namespace {
+
+// Sockets and files are kvd's and its group's alone until a setting says more.
+constexpr mode_t kUmask = 0077;
+// What the process holds open beside clients and the store's files: the
+// standard streams, epoll, eventfds, listening sockets, lock.
+constexpr int64_t kOwnDescriptors = 32;
+
+void IgnoreSignals() {
+  // A write beyond RLIMIT_FSIZE or to a client that left is answered with an
+  // error, not with a signal; a closed terminal is no reason to stop.
+  for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP}) {
+    std::signal(number, SIG_IGN);
+  }
+}
+
+// Raises the limit of descriptors as far as allowed; returns how many clients
+// fit beside a reserve for files.
+int64_t ConnectionsMax(const Config::Limits& limits) {
+  rlimit descriptors = {};
+  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return limits.connections;
+  descriptors.rlim_cur = descriptors.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &descriptors);
+  getrlimit(RLIMIT_NOFILE, &descriptors);
+  if (descriptors.rlim_cur == RLIM_INFINITY) return limits.connections;
+  const int64_t fit =
+      std::max<int64_t>(static_cast<int64_t>(descriptors.rlim_cur) -
+                            kOwnDescriptors - limits.reserved_descriptors,
+                        1);
+  if (fit < limits.connections) {
+    LogWarning("only {} descriptors allowed: {} connections instead of {}",
+               descriptors.rlim_cur, fit, limits.connections);
+  }
+  return std::min(fit, limits.connections);
+}
+
+using Sockets = std::vector<std::unique_ptr<ListeningSocket>>;
+
+// The manager's sockets, or one of our own that clients cannot see yet.
+Result<Sockets> OpenSockets(const Config& config) {
+  Sockets sockets;
+  for (const int fd : notify::PassedSockets()) {
+    KVD_TRY_ASSIGN(auto socket, ListeningSocket::Adopt(UniqueFd(fd)));
+    sockets.push_back(std::move(socket));
+  }
+  if (sockets.empty()) {
+    KVD_TRY_ASSIGN(auto socket, ListeningSocket::Bind(config.socket));
+    sockets.push_back(std::move(socket));
+  }
+  return sockets;
+}
+
+StoreOptions StoreOptionsOf(const Config& config) {
+  StoreOptions options;
+  options.sync = config.durability.sync;
+  options.sync_interval_ms = config.durability.interval_ms;
+  options.idle_declare_ms = config.durability.declare_after_ms;
+  options.segment_bytes = config.log.segment_bytes;
+  options.open_group_bytes_max = config.limits.open_group_bytes;
+  options.log = [](Severity severity, const std::string& message) {
+    Log(severity, message);
+  };
+  options.on_progress = [](const LoadProgress& progress) {
+    notify::Loading(progress);
+  };
+  return options;
+}
+
+void LogRecovery(const Store& store) {
+  const RecoveryReport& report = store.recovery();
+  if (report.created) return LogInfo("made a new store");
+  uint64_t keys = 0;
+  for (const uint64_t count : store.Stats().keys) keys += count;
+  LogInfo(
+      "loaded {} keys: {} records of {} segments, revision {}, after {} "
+      "stop",
+      keys, report.records, report.segments, report.last_seq,
+      report.clean_stop ? "a clean" : "an unclean");
+  if (report.torn_bytes > 0) {
+    LogWarning(
+        "cut a torn tail of {} bytes with {} whole records, none of "
+        "them acknowledged",
+        report.torn_bytes, report.torn_records);
+  }
+}
+
+ExitCode Refuse(const Error& error, ExitCode code) {
+  LogError("{}", error.message());
+  return code;
+}
+
+// Everything below is destroyed from the bottom up: the server closes its
+// sockets before the store, the store before its threads, and the lock on the
+// directory is released last.
+ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
+               StopSignals& signals) {
+  auto directory = OpenPosixDirectory(config.data_dir, {.create = true});
+  if (!directory) {
+    return Refuse(directory.error(), ExitCode::kCannotStart);
+  }
+  if (const auto locked = (*directory)->Lock(); !locked) {
+    return Refuse(locked.error(), ExitCodeOf(locked.error()));
+  }
+  auto sockets = OpenSockets(config);
+  if (!sockets) return Refuse(sockets.error(), ExitCode::kCannotStart);
+
+  ThreadExecutor slow_work("kvd-prepare");
+  SystemClock clock;
+  auto store = Store::Open(**directory, StoreOptionsOf(config), slow_work,
+                           clock, [&waker] { waker.Wake(); });
+  if (!store) return Refuse(store.error(), ExitCodeOf(store.error()));
+  LogRecovery(**store);
+
+  for (const auto& socket : *sockets) {
+    if (const auto published = socket->Publish(); !published) {
+      return Refuse(published.error(), ExitCode::kCannotStart);
+    }
+  }
+  const std::string path = sockets->front()->path();
+  Server server(loop, waker, signals, **store, clock, config,
+                ConnectionsMax(config.limits), std::move(*sockets));
+  LogInfo("ready: socket {}, data directory {}, sync {}", path, config.data_dir,
+          ToString(config.durability.sync));
+  notify::Ready("Serving");
+  return server.Run();
+}
+
+}  // namespace
+
+ExitCode RunDaemon(const Config& config) {
+  IgnoreSignals();
+  umask(kUmask);
+  SetUpLogging(config.logging.level);
+  LogInfo("kvd {} starts", kVersion);
+  EventLoop loop;
+  Waker waker(loop);
+  StopSignals signals(loop);
+  const ExitCode code = Serve(config, loop, waker, signals);
+  if (code == ExitCode::kStopped) LogInfo("stopped; everything is on disk");
+  return code;
+}
+
+ExitCode RunVerify(const std::string& path) {
+  IgnoreSignals();
+  auto directory = OpenPosixDirectory(path, {.read_only = true});
+  const auto fail = [](const Error& error) {
+    std::fprintf(stderr, "kvd: %s\n", error.message().c_str());
+    return ExitCodeOf(error);
+  };
+  if (!directory) return fail(directory.error());
+  if (const auto locked = (*directory)->Lock(); !locked) {
+    return fail(locked.error());
+  }
+  const auto report = VerifyDirectory(
+      **directory,
+      [](const std::string& damage) { std::printf("%s\n", damage.c_str()); });
+  if (!report) return fail(report.error());
+  if (report->torn_bytes > 0) {
+    std::printf("torn tail of %s, which the next start cuts\n",
+                FormatSize(report->torn_bytes).c_str());
+  }
+  std::printf(
+      "%s: %llu segments, %llu records, %llu bytes read, %llu damaged "
+      "places\n",
+      path.c_str(), static_cast<unsigned long long>(report->segments),
+      static_cast<unsigned long long>(report->records),
+      static_cast<unsigned long long>(report->bytes),
+      static_cast<unsigned long long>(report->damages));
+  return report->damages == 0 ? ExitCode::kStopped : ExitCode::kDamage;
+}
+
+}  // namespace kvd

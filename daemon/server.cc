@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/server.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "daemon/command.h"
+#include "daemon/logging.h"
+#include "daemon/notify.h"
+
+namespace kvd {
+namespace {
+
+// After a change the store's background work is asked within this time.
+constexpr int64_t kTickSoonMs = 10;
+constexpr int64_t kHousekeepingMsMax = 1000;
+constexpr int64_t kHousekeepingMsMin = 10;
+// How long a stop waits for room for commands that were read, and then for
+// clients that do not read their replies.
+constexpr int64_t kDrainMsMax = 2000;
+constexpr int64_t kFlushMsMax = 5000;
+constexpr int64_t kLastWordsMsMax = 1000;
+
+// Often enough that a half command's time is kept to a quarter, and that the
+// watchdog hears of kvd several times in its time.
+int64_t HousekeepingMs(const Config& config) {
+  const int64_t shortest_ms =
+      std::min(config.limits.half_command_timeout_ms,
+               notify::WatchdogMs().value_or(kHousekeepingMsMax * 4));
+  return std::clamp(shortest_ms / 4, kHousekeepingMsMin, kHousekeepingMsMax);
+}
+
+}  // namespace
+
+StopSignals::StopSignals(EventLoop& loop) {
+  Watch(loop, SIGTERM);
+  Watch(loop, SIGINT);
+}
+
+void StopSignals::Watch(EventLoop& loop, int signal) {
+  const auto on_signal = [](uv_signal_t* handle, int number) {
+    auto* self = static_cast<StopSignals*>(handle->data);
+    if (self == nullptr) return;
+    self->pending_ = number;
+    if (self->on_signal_) self->on_signal_(number);
+  };
+  auto* handle = new uv_signal_t;
+  KVD_CHECK(uv_signal_init(loop.get(), handle) == 0);
+  handle->data = this;
+  handles_.emplace_back(handle);
+  KVD_CHECK(uv_signal_start(handle, on_signal, signal) == 0);
+}
+
+void StopSignals::OnSignal(std::function<void(int)> on_signal) {
+  on_signal_ = std::move(on_signal);
+  if (pending_ != 0 && on_signal_) on_signal_(pending_);
+}
+
+Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
+               Store& store, Clock& clock, const Config& config,
+               int64_t connections_max,
+               std::vector<std::unique_ptr<ListeningSocket>> sockets)
+    : loop_(loop),
+      waker_(waker),
+      signals_(signals),
+      service_{.store = store, .config = config, .clock = clock},
+      turn_(loop, service_),
+      sockets_(std::move(sockets)),
+      tick_(loop, [this] { ScheduleTick(); }),
+      housekeeping_(loop, [this] { KeepHouse(); }),
+      stop_limit_(loop, [this] { Advance(); }) {
+  KVD_CHECK(!sockets_.empty());
+  service_.started_ms = service_.NowMs();
+  service_.socket_path = sockets_.front()->path();
+  service_.connections_max = connections_max;
+  service_.command_stats.resize(Commands().size());
+  service_.stop = [this] { BeginStop("SHUTDOWN"); };
+  for (const auto& socket : sockets_) {
+    acceptors_.push_back(std::make_unique<Acceptor>(
+        loop, socket->fd(),
+        [this](UniqueFd client) { Accept(std::move(client)); }));
+  }
+  auto* check = new uv_check_t;
+  KVD_CHECK(uv_check_init(loop.get(), check) == 0);
+  check->data = this;
+  check_.reset(check);
+  uv_check_start(check, [](uv_check_t* handle) {
+    if (handle->data != nullptr) static_cast<Server*>(handle->data)->RunTurn();
+  });
+  waker_.OnWake([this] { turn_.Woken(); });
+  housekeeping_.Start(HousekeepingMs(config), HousekeepingMs(config));
+  stalled_since_ms_ = counted_at_ms_ = loop.now_ms();
+  signals_.OnSignal([this](int signal) {
+    BeginStop(signal == SIGINT ? "SIGINT" : "SIGTERM");
+  });
+  // What came in while nobody listened, such as completions of opening.
+  waker_.Wake();
+  ScheduleTick();
+}
+
+Server::~Server() {
+  waker_.OnWake([] {});
+  signals_.OnSignal(nullptr);
+  for (auto& [id, connection] : connections_) connection->Close();
+  BuryClosed();
+}
+
+ExitCode Server::Run() {
+  if (!ended()) loop_.Run();
+  return exit_code_;
+}
+
+void Server::Accept(UniqueFd client) {
+  ++service_.stats.connections_received;
+  if (static_cast<int64_t>(connections_.size()) >= service_.connections_max) {
+    ++service_.stats.connections_rejected;
+    return Reject(client);
+  }
+  const uint64_t id = next_id_++;
+  auto connection = std::make_unique<Connection>(loop_, std::move(client), id,
+                                                 service_, turn_);
+  service_.sessions.push_back(&connection->session());
+  connections_.emplace(id, std::move(connection));
+}
+
+void Server::Reject(const UniqueFd& client) {
+  constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
+  // A new socket has room for this; if not, the close says enough.
+  std::ignore = send(client.get(), kFull.data(), kFull.size(),
+                     MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+void Server::RunTurn() {
+  turn_.Run();
+  CloseKilled();
+  BuryClosed();
+  Advance();
+  const Store& store = service_.store;
+  const bool changed = store.last_seq() != ticked_seq_ ||
+                       store.durable_seq() != ticked_durable_seq_;
+  if (changed && stage_ == Stage::kServing &&
+      (!tick_.active() || tick_.due_in_ms() > kTickSoonMs)) {
+    tick_.Start(kTickSoonMs);
+  }
+}
+
+void Server::CloseKilled() {
+  if (!std::exchange(service_.kill_requested, false)) return;
+  for (auto& [id, connection] : connections_) {
+    if (connection->session().killed) connection->Close();
+  }
+}
+
+void Server::BuryClosed() {
+  for (Connection* connection : turn_.TakeClosed()) {
+    const uint64_t id = connection->session().id;
+    std::erase(service_.sessions, &connection->session());
+    connections_.erase(id);
+  }
+}
+
+void Server::ScheduleTick() {
+  if (stage_ != Stage::kServing) return;
+  const std::optional<int64_t> again_ms = service_.store.Tick();
+  ticked_seq_ = service_.store.last_seq();
+  ticked_durable_seq_ = service_.store.durable_seq();
+  if (again_ms) {
+    tick_.Start(std::max<int64_t>(*again_ms, 1));
+  } else {
+    tick_.Stop();
+  }
+  // Expired keys may have been removed; the loop may be about to sleep.
+  service_.store.Pump();
+}
+
+void Server::KeepHouse() {
+  notify::Alive();
+  EndHalfCommands();
+  CheckFlushes();
+  const int64_t elapsed_ms = loop_.now_ms() - counted_at_ms_;
+  if (elapsed_ms >= kHousekeepingMsMax) {
+    const uint64_t commands = service_.stats.commands;
+    // CONFIG RESETSTAT lets it start again from 0.
+    const uint64_t more = commands - std::min(commands, commands_counted_);
+    service_.stats.commands_per_s =
+        more * 1000 / static_cast<uint64_t>(elapsed_ms);
+    commands_counted_ = commands;
+    counted_at_ms_ = loop_.now_ms();
+  }
+  RunTurn();
+}
+
+void Server::EndHalfCommands() {
+  const int64_t timeout_ms = service_.config.limits.half_command_timeout_ms;
+  for (auto& [id, connection] : connections_) {
+    const int64_t since_ms = connection->half_since_ms();
+    if (since_ms == 0 || loop_.now_ms() - since_ms < timeout_ms) continue;
+    connection->Refuse("timeout: the rest of a command did not arrive");
+    connection->UpdateReading();
+    turn_.NeedsFlush(*connection);
+  }
+}
+
+void Server::CheckFlushes() {
+  const Store& store = service_.store;
+  const Seq durable_seq = store.durable_seq();
+  const bool waits = store.MustWait(store.last_seq());
+  if (!waits || durable_seq != stalled_at_seq_) {
+    stalled_since_ms_ = loop_.now_ms();
+  }
+  stalled_at_seq_ = durable_seq;
+  service_.stats.flush_stalled_ms = loop_.now_ms() - stalled_since_ms_;
+  const bool stalled = service_.stats.flush_stalled_ms >= kFlushStalledMs;
+  if (stalled == stall_logged_) return;
+  stall_logged_ = stalled;
+  if (stalled) {
+    LogWarning(
+        "degraded: the disk has not finished a flush for {} ms; writers "
+        "wait, reads go on",
+        service_.stats.flush_stalled_ms);
+    notify::Status("Degraded: the disk does not finish a flush");
+  } else {
+    LogInfo("the disk flushes again");
+    notify::Status("Serving");
+  }
+}
+
+void Server::BeginStop(std::string_view reason) {
+  if (stage_ != Stage::kServing) return;
+  stage_ = Stage::kDraining;
+  LogInfo("stopping: {}", reason);
+  notify::Stopping();
+  acceptors_.clear();
+  sockets_.clear();
+  for (auto& [id, connection] : connections_) {
+    connection->EndInput();
+    turn_.Ready(*connection);
+  }
+  tick_.Stop();
+  stop_limit_.Start(kDrainMsMax);
+}
+
+void Server::Advance() {
+  Store& store = service_.store;
+  if (store.failure() && stage_ != Stage::kFailing && stage_ != Stage::kEnded) {
+    return Fail(*store.failure());
+  }
+  const bool late = !stop_limit_.active();
+  switch (stage_) {
+    case Stage::kServing:
+    case Stage::kEnded:
+      return;
+    case Stage::kDraining:
+      if (turn_.drained() && (!turn_.has_parked() || late)) StopStore();
+      return;
+    case Stage::kClosing:
+      if (store.stopped()) BeginFlushing(kFlushMsMax);
+      return;
+    case Stage::kFlushing:
+    case Stage::kFailing:
+      if (connections_.empty() || late) End();
+      return;
+  }
+}
+
+void Server::StopStore() {
+  stage_ = Stage::kClosing;
+  turn_.StopExecuting(
+      "ERR kvd is stopping; the command was not executed, nothing was changed");
+  service_.store.Stop();
+  // It may be done at once, without waking anybody.
+  turn_.Woken();
+  tick_.Stop();
+  turn_.Run();
+  BuryClosed();
+  if (service_.store.failure()) return Fail(*service_.store.failure());
+  if (service_.store.stopped()) BeginFlushing(kFlushMsMax);
+}
+
+void Server::BeginFlushing(int64_t limit_ms) {
+  if (stage_ != Stage::kFailing) stage_ = Stage::kFlushing;
+  for (auto& [id, connection] : connections_) {
+    connection->session().closing = true;
+    connection->replies().Release(service_.store.durable_seq());
+    turn_.NeedsFlush(*connection);
+  }
+  stop_limit_.Start(limit_ms);
+  turn_.Run();
+  BuryClosed();
+  if (connections_.empty()) End();
+}
+
+void Server::Fail(const Error& error) {
+  stage_ = Stage::kFailing;
+  exit_code_ = ExitCode::kDiskFault;
+  LogError("disk fault: {}", error.message());
+  LogError(
+      "what was in flight is answered with \"outcome unknown\"; kvd exits "
+      "and does not write again. Check the disk, then start kvd");
+  notify::Stopping();
+  acceptors_.clear();
+  sockets_.clear();
+  tick_.Stop();
+  const std::string unknown =
+      "-IOERR outcome unknown: a disk fault happened; the write may or may not "
+      "be there after a restart\r\n";
+  for (auto& [id, connection] : connections_) {
+    connection->EndInput();
+    connection->replies().ReplaceWithheld(unknown);
+  }
+  turn_.StopExecuting(
+      "IOERR disk fault; the command was not executed, nothing was changed");
+  BeginFlushing(kLastWordsMsMax);
+}
+
+void Server::End() {
+  stage_ = Stage::kEnded;
+  loop_.Stop();
+}
+
+}  // namespace kvd

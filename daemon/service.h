@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// What commands can reach beyond their own connection and the store's keys. The
+// server fills it; tests make one without any socket.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "daemon/session.h"
+#include "store/store.h"
+
+namespace kvd {
+
+inline constexpr char kVersion[] = KVD_VERSION;
+// The release whose commands kvd's follow; clients read it to learn what they
+// may use.
+inline constexpr char kRedisVersion[] = "7.2.4";
+
+struct CommandStats {
+  uint64_t calls = 0;
+  uint64_t rejected = 0;  // Refused before they ran.
+  uint64_t failed = 0;    // Ran and answered an error.
+  uint64_t ns = 0;        // Estimated from a sample of the calls.
+};
+
+struct ServiceStats {
+  uint64_t connections_received = 0;
+  uint64_t connections_rejected = 0;
+  uint64_t commands = 0;
+  uint64_t input_bytes = 0;
+  uint64_t output_bytes = 0;
+  uint64_t error_replies = 0;
+  uint64_t keyspace_hits = 0;
+  uint64_t keyspace_misses = 0;
+  uint64_t output_limit_closed = 0;
+  uint64_t protocol_errors = 0;
+  uint64_t commands_per_s = 0;   // Over the last second.
+  uint64_t parked = 0;           // Connections whose command waits for room.
+  int64_t flush_stalled_ms = 0;  // How long nothing has become durable though
+                                 // something should.
+};
+
+// Thread: loop.
+struct Service {
+  Store& store;
+  const Config& config;
+  Clock& clock;
+
+  int64_t started_ms = 0;  // Monotonic.
+  std::string socket_path = {};
+  int64_t connections_max = 0;
+
+  ServiceStats stats = {};
+  std::vector<CommandStats> command_stats = {};  // By the command's index.
+
+  // All sessions, oldest first.
+  std::vector<Session*> sessions = {};
+  // Some session was marked as killed.
+  bool kill_requested = false;
+  // Begins the clean stop, as SIGTERM does.
+  std::function<void()> stop = [] {};
+
+  int64_t NowMs() const { return clock.MonotonicUs() / 1000; }
+};
+
+// How long a flush may take before kvd calls itself degraded.
+inline constexpr int64_t kFlushStalledMs = 2000;
+
+}  // namespace kvd

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// What commands know and change about the connection that they came on.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+namespace kvd {
+
+struct Command;
+
+struct Session {
+  enum class ReplyMode { kOn, kOff, kSkipNext };
+
+  uint64_t id = 0;  // From 1, never given twice.
+  int fd = -1;      // For CLIENT LIST alone.
+  pid_t pid = -1;   // Of the peer, by the kernel's word.
+  uid_t uid = static_cast<uid_t>(-1);
+  int64_t connected_ms = 0;  // Monotonic, like all of a session's times.
+  int64_t active_ms = 0;     // When it last sent a command.
+
+  int database = 0;
+  int protocol = 2;
+  ReplyMode reply_mode = ReplyMode::kOn;
+  bool no_evict = false;
+  bool no_touch = false;
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+
+  const Command* last_command = nullptr;
+  uint64_t commands = 0;
+
+  // No further command of this connection is executed; it closes once its
+  // replies are out.
+  bool closing = false;
+  // The connection closes at once, replies or not.
+  bool killed = false;
+
+  // As of the last turn, for CLIENT LIST.
+  size_t input_bytes = 0;
+  size_t output_bytes = 0;
+};
+
+}  // namespace kvd

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: MIT
+//
+// Words of commands: in any case, and as numbers.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace kvd {
+
+inline char ToUpper(char c) {
+  return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+}
+
+// Whether `word` is `upper`, an upper-case text, in any case.
+inline bool IsWord(std::string_view word, std::string_view upper) {
+  if (word.size() != upper.size()) return false;
+  for (size_t i = 0; i < word.size(); ++i) {
+    if (ToUpper(word[i]) != upper[i]) return false;
+  }
+  return true;
+}
+
+std::string LowerCase(std::string_view text);
+
+// A number written the one way that it prints: no sign +, no spaces, no leading
+// zeros. Source: string2ll() of Redis.
+std::optional<int64_t> ParseInteger(std::string_view text);
+// The same without a sign, up to 64 bits.
+std::optional<uint64_t> ParseUnsigned(std::string_view text);
+// A finite number or infinity in decimal notation, all of `text`.
+std::optional<long double> ParseFloat(std::string_view text);
+// Without exponent and trailing zeros, 17 digits after the point at most.
+std::string FormatFloat(long double value);
+
+}  // namespace kvd

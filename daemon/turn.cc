@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/turn.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "config/units.h"
+#include "daemon/dispatch.h"
+
+namespace kvd {
+namespace {
+
+// One connection's share of a turn, so that a flood on one does not hold up the
+// others.
+constexpr size_t kCommandsPerTurn = 1024;
+constexpr size_t kBytesPerTurn = size_t{1} << 20;
+
+void EraseClosed(auto& list) {
+  std::erase_if(list, [](const Connection* c) { return c->closed(); });
+}
+
+}  // namespace
+
+Turn::Turn(EventLoop& loop, Service& service) : loop_(loop), service_(service) {
+  auto* idle = new uv_idle_t;
+  KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
+  awake_.reset(idle);
+}
+
+void Turn::Ready(Connection& connection) {
+  if (std::exchange(connection.in.ready, true)) return;
+  ready_.push_back(&connection);
+}
+
+void Turn::NeedsFlush(Connection& connection) {
+  if (std::exchange(connection.in.flush, true)) return;
+  flush_.push_back(&connection);
+}
+
+void Turn::Run() {
+  if (std::exchange(woken_, false) && service_.store.Poll()) TakeNews();
+  ExecuteReady();
+  // Before the replies: the disk starts while they are written.
+  service_.store.Pump();
+  FlushAll();
+  if (ready_.empty()) {
+    uv_idle_stop(awake_.get());
+  } else {
+    uv_idle_start(awake_.get(), [](uv_idle_t*) {});
+  }
+}
+
+void Turn::TakeNews() {
+  // After a fault the owner replaces what is withheld.
+  if (service_.store.failure()) return;
+  const Seq durable_seq = service_.store.durable_seq();
+  std::erase_if(waiting_, [&](Connection* connection) {
+    if (connection->closed()) return true;
+    connection->replies().Release(durable_seq);
+    NeedsFlush(*connection);
+    connection->in.waiting = connection->replies().withholds();
+    return !connection->in.waiting;
+  });
+  RetryParked();
+}
+
+void Turn::RetryParked() {
+  while (!parked_.empty()) {
+    Connection& connection = *parked_.front();
+    if (!connection.closed()) {
+      connection.set_parked(false);
+      if (!ExecuteOne(connection, /*is_retry=*/true)) {
+        connection.set_parked(true);
+        break;
+      }
+      AfterExecuting(connection);
+      Ready(connection);
+    }
+    parked_.pop_front();
+  }
+  service_.stats.parked = parked_.size();
+}
+
+void Turn::ExecuteReady() {
+  std::vector<Connection*> batch;
+  batch.swap(ready_);
+  for (Connection* connection : batch) {
+    connection->in.ready = false;
+    if (!connection->closed()) ExecuteSome(*connection);
+  }
+  // The larger of the two buffers serves the next turn.
+  if (ready_.empty()) {
+    batch.clear();
+    ready_.swap(batch);
+  }
+}
+
+void Turn::ExecuteSome(Connection& connection) {
+  if (!executing_) connection.session().closing = true;
+  size_t commands = 0;
+  size_t bytes = 0;
+  while (connection.MayExecute()) {
+    if (commands == kCommandsPerTurn || bytes >= kBytesPerTurn) {
+      Ready(connection);
+      break;
+    }
+    const ParseOutcome outcome = connection.NextCommand();
+    if (outcome == ParseOutcome::kNeedMore) {
+      if (connection.input_ended()) connection.session().closing = true;
+      break;
+    }
+    if (outcome == ParseOutcome::kError) {
+      ++service_.stats.protocol_errors;
+      connection.RefuseInput();
+      break;
+    }
+    ++commands;
+    bytes += connection.command_bytes();
+    if (!ExecuteOne(connection, /*is_retry=*/false)) {
+      connection.set_parked(true);
+      parked_.push_back(&connection);
+      service_.stats.parked = parked_.size();
+    }
+  }
+  if (commands > 0) connection.session().active_ms = loop_.now_ms();
+  AfterExecuting(connection);
+}
+
+bool Turn::ExecuteOne(Connection& connection, bool is_retry) {
+  const bool queue_writers = !is_retry && !parked_.empty();
+  ReplyQueue& replies = connection.replies();
+  const Executed executed =
+      Execute(service_, connection.session(), connection.args(), queue_writers,
+              replies.buffer());
+  if (executed.outcome == ExecuteOutcome::kParked) return false;
+  replies.Commit(executed.seen,
+                 executed.seen != 0 && service_.store.MustWait(executed.seen));
+  connection.CommandDone();
+  return true;
+}
+
+void Turn::AfterExecuting(Connection& connection) {
+  Session& session = connection.session();
+  session.input_bytes = connection.input_bytes();
+  session.output_bytes = connection.output_bytes();
+  connection.in.starved = connection.OutputIsFull();
+  CloseIfOverLimit(connection);
+  if (connection.closed()) return;
+  if (connection.replies().withholds() &&
+      !std::exchange(connection.in.waiting, true)) {
+    waiting_.push_back(&connection);
+  }
+  NeedsFlush(connection);
+  connection.UpdateReading();
+}
+
+void Turn::CloseIfOverLimit(Connection& connection) {
+  const uint64_t limit = service_.config.limits.output_bytes;
+  if (connection.output_bytes() <= limit) return;
+  ++service_.stats.output_limit_closed;
+  if (log_rate_.Allow(loop_.now_ms())) {
+    const Session& session = connection.session();
+    LogWarning(
+        "client {} (pid {}, uid {}) left {} bytes of replies unread; "
+        "limits.output_bytes is {}: closed",
+        session.id, session.pid, session.uid, connection.output_bytes(),
+        FormatSize(limit));
+  }
+  connection.Close();
+}
+
+void Turn::FlushAll() {
+  // Flushing appends nothing to this list: writes complete in later turns.
+  for (Connection* connection : flush_) {
+    connection->in.flush = false;
+    connection->Flush();
+    if (connection->closed() || !connection->in.starved ||
+        connection->OutputIsFull()) {
+      continue;
+    }
+    connection->in.starved = false;
+    Ready(*connection);
+  }
+  flush_.clear();
+}
+
+void Turn::StopExecuting(std::string_view error) {
+  executing_ = false;
+  for (Connection* connection : std::exchange(parked_, {})) {
+    if (connection->closed()) continue;
+    connection->set_parked(false);
+    ReplyWriter(connection->replies().buffer(), connection->session().protocol)
+        .Error(error);
+    connection->replies().Commit(0, false);
+    connection->session().closing = true;
+    AfterExecuting(*connection);
+  }
+  service_.stats.parked = 0;
+}
+
+std::vector<Connection*> Turn::TakeClosed() {
+  if (closed_.empty()) return {};
+  EraseClosed(ready_);
+  EraseClosed(parked_);
+  EraseClosed(waiting_);
+  EraseClosed(flush_);
+  service_.stats.parked = parked_.size();
+  return std::exchange(closed_, {});
+}
+
+}  // namespace kvd

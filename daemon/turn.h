@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: MIT
+//
+// One turn of the loop: what arrived is executed in the order of arrival, then
+// the open commit group is handed to the disk, then replies that wait for
+// nothing go out. The more arrives in a turn, the more one flush carries.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <deque>
+#include <string_view>
+#include <vector>
+
+#include "daemon/connection.h"
+#include "daemon/event_loop.h"
+#include "daemon/logging.h"
+#include "daemon/service.h"
+#include "daemon/uv_ptr.h"
+
+namespace kvd {
+
+// Borrows connections; Forget*() before one dies. Thread: loop.
+class Turn {
+ public:
+  Turn(EventLoop& loop, Service& service);
+
+  // The connection may have commands to execute.
+  void Ready(Connection& connection);
+  // The connection may have something to send.
+  void NeedsFlush(Connection& connection);
+  void Closed(Connection& connection) { closed_.push_back(&connection); }
+  // The store has news.
+  void Woken() { woken_ = true; }
+
+  // The turn. After it the owner looks at store.failure() and stopped().
+  void Run();
+
+  // Nothing is left to execute but what waits for room.
+  bool drained() const { return ready_.empty(); }
+  bool has_parked() const { return !parked_.empty(); }
+  // From now on nothing is executed; commands that wait for room get `error`.
+  void StopExecuting(std::string_view error);
+
+  // Connections that closed since the last call; none of the turn's lists holds
+  // them any more.
+  std::vector<Connection*> TakeClosed();
+
+ private:
+  void TakeNews();
+  void RetryParked();
+  void ExecuteReady();
+  void ExecuteSome(Connection& connection);
+  bool ExecuteOne(Connection& connection, bool is_retry);
+  void AfterExecuting(Connection& connection);
+  void CloseIfOverLimit(Connection& connection);
+  void FlushAll();
+
+  EventLoop& loop_;
+  Service& service_;
+  bool woken_ = false;
+  bool executing_ = true;
+  LogRate log_rate_;
+
+  std::vector<Connection*> ready_;    // In order of arrival.
+  std::deque<Connection*> parked_;    // Their command waits for room; FIFO.
+  std::vector<Connection*> waiting_;  // They withhold replies.
+  std::vector<Connection*> flush_;
+  std::vector<Connection*> closed_;
+
+  // Runs while something is ready, so that the loop does not sleep.
+  UvPtr<uv_idle_t> awake_;
+};
+
+}  // namespace kvd

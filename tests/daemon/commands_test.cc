@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: MIT
+//
+// Commands against a real store on a simulated disk, without any socket.
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "daemon/dispatch.h"
+#include "daemon/text.h"
+#include "tests/support/manual_clock.h"
+#include "tests/support/manual_executor.h"
+#include "tests/support/sim_file_system.h"
+
+namespace kvd {
+namespace {
+
+class CommandsTest : public testing::Test {
+ protected:
+  CommandsTest() : directory_(disk_.OpenDirectory()) {
+    StoreOptions options;
+    options.segment_bytes = kSegmentBytes;
+    options.open_group_bytes_max = kOpenGroupBytesMax;
+    auto store = Store::Open(*directory_, options, slow_work_, clock_, [] {});
+    KVD_CHECK(store.ok());
+    store_ = std::move(*store);
+    MakeDurable();  // The first segment becomes ready.
+    config_.limits.value_bytes = kValueLimit;
+    service_.emplace(Service{*store_, config_, clock_});
+    service_->command_stats.resize(Commands().size());
+    session_.id = 1;
+    service_->sessions.push_back(&session_);
+  }
+
+  Executed Run(const std::vector<std::string>& words, std::string* reply,
+               bool queue_writers = false) {
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    return Execute(*service_, session_, args, queue_writers, reply);
+  }
+
+  // The reply to the words of `line`; everything becomes durable after it.
+  std::string Send(const std::string& line) {
+    std::vector<std::string> words;
+    for (size_t start = 0; start < line.size();) {
+      const size_t end = std::min(line.find(' ', start), line.size());
+      words.push_back(line.substr(start, end - start));
+      start = end + 1;
+    }
+    return Send(words);
+  }
+  std::string Send(const std::vector<std::string>& words) {
+    std::string reply;
+    EXPECT_EQ(Run(words, &reply).outcome, ExecuteOutcome::kDone);
+    MakeDurable();
+    return reply;
+  }
+
+  void MakeDurable() {
+    for (int i = 0; i < 8; ++i) {
+      store_->Pump();
+      store_->Poll();
+    }
+  }
+
+  static constexpr uint64_t kSegmentBytes = 1 << 20;
+  static constexpr uint64_t kOpenGroupBytesMax = 64 << 10;
+  static constexpr uint64_t kValueLimit = 32 << 10;
+
+  SimFileSystem disk_;
+  ManualClock clock_;
+  ManualExecutor slow_work_{/*auto_run=*/true};
+  std::unique_ptr<Directory> directory_;
+  std::unique_ptr<Store> store_;
+  Config config_;
+  std::optional<Service> service_;
+  Session session_;
+};
+
+TEST_F(CommandsTest, AReplyWaitsForTheChangeThatItShows) {
+  std::string reply;
+  const Executed set = Run({"SET", "a", "1"}, &reply);
+  EXPECT_TRUE(store_->MustWait(set.seen));
+  const Executed get = Run({"GET", "a"}, &reply);
+  EXPECT_EQ(get.seen, set.seen);
+  MakeDurable();
+  EXPECT_FALSE(store_->MustWait(get.seen));
+}
+
+TEST_F(CommandsTest, AnAbsenceWaitsForTheRemovalThatItShows) {
+  Send("SET a 1");
+  std::string reply;
+  const Executed del = Run({"DEL", "a"}, &reply);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"GET", "a"},
+        {"EXISTS", "a"},
+        {"DBSIZE"},
+        {"KEYS", "*"},
+        {"SCAN", "0"}}) {
+    EXPECT_TRUE(store_->MustWait(Run(words, &reply).seen)) << words[0];
+  }
+  EXPECT_TRUE(store_->MustWait(del.seen));
+}
+
+TEST_F(CommandsTest, WhatShowsNothingUndurableDoesNotWait) {
+  Send("SET a 1");
+  std::string reply;
+  Run({"SET", "b", "1"}, &reply);
+  EXPECT_FALSE(store_->MustWait(Run({"GET", "a"}, &reply).seen));
+  EXPECT_FALSE(store_->MustWait(Run({"GET", "nosuch"}, &reply).seen));
+  EXPECT_FALSE(store_->MustWait(Run({"PING"}, &reply).seen));
+}
+
+TEST_F(CommandsTest, WritersParkWithoutEffectWhenTheOpenGroupIsFull) {
+  std::string reply;
+  const std::string value(kValueLimit - 100, 'x');
+  int executed = 0;
+  while (Run({"SET", "k" + std::to_string(executed), value}, &reply).outcome ==
+         ExecuteOutcome::kDone) {
+    ASSERT_LT(++executed, 1000);
+  }
+  const size_t replies = reply.size();
+  EXPECT_EQ(Run({"APPEND", "k0", "y"}, &reply).outcome,
+            ExecuteOutcome::kParked);
+  EXPECT_EQ(Run({"GETSET", "k0", value}, &reply).outcome,
+            ExecuteOutcome::kParked);
+  EXPECT_EQ(reply.size(), replies);
+  EXPECT_EQ(Run({"STRLEN", "k0"}, &reply).outcome, ExecuteOutcome::kDone);
+  MakeDurable();
+  EXPECT_EQ(Send("APPEND k0 y"),
+            ":" + std::to_string(value.size() + 1) + "\r\n");
+}
+
+TEST_F(CommandsTest, WritersQueueBehindThoseThatWait) {
+  std::string reply;
+  EXPECT_EQ(Run({"SET", "a", "1"}, &reply, /*queue_writers=*/true).outcome,
+            ExecuteOutcome::kParked);
+  EXPECT_EQ(reply, "");
+  EXPECT_EQ(Run({"GET", "a"}, &reply, /*queue_writers=*/true).outcome,
+            ExecuteOutcome::kDone);
+  EXPECT_EQ(reply, "$-1\r\n");
+}
+
+TEST_F(CommandsTest, ATooLargeValueChangesNothing) {
+  Send("SET a old");
+  const std::string large(kValueLimit + 1, 'x');
+  const std::vector<std::string> commands[] = {{"SET", "a", large},
+                                               {"SETNX", "b", large},
+                                               {"GETSET", "a", large},
+                                               {"APPEND", "a", large.substr(2)},
+                                               {"MSET", "b", "1", "a", large},
+                                               {"SETRANGE", "a", "40000", "x"},
+                                               {"SETEX", "a", "10", large},
+                                               {"KV.SET", "a", large}};
+  for (const auto& words : commands) {
+    EXPECT_TRUE(
+        Send(words).starts_with("-ERR string exceeds maximum allowed "
+                                "size"))
+        << words[0];
+  }
+  EXPECT_EQ(Send("GET a"), "$3\r\nold\r\n");
+  EXPECT_EQ(Send("EXISTS b"), ":0\r\n");
+  EXPECT_EQ(Send({"SET", "a", std::string(kValueLimit, 'x')}), "+OK\r\n");
+}
+
+TEST_F(CommandsTest, ATooLongKeyIsRefusedByEveryCommand) {
+  const std::string longest(kKeyBytesMax, 'k');
+  EXPECT_EQ(Send({"SET", longest, "v"}), "+OK\r\n");
+  const std::string key = longest + "k";
+  for (const auto& words :
+       std::vector<std::vector<std::string>>{{"SET", key, "v"},
+                                             {"GET", key},
+                                             {"MSET", "a", "1", key, "2"},
+                                             {"DEL", "a", key},
+                                             {"KV.GET", key}}) {
+    EXPECT_TRUE(Send(words).starts_with("-ERR key is too long")) << words[0];
+  }
+}
+
+TEST_F(CommandsTest, AnExpiredKeyIsGoneAndItsAbsenceIsLogged) {
+  Send("SET a 1 PX 100");
+  clock_.AdvanceMs(99);
+  EXPECT_EQ(Send("PTTL a"), ":1\r\n");
+  clock_.AdvanceMs(1);
+  std::string reply;
+  const Executed get = Run({"GET", "a"}, &reply);
+  EXPECT_EQ(reply, "$-1\r\n");
+  EXPECT_TRUE(store_->MustWait(get.seen));
+  MakeDurable();
+  EXPECT_EQ(Send("TTL a"), ":-2\r\n");
+}
+
+TEST_F(CommandsTest, ADeadlineInThePastRemovesTheKey) {
+  Send("SET a 1");
+  EXPECT_EQ(Send("EXPIRE a -1"), ":1\r\n");
+  EXPECT_EQ(Send("EXISTS a"), ":0\r\n");
+  EXPECT_EQ(Send("DBSIZE"), ":0\r\n");
+}
+
+TEST_F(CommandsTest, AChangedDeadlineIsAChange) {
+  const std::string before = Send("KV.SET a 1");
+  EXPECT_EQ(Send("EXPIRE a 100"), ":1\r\n");
+  const std::string after = Send("KV.GET a");
+  EXPECT_EQ(after,
+            "*3\r\n$1\r\n1\r\n:" +
+                std::to_string(
+                    *ParseInteger(before.substr(1, before.size() - 3)) + 1) +
+                "\r\n:100000\r\n");
+}
+
+TEST_F(CommandsTest, IfRevComparesWithTheNewestRevision) {
+  EXPECT_EQ(Send("KV.SET a 1 IFREV 5"), "$-1\r\n");
+  const std::string reply = Send("KV.SET a 1 IFREV 0");
+  const std::string revision = reply.substr(1, reply.size() - 3);
+  EXPECT_EQ(Send("KV.SET a 2 IFREV 0"), "$-1\r\n");
+  EXPECT_TRUE(Send("KV.SET a 2 IFREV " + revision).starts_with(":"));
+  EXPECT_EQ(Send("KV.SET a 3 IFREV " + revision), "$-1\r\n");
+  EXPECT_EQ(Send("KV.DEL a IFREV " + revision), "$-1\r\n");
+  EXPECT_EQ(Send("GET a"), "$1\r\n2\r\n");
+  EXPECT_TRUE(Send("KV.DEL a").starts_with(":"));
+  EXPECT_EQ(Send("KV.DEL a"), "$-1\r\n");
+}
+
+TEST_F(CommandsTest, IfEqComparesValues) {
+  EXPECT_EQ(Send("SET a 1 IFEQ 1"), "$-1\r\n");
+  Send("SET a 1");
+  EXPECT_EQ(Send("SET a 2 IFEQ 0"), "$-1\r\n");
+  EXPECT_EQ(Send("SET a 2 IFEQ 1"), "+OK\r\n");
+  EXPECT_EQ(Send("SET a 3 IFEQ 2 GET"), "$1\r\n2\r\n");
+  EXPECT_EQ(Send("SET a 4 IFEQ 3 NX"), "-ERR syntax error\r\n");
+  EXPECT_EQ(Send("DELIFEQ a 2"), ":0\r\n");
+  EXPECT_EQ(Send("DELIFEQ a 3"), ":1\r\n");
+}
+
+TEST_F(CommandsTest, DelCountsAKeyNamedTwiceOnce) {
+  Send("MSET a 1 b 2");
+  EXPECT_EQ(Send("DEL a a nosuch b"), ":2\r\n");
+}
+
+TEST_F(CommandsTest, DatabasesAreSeparate) {
+  Send("SET a 0");
+  EXPECT_EQ(Send("SELECT 15"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$-1\r\n");
+  Send("SET a 15");
+  EXPECT_EQ(Send("FLUSHDB"), "+OK\r\n");
+  EXPECT_EQ(Send("DBSIZE"), ":0\r\n");
+  EXPECT_EQ(Send("SELECT 16"), "-ERR DB index is out of range\r\n");
+  EXPECT_EQ(Send("SELECT 0"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$1\r\n0\r\n");
+  EXPECT_EQ(Send("FLUSHALL"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$-1\r\n");
+}
+
+TEST_F(CommandsTest, ErrorsThatClientsMatchAreExact) {
+  EXPECT_EQ(Send("foo"),
+            "-ERR unknown command 'foo', with args beginning with: \r\n");
+  EXPECT_EQ(Send("foo a b"),
+            "-ERR unknown command 'foo', with args beginning with: 'a' 'b' "
+            "\r\n");
+  EXPECT_EQ(Send("get"),
+            "-ERR wrong number of arguments for 'get' command\r\n");
+  EXPECT_EQ(Send("CLIENT SETNAME"),
+            "-ERR wrong number of arguments for 'client|setname' command\r\n");
+  EXPECT_EQ(Send("HELLO 4"), "-NOPROTO unsupported protocol version\r\n");
+  EXPECT_EQ(Send("AUTH x"),
+            "-ERR AUTH <password> called without any password configured for "
+            "the default user. Are you sure your configuration is correct?"
+            "\r\n");
+  EXPECT_TRUE(Send("CLIENT MAINT_NOTIFICATIONS ON").starts_with("-ERR"));
+  EXPECT_EQ(Send("CLUSTER INFO"),
+            "-ERR This instance has cluster support disabled\r\n");
+}
+
+TEST_F(CommandsTest, AnErrorStaysOneLine) {
+  const std::string reply =
+      Send(std::vector<std::string>{"x\r\ny", "a\r\n+OK\r\n"});
+  EXPECT_EQ(reply.find("\r\n"), reply.size() - 2);
+}
+
+TEST_F(CommandsTest, HelloSwitchesTheProtocolForItsOwnReply) {
+  EXPECT_TRUE(Send("HELLO").starts_with("*14\r\n"));
+  EXPECT_TRUE(Send("HELLO 3 SETNAME me").starts_with("%7\r\n"));
+  EXPECT_EQ(Send("GET nosuch"), "_\r\n");
+  EXPECT_EQ(Send("CLIENT GETNAME"), "$2\r\nme\r\n");
+  EXPECT_EQ(Send("RESET"), "+RESET\r\n");
+  EXPECT_EQ(Send("GET nosuch"), "$-1\r\n");
+}
+
+TEST_F(CommandsTest, AFailedHelloChangesNothing) {
+  EXPECT_TRUE(
+      Send("HELLO 3 SETNAME me AUTH foo bar").starts_with("-WRONGPASS"));
+  EXPECT_EQ(session_.protocol, 2);
+  EXPECT_EQ(session_.name, "");
+}
+
+TEST_F(CommandsTest, ClientReplySilencesWhatItSays) {
+  EXPECT_EQ(Send("CLIENT REPLY SKIP"), "");
+  EXPECT_EQ(Send("PING"), "");
+  EXPECT_EQ(Send("PING"), "+PONG\r\n");
+  EXPECT_EQ(Send("CLIENT REPLY OFF"), "");
+  EXPECT_EQ(Send("SET a 1"), "");
+  EXPECT_EQ(Send("CLIENT REPLY ON"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$1\r\n1\r\n");
+}
+
+TEST_F(CommandsTest, EveryCommandAnswersOnceWhateverItIsGiven) {
+  for (const Command& command : Commands()) {
+    for (size_t words = 1; words < 8; ++words) {
+      std::vector<std::string> line(words, "1");
+      line[0] = std::string(command.name);
+      const std::string reply = Send(line);
+      const bool silent = command.name == "SHUTDOWN" && words == 1;
+      EXPECT_EQ(reply.empty(), silent) << command.name << " " << words;
+    }
+  }
+}
+
+TEST_F(CommandsTest, ScanSeesEveryKeyOnce) {
+  for (int i = 0; i < 500; ++i) Send("SET key" + std::to_string(i) + " v");
+  size_t seen = 0;
+  std::string cursor = "0";
+  do {
+    const std::string reply = Send("SCAN " + cursor + " COUNT 20");
+    const size_t start = reply.find("\r\n", 4) + 2;
+    cursor = reply.substr(start, reply.find("\r\n", start) - start);
+    for (size_t at = 0; (at = reply.find("\r\nkey", at)) != std::string::npos;
+         ++at) {
+      ++seen;
+    }
+  } while (cursor != "0");
+  EXPECT_EQ(seen, 500u);
+}
+
+TEST_F(CommandsTest, ConfigGetKnowsWhatBenchmarksAskFor) {
+  EXPECT_EQ(Send("CONFIG GET save"), "*2\r\n$4\r\nsave\r\n$0\r\n\r\n");
+  EXPECT_EQ(Send("CONFIG GET appendonly"),
+            "*2\r\n$10\r\nappendonly\r\n$3\r\nyes\r\n");
+  EXPECT_EQ(Send("CONFIG GET LIMITS.CONNECTIONS"),
+            "*2\r\n$18\r\nlimits.connections\r\n$5\r\n10000\r\n");
+  EXPECT_EQ(Send("CONFIG GET nosuch"), "*0\r\n");
+}
+
+TEST_F(CommandsTest, StatisticsCountCallsAndFailures) {
+  Send("INCR n");
+  Send("SET s x");
+  Send("INCR s");
+  Send("INCR");
+  const std::string info = Send("INFO commandstats");
+  EXPECT_NE(info.find("cmdstat_incr:calls=2,"), std::string::npos) << info;
+  EXPECT_NE(info.find("rejected_calls=1,failed_calls=1"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kvd

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/options.h"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <vector>
+
+#include "tests/support/temp_dir.h"
+
+namespace kvd {
+namespace {
+
+std::variant<Options, ExitCode> Parse(std::vector<const char*> words) {
+  words.insert(words.begin(), "kvd");
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  auto parsed = ParseOptions(static_cast<int>(words.size()), words.data());
+  testing::internal::GetCapturedStdout();
+  testing::internal::GetCapturedStderr();
+  return parsed;
+}
+
+Options Parsed(const std::vector<const char*>& words) {
+  const auto parsed = Parse(words);
+  EXPECT_TRUE(std::holds_alternative<Options>(parsed));
+  return std::holds_alternative<Options>(parsed) ? std::get<Options>(parsed)
+                                                 : Options();
+}
+
+TEST(Options, RunIsTheDefault) {
+  EXPECT_EQ(Parsed({}).action, Options::Action::kRun);
+  EXPECT_EQ(Parsed({"run"}).action, Options::Action::kRun);
+  EXPECT_EQ(Parsed({"check-config"}).action, Options::Action::kCheckConfig);
+  const Options verify = Parsed({"verify", "/some/dir"});
+  EXPECT_EQ(verify.action, Options::Action::kVerify);
+  EXPECT_EQ(verify.directory, "/some/dir");
+}
+
+TEST(Options, StandBeforeAndBehindTheSubcommand) {
+  for (const Options& options :
+       {Parsed({"--config", "/c", "run"}), Parsed({"run", "--config", "/c"})}) {
+    EXPECT_EQ(options.config_path, "/c");
+    EXPECT_TRUE(options.config_named);
+  }
+  EXPECT_FALSE(Parsed({}).config_named);
+}
+
+TEST(Options, OverridesKeepTheirOrder) {
+  const Options options =
+      Parsed({"--set", "limits.connections=5", "--set", "log.x=1", "--data-dir",
+              "/d d", "--socket", "/s"});
+  EXPECT_EQ(options.overrides,
+            (std::vector<std::string>{"limits.connections=5", "log.x=1",
+                                      "data_dir=/d d", "socket.path=/s"}));
+}
+
+TEST(Options, HelpAndVersionEndWellNonsenseDoesNot) {
+  EXPECT_EQ(std::get<ExitCode>(Parse({"--help"})), ExitCode::kStopped);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"--version"})), ExitCode::kStopped);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"--nonsense"})), ExitCode::kUsage);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"nonsense"})), ExitCode::kUsage);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"verify"})), ExitCode::kUsage);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"run", "run"})), ExitCode::kUsage);
+}
+
+TEST(Options, ANamedFileMustExistTheDefaultNeedNot) {
+  Options options;
+  options.config_path = "/nonexistent/kvd.toml";
+  EXPECT_TRUE(LoadSettings(options).ok());
+  options.config_named = true;
+  EXPECT_FALSE(LoadSettings(options).ok());
+}
+
+TEST(Options, TheCommandLineBeatsTheFile) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/kvd.toml";
+  std::ofstream(path) << "data_dir = \"/from/file\"\n"
+                         "[socket]\npath = \"/from/file.sock\"\n";
+  Options options;
+  options.config_path = path;
+  options.config_named = true;
+  options.overrides = {"data_dir=/from/line"};
+  const auto config = LoadSettings(options);
+  ASSERT_TRUE(config.ok()) << config.error().message();
+  EXPECT_EQ(config->data_dir, "/from/line");
+  EXPECT_EQ(config->socket.path, "/from/file.sock");
+}
+
+}  // namespace
+}  // namespace kvd

@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: MIT
+//
+// The daemon from a client's socket to a simulated disk, one turn of the loop
+// at a time: the test decides when a write to the disk completes.
+#include "daemon/server.h"
+
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "tests/support/manual_clock.h"
+#include "tests/support/manual_executor.h"
+#include "tests/support/sim_file_system.h"
+#include "tests/support/temp_dir.h"
+
+namespace kvd {
+namespace {
+
+std::string Command(const std::vector<std::string>& words) {
+  std::string bytes = "*" + std::to_string(words.size()) + "\r\n";
+  for (const std::string& word : words) {
+    bytes += "$" + std::to_string(word.size()) + "\r\n" + word + "\r\n";
+  }
+  return bytes;
+}
+
+// A client that never blocks.
+class Client {
+ public:
+  explicit Client(const std::string& path)
+      : fd_(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    sockaddr_un address = {};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof(address.sun_path) - 1);
+    KVD_CHECK(connect(fd_.get(), reinterpret_cast<sockaddr*>(&address),
+                      sizeof(address)) == 0);
+  }
+
+  // Sends as much as the socket takes; returns how much that was.
+  size_t Send(std::string_view bytes) {
+    const ssize_t sent =
+        send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    return sent < 0 ? 0 : static_cast<size_t>(sent);
+  }
+  void EndSending() { shutdown(fd_.get(), SHUT_WR); }
+  void Leave() { fd_.Reset(); }
+
+  // What has arrived since the last call.
+  std::string Receive() {
+    std::string bytes;
+    char buffer[1 << 16];
+    while (true) {
+      const ssize_t size = recv(fd_.get(), buffer, sizeof(buffer), 0);
+      if (size > 0) {
+        bytes.append(buffer, static_cast<size_t>(size));
+        continue;
+      }
+      closed_ = size == 0 || errno != EAGAIN;
+      return bytes;
+    }
+  }
+  // Whether the last Receive() met the end.
+  bool closed() const { return closed_; }
+
+ private:
+  UniqueFd fd_;
+  bool closed_ = false;
+};
+
+class ServerTest : public testing::Test {
+ protected:
+  ServerTest() : directory_(disk_.OpenDirectory()) {
+    std::signal(SIGPIPE, SIG_IGN);  // As the daemon does.
+    config_.socket.path = dir_.Path("s.sock");
+    config_.limits.half_command_timeout_ms = 40;
+    config_.limits.output_bytes = 8 << 20;
+  }
+
+  ~ServerTest() override {
+    disk_.SetWriteMode(SimFileSystem::WriteMode::kAtPoll);
+  }
+
+  void Start(int64_t connections_max = 100) {
+    StoreOptions options;
+    options.segment_bytes = 16 << 20;
+    options.open_group_bytes_max = 64 << 10;
+    auto store = Store::Open(*directory_, options, slow_work_, clock_,
+                             [this] { waker_.Wake(); });
+    KVD_CHECK(store.ok());
+    store_ = std::move(*store);
+    disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+    auto socket = ListeningSocket::Bind(config_.socket);
+    KVD_CHECK(socket.ok() && (*socket)->Publish().ok());
+    std::vector<std::unique_ptr<ListeningSocket>> sockets;
+    sockets.push_back(std::move(*socket));
+    server_.emplace(loop_, waker_, signals_, *store_, clock_, config_,
+                    connections_max, std::move(sockets));
+    Settle();
+  }
+
+  Client Connect() { return Client(config_.socket.path); }
+
+  // Turns the loop until nothing more happens, the disk standing still.
+  void Turn() {
+    for (int i = 0; i < 20; ++i) loop_.RunOnce();
+  }
+  // The same with a disk that works.
+  void Settle() {
+    for (int i = 0; i < 20; ++i) {
+      loop_.RunOnce();
+      while (disk_.pending_writes() > 0) disk_.CompleteWrite();
+    }
+  }
+  // Turns the loop until `done`; a wrong daemon makes the test run into ctest's
+  // timeout.
+  template <typename Done>
+  void SettleUntil(Done done) {
+    while (!done()) Settle();
+  }
+
+  TempDir dir_;
+  SimFileSystem disk_;
+  ManualClock clock_;
+  ManualExecutor slow_work_{/*auto_run=*/true};
+  std::unique_ptr<Directory> directory_;
+  Config config_;
+  EventLoop loop_;
+  Waker waker_{loop_};
+  StopSignals signals_{loop_};
+  std::unique_ptr<Store> store_;
+  std::optional<Server> server_;
+};
+
+TEST_F(ServerTest, OkComesWhenTheWriteIsOnDiskAndNotBefore) {
+  Start();
+  Client client = Connect();
+  client.Send(Command({"SET", "a", "1"}));
+  Turn();
+  EXPECT_EQ(client.Receive(), "");
+  Settle();
+  EXPECT_EQ(client.Receive(), "+OK\r\n");
+}
+
+TEST_F(ServerTest, WhoSeesAnUndurableValueWaitsOthersDoNot) {
+  Start();
+  Client writer = Connect();
+  writer.Send(Command({"SET", "old", "1"}));
+  Settle();
+  EXPECT_EQ(writer.Receive(), "+OK\r\n");
+  writer.Send(Command({"SET", "a", "1"}) + Command({"DEL", "old"}));
+  Turn();
+
+  Client sees_value = Connect();
+  Client sees_absence = Connect();
+  Client sees_neither = Connect();
+  sees_value.Send(Command({"GET", "a"}));
+  sees_absence.Send(Command({"GET", "old"}));
+  sees_neither.Send(Command({"GET", "never"}) + "PING\r\n");
+  Turn();
+  EXPECT_EQ(sees_value.Receive(), "");
+  EXPECT_EQ(sees_absence.Receive(), "");
+  EXPECT_EQ(sees_neither.Receive(), "$-1\r\n+PONG\r\n");
+  Settle();
+  EXPECT_EQ(sees_value.Receive(), "$1\r\n1\r\n");
+  EXPECT_EQ(sees_absence.Receive(), "$-1\r\n");
+  EXPECT_EQ(writer.Receive(), "+OK\r\n:1\r\n");
+}
+
+TEST_F(ServerTest, RepliesOfAConnectionStayInOrder) {
+  Start();
+  Client client = Connect();
+  client.Send("PING one\r\n" + Command({"SET", "a", "1"}) + "PING two\r\n");
+  Turn();
+  EXPECT_EQ(client.Receive(), "$3\r\none\r\n");
+  Settle();
+  EXPECT_EQ(client.Receive(), "+OK\r\n$3\r\ntwo\r\n");
+}
+
+// The last integer in a reply.
+size_t Number(const std::string& reply) {
+  const size_t colon = reply.rfind(':');
+  EXPECT_NE(colon, std::string::npos) << reply;
+  return colon == std::string::npos ? 0 : std::stoul(reply.substr(colon + 1));
+}
+
+TEST_F(ServerTest, WritersWaitForRoomInOrderAndReadersDoNot) {
+  Start();
+  Client flood = Connect();
+  std::string burst;
+  for (int i = 0; i < 20; ++i) {
+    burst += Command({"KV.SET", "log", std::string(10'000, 'x')});
+  }
+  ASSERT_EQ(flood.Send(burst), burst.size());
+  Turn();
+  // There would be room for this one, but it is not its turn.
+  Client late = Connect();
+  late.Send(Command({"KV.SET", "late", "1"}));
+  Client reader = Connect();
+  reader.Send(Command({"GET", "never"}));
+  Turn();
+  EXPECT_EQ(reader.Receive(), "$-1\r\n");
+  EXPECT_EQ(flood.Receive() + late.Receive(), "");
+  const Seq newest_when_full = store_->last_seq();
+  Settle();
+  // The one that waited, then this one, then the rest of the flood.
+  EXPECT_EQ(Number(late.Receive()), newest_when_full + 2);
+  EXPECT_GT(Number(flood.Receive()), newest_when_full + 2);
+}
+
+TEST_F(ServerTest, AHalfCloseIsAnsweredThenClosed) {
+  Start();
+  Client client = Connect();
+  client.Send(Command({"SET", "a", "1"}) + Command({"GET", "a"}) + "*2\r\n$3");
+  client.EndSending();
+  Turn();
+  EXPECT_EQ(client.Receive(), "");
+  EXPECT_FALSE(client.closed());
+  Settle();
+  EXPECT_EQ(client.Receive(), "+OK\r\n$1\r\n1\r\n");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(ServerTest, WhatALeavingClientSentIsExecuted) {
+  Start();
+  Client client = Connect();
+  client.Send(Command({"SET", "a", "1"}));
+  client.Leave();
+  Settle();
+  Client other = Connect();
+  other.Send(Command({"GET", "a"}));
+  Settle();
+  EXPECT_EQ(other.Receive(), "$1\r\n1\r\n");
+}
+
+TEST_F(ServerTest, BytesOneByOneMakeACommand) {
+  Start();
+  Client client = Connect();
+  for (const char byte : Command({"ECHO", "hello"})) {
+    client.Send({&byte, 1});
+    loop_.RunOnce();
+  }
+  Turn();
+  EXPECT_EQ(client.Receive(), "$5\r\nhello\r\n");
+}
+
+TEST_F(ServerTest, QuitAnswersAndIgnoresTheRest) {
+  Start();
+  Client client = Connect();
+  client.Send("QUIT\r\n" + Command({"SET", "a", "1"}));
+  Settle();
+  EXPECT_EQ(client.Receive(), "+OK\r\n");
+  EXPECT_TRUE(client.closed());
+  EXPECT_EQ(store_->Stats().keys[0], 0u);
+}
+
+TEST_F(ServerTest, GarbageGetsAnErrorAfterWhatCameBefore) {
+  Start();
+  Client client = Connect();
+  client.Send(Command({"SET", "a", "1"}) + "*1\r\n$99999999999999\r\n");
+  Settle();
+  EXPECT_EQ(client.Receive(),
+            "+OK\r\n-ERR Protocol error: invalid bulk length\r\n");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(ServerTest, AHalfCommandIsGivenUpInTheEnd) {
+  Start();
+  Client client = Connect();
+  Client idle = Connect();
+  client.Send("*2\r\n$3\r\nGE");
+  std::string reply;
+  SettleUntil([&] {
+    reply += client.Receive();
+    return client.closed();
+  });
+  EXPECT_TRUE(reply.starts_with("-ERR timeout")) << reply;
+  idle.Send("PING\r\n");
+  Settle();
+  EXPECT_EQ(idle.Receive(), "+PONG\r\n");
+}
+
+TEST_F(ServerTest, AClientThatDoesNotReadIsNotReadEither) {
+  Start();
+  Client setter = Connect();
+  setter.Send(Command({"SET", "big", std::string(50'000, 'x')}));
+  Settle();
+  Client slow = Connect();
+  const std::string get = Command({"GET", "big"});
+  std::string burst;
+  for (int i = 0; i < 2000; ++i) burst += get;
+  ASSERT_EQ(slow.Send(burst), burst.size());
+  Settle();
+  Client status = Connect();
+  status.Send(Command({"CLIENT", "LIST", "ID", "2"}));
+  Settle();
+  const std::string line = status.Receive();
+  const size_t at = line.find("omem=") + 5;
+  // The mark, one reply beyond it, and no more.
+  EXPECT_LT(std::stoul(line.substr(at)), (1u << 20) + 60'000) << line;
+
+  size_t received = 0;
+  const size_t expected = 2000 * (50'000 + 10);
+  SettleUntil([&] { return (received += slow.Receive().size()) >= expected; });
+  EXPECT_EQ(received, expected);
+}
+
+TEST_F(ServerTest, TooMuchUnreadOutputClosesThatConnectionAlone) {
+  Start();
+  Client setter = Connect();
+  setter.Send(Command({"SET", "big", std::string(50'000, 'x')}));
+  Settle();
+  std::vector<std::string> words(200, "big");
+  words[0] = "MGET";
+  Client greedy = Connect();
+  greedy.Send(Command(words));
+  Settle();
+  EXPECT_EQ(greedy.Receive(), "");
+  EXPECT_TRUE(greedy.closed());
+  setter.Receive();
+  setter.Send("PING\r\n");
+  Settle();
+  EXPECT_EQ(setter.Receive(), "+PONG\r\n");
+}
+
+TEST_F(ServerTest, TooManyClientsAreToldSo) {
+  Start(/*connections_max=*/2);
+  Client first = Connect();
+  Client second = Connect();
+  Settle();
+  Client third = Connect();
+  Settle();
+  EXPECT_EQ(third.Receive(), "-ERR max number of clients reached\r\n");
+  EXPECT_TRUE(third.closed());
+  first.Leave();
+  Settle();
+  Client fourth = Connect();
+  fourth.Send("PING\r\n");
+  Settle();
+  EXPECT_EQ(fourth.Receive(), "+PONG\r\n");
+}
+
+TEST_F(ServerTest, ClientKillClosesTheOther) {
+  Start();
+  Client victim = Connect();
+  Settle();
+  Client killer = Connect();
+  killer.Send(Command({"CLIENT", "KILL", "ID", "1"}));
+  Settle();
+  EXPECT_EQ(killer.Receive(), ":1\r\n");
+  victim.Receive();
+  EXPECT_TRUE(victim.closed());
+  EXPECT_FALSE(killer.closed());
+}
+
+TEST_F(ServerTest, AStopExecutesAndAnswersWhatWasRead) {
+  Start();
+  Client client = Connect();
+  client.Send(Command({"SET", "a", "1"}));
+  Turn();
+  server_->BeginStop("test");
+  Turn();
+  EXPECT_FALSE(server_->ended());
+  EXPECT_EQ(client.Receive(), "");
+  SettleUntil([&] { return server_->ended(); });
+  EXPECT_EQ(server_->exit_code(), ExitCode::kStopped);
+  EXPECT_TRUE(store_->stopped());
+  EXPECT_EQ(client.Receive(), "+OK\r\n");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(ServerTest, ShutdownStopsWithoutAReply) {
+  Start();
+  Client client = Connect();
+  client.Send(Command({"SET", "a", "1"}) + Command({"SHUTDOWN"}) +
+              Command({"SET", "b", "1"}));
+  SettleUntil([&] { return server_->ended(); });
+  EXPECT_EQ(client.Receive(), "+OK\r\n");
+  EXPECT_EQ(server_->exit_code(), ExitCode::kStopped);
+  EXPECT_EQ(store_->Stats().keys[0], 1u);
+}
+
+TEST_F(ServerTest, ADiskFaultAnswersEachWithheldReplyAndEnds) {
+  Start();
+  Client reader = Connect();
+  Client writer = Connect();
+  writer.Send("PING\r\n" + Command({"SET", "a", "1"}) + Command({"GET", "a"}));
+  Turn();
+  EXPECT_EQ(writer.Receive(), "+PONG\r\n");
+  disk_.FailAt(SimFileSystem::Op::kComplete, 0, EIO);
+  SettleUntil([&] { return server_->ended(); });
+  EXPECT_EQ(server_->exit_code(), ExitCode::kDiskFault);
+  const std::string replies = writer.Receive();
+  const size_t half = replies.size() / 2;
+  EXPECT_TRUE(replies.starts_with("-IOERR outcome unknown")) << replies;
+  EXPECT_EQ(replies.substr(0, half), replies.substr(half));
+  EXPECT_TRUE(writer.closed());
+  EXPECT_EQ(reader.Receive(), "");
+  EXPECT_TRUE(reader.closed());
+}
+
+}  // namespace
+}  // namespace kvd
