@@ -343,7 +343,7 @@ STAGES = {
     "asan-build": lambda: build("asan"),
     "asan-unit": lambda: units("asan"),
     "asan-e2e": lambda: e2e("asan"),
-    "tsan-build": lambda: build("tsan"),
+    "tsan-build": lambda: build("tsan", target="threaded_tests"),
     "tsan-unit": lambda: units("tsan", label="threaded"),
     "tsan-e2e": lambda: e2e("tsan"),
     # The programs themselves need not be built by clang.
