@@ -80,6 +80,9 @@ std::string DescribeSession(const Service& service, const Session& session) {
   if (session.last_command != nullptr) {
     command = LowerName(*session.last_command);
   }
+  if (session.last_container != session.last_command) {
+    command = LowerName(*session.last_container) + "|" + command;
+  }
   return fmt::format(
       "id={} addr={}:0 laddr={}:0 fd={} name={} age={} idle={} flags=U db={} "
       "sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 "

@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 #include "base/check.h"
@@ -34,7 +35,7 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
     : loop_(loop),
       service_(service),
       turn_(turn),
-      parser_(LimitsOf(service.config.limits)) {
+      commands_(LimitsOf(service.config.limits)) {
   session_.id = id;
   session_.fd = client.get();
   session_.connected_ms = session_.active_ms = service.NowMs();
@@ -58,9 +59,10 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
 }
 
 ParseOutcome Connection::NextCommand() {
-  const ParseOutcome outcome = parser_.Next(input_.view());
+  const ParseOutcome outcome = commands_.Next(input_.view());
+  if (commands_.refilled()) PrefetchKeys();
   if (outcome != ParseOutcome::kNeedMore) return outcome;
-  input_.Consume(parser_.consumed());
+  input_.Consume(commands_.consumed());
   input_.ReleaseIfEmpty();
   if (input_.empty()) {
     half_since_ms_ = 0;
@@ -70,8 +72,22 @@ ParseOutcome Connection::NextCommand() {
   return outcome;
 }
 
+void Connection::PrefetchKeys() const {
+  std::array<uint64_t, CommandsAhead::kCommandsMax> hashes;
+  size_t keys = 0;
+  const int database = session_.database;
+  commands_.ForEachKey([&](std::string_view key) {
+    hashes[keys++] = service_.store.PrefetchSlot(database, key);
+  });
+  // A single command gains nothing: it runs right now.
+  if (keys < 2) return;
+  for (size_t i = 0; i < keys; ++i) {
+    service_.store.PrefetchEntry(database, hashes[i]);
+  }
+}
+
 void Connection::CommandDone() {
-  input_.Consume(parser_.consumed());
+  input_.Consume(commands_.consumed());
   half_since_ms_ = 0;
 }
 
@@ -97,7 +113,7 @@ void Connection::SetReading(bool reading) {
   const auto on_room = [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
     auto* self = static_cast<Connection*>(handle->data);
     const std::span<char> room =
-        self->input_.Room(self->parser_.bytes_wanted());
+        self->input_.Room(self->commands_.bytes_wanted());
     *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
   };
   const auto on_read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {

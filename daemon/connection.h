@@ -10,13 +10,13 @@
 #include <string_view>
 
 #include "base/unique_fd.h"
+#include "daemon/commands_ahead.h"
 #include "daemon/event_loop.h"
 #include "daemon/input_buffer.h"
 #include "daemon/reply_queue.h"
 #include "daemon/service.h"
 #include "daemon/session.h"
 #include "daemon/uv_ptr.h"
-#include "resp/command_parser.h"
 
 namespace kvd {
 
@@ -43,11 +43,11 @@ class Connection {
   // Parses the next command into args(), which stay valid until CommandDone().
   // After kError nothing but RefuseInput() makes sense.
   ParseOutcome NextCommand();
-  std::span<const std::string_view> args() const { return parser_.args(); }
-  size_t command_bytes() const { return parser_.consumed(); }
+  std::span<const std::string_view> args() const { return commands_.args(); }
+  size_t command_bytes() const { return commands_.consumed(); }
   void CommandDone();
   // Answers input that is no command; nothing more is executed.
-  void RefuseInput() { Refuse(parser_.error()); }
+  void RefuseInput() { Refuse(commands_.error()); }
   // Answers with an error that ends the conversation. Not while parked.
   void Refuse(std::string_view error);
 
@@ -94,6 +94,7 @@ class Connection {
     std::string bytes;
   };
 
+  void PrefetchKeys() const;
   void OnRead(ssize_t count);
   void OnWritten(int status);
   void StartWrite();
@@ -103,7 +104,7 @@ class Connection {
   Service& service_;
   Turn& turn_;
   Session session_;
-  CommandParser parser_;
+  CommandsAhead commands_;
   InputBuffer input_;
   ReplyQueue replies_;
   size_t flying_bytes_ = 0;  // In a write request.

@@ -26,9 +26,8 @@ void UnknownCommand(Call& call) {
   std::string quoted;
   for (size_t i = 1; i < call.args.size() && quoted.size() < kQuotedArgsBytes;
        ++i) {
-    quoted += "'";
-    quoted += call.args[i].substr(0, kQuotedArgsBytes - quoted.size());
-    quoted += "' ";
+    const size_t room = kQuotedArgsBytes - quoted.size();
+    quoted += fmt::format("'{}' ", call.args[i].substr(0, room));
   }
   call.reply.Error(
       fmt::format("ERR unknown command '{}', with args beginning with: {}",
@@ -163,6 +162,7 @@ Executed Execute(Service& service, Session& session,
           ? nullptr
           : &service.command_stats[IndexOf(*admitted.container)];
   if (admitted.admission == Admission::kRun) {
+    session.last_container = admitted.container;
     session.last_command = admitted.command;
     Run(call, *admitted.command, *stats);
     if (op.blocked() != Room::kReady) {

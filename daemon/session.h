@@ -31,6 +31,8 @@ struct Session {
   std::string library_name;
   std::string library_version;
 
+  // A container and its subcommand, or the same one twice.
+  const Command* last_container = nullptr;
   const Command* last_command = nullptr;
   uint64_t commands = 0;
 

@@ -20,21 +20,21 @@ struct SegmentUse {
 class SegmentUsage {
  public:
   void AddLive(uint32_t segment, uint64_t bytes) {
-    uses_[segment].live_bytes += bytes;
+    Of(segment).live_bytes += bytes;
     live_bytes_ += bytes;
   }
   // A record that never counts for a key: a tombstone, a flush, an old version.
   void AddDead(uint32_t segment, uint64_t bytes) {
-    uses_[segment].dead_bytes += bytes;
+    Of(segment).dead_bytes += bytes;
     dead_bytes_ += bytes;
   }
   void AddDeadPut(uint32_t segment, uint64_t bytes) {
     AddDead(segment, bytes);
-    ++uses_[segment].dead_puts;
+    ++Of(segment).dead_puts;
   }
   // A put whose key got a newer record.
   void Kill(uint32_t segment, uint64_t bytes) {
-    SegmentUse& use = uses_[segment];
+    SegmentUse& use = Of(segment);
     KVD_CHECK(use.live_bytes >= bytes);
     use.live_bytes -= bytes;
     live_bytes_ -= bytes;
@@ -48,7 +48,19 @@ class SegmentUsage {
   const std::unordered_map<uint32_t, SegmentUse>& all() const { return uses_; }
 
  private:
+  // Most changes concern the segment that the last one did. References into
+  // the map stay valid while it grows.
+  SegmentUse& Of(uint32_t segment) {
+    if (last_ == nullptr || segment != last_segment_) {
+      last_segment_ = segment;
+      last_ = &uses_[segment];
+    }
+    return *last_;
+  }
+
   std::unordered_map<uint32_t, SegmentUse> uses_;
+  uint32_t last_segment_ = 0;
+  SegmentUse* last_ = nullptr;
   uint64_t live_bytes_ = 0;
   uint64_t dead_bytes_ = 0;
 };

@@ -144,6 +144,17 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
 
 const RecoveryReport& Store::recovery() const { return impl_->report; }
 
+uint64_t Store::PrefetchSlot(int database, std::string_view key) const {
+  const Index& index = impl_->InternalOf(database).index();
+  const uint64_t hash = index.Hash(key);
+  index.PrefetchSlot(hash);
+  return hash;
+}
+
+void Store::PrefetchEntry(int database, uint64_t hash) const {
+  impl_->InternalOf(database).index().PrefetchEntry(hash);
+}
+
 void Store::Pump() { impl_->log->Pump(); }
 
 bool Store::Poll() {

@@ -103,6 +103,12 @@ class Store {
 
   const RecoveryReport& recovery() const;
 
+  // Hints for keys that will be looked up soon, so that their cache misses
+  // overlap: the first for every key of a batch, then the second with what the
+  // first returned. They change nothing.
+  uint64_t PrefetchSlot(int database, std::string_view key) const;
+  void PrefetchEntry(int database, uint64_t hash) const;
+
   // Starts writing the open group if the device is free.
   void Pump();
 
