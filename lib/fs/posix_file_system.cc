@@ -14,6 +14,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <charconv>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -92,15 +95,18 @@ class PosixFile final : public File {
     // A reserved block is "unwritten": the first write to it changes metadata,
     // which its fdatasync then has to commit. Writing the zeros here pays that
     // once, ahead of time.
-    const std::string zeros(std::min(bytes, kZeroChunkBytes), '\0');
-    for (uint64_t offset = 0; offset < bytes; offset += zeros.size()) {
-      const uint64_t size = std::min<uint64_t>(zeros.size(), bytes - offset);
-      KVD_TRY(WriteAt(offset, std::string_view(zeros).substr(0, size)));
-      // Few dirty pages at a time: the log's fdatasync shares the device and
-      // the journal, and would wait behind a whole segment of zeros.
-      if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
+    //
+    // Past the page cache where the file system can: the zeros are not read
+    // again, and copying them there costs more than all the rest.
+    const Aligned zeros = MakeZeros();
+    const bool direct = bytes % kBlockBytes == 0 && SetDirect(true);
+    Result<void> written = WriteZeros(zeros.get(), bytes);
+    if (direct && !written && written.error().sys_errno() == EINVAL) {
+      SetDirect(false);
+      written = WriteZeros(zeros.get(), bytes);
     }
-    return {};
+    if (direct) SetDirect(false);
+    return written;
   }
 
   Result<void> Truncate(uint64_t bytes) override {
@@ -127,6 +133,38 @@ class PosixFile final : public File {
   }
 
  private:
+  struct FreeDeleter {
+    void operator()(char* memory) const { std::free(memory); }
+  };
+  using Aligned = std::unique_ptr<char, FreeDeleter>;
+
+  static Aligned MakeZeros() {
+    auto* memory =
+        static_cast<char*>(std::aligned_alloc(kBlockBytes, kZeroChunkBytes));
+    KVD_CHECK(memory != nullptr);
+    std::memset(memory, 0, kZeroChunkBytes);
+    return Aligned(memory);
+  }
+
+  // Whether the file now bypasses the page cache as asked.
+  bool SetDirect(bool direct) {
+    const int flags = fcntl(fd_.get(), F_GETFL);
+    if (flags < 0) return false;
+    return fcntl(fd_.get(), F_SETFL,
+                 direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+  }
+
+  Result<void> WriteZeros(const char* zeros, uint64_t bytes) {
+    for (uint64_t offset = 0; offset < bytes; offset += kZeroChunkBytes) {
+      const uint64_t size = std::min(kZeroChunkBytes, bytes - offset);
+      KVD_TRY(WriteAt(offset, {zeros, size}));
+      // Little at a time: the log's fdatasync shares the device and the
+      // journal, and would wait behind a whole segment of zeros.
+      if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
+    }
+    return {};
+  }
+
   // Takes the space at once, so that a full disk shows before much is written.
   Result<void> Reserve(uint64_t bytes) {
     if (bytes == 0) return {};
