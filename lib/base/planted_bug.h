@@ -20,6 +20,7 @@ enum class PlantedBug {
   kReuseEpoch,             // Opening keeps the epoch.
   kReuseSeq,               // Revisions restart after the surviving prefix.
   kIgnoreEvidence,         // Damage of durable groups passes as a torn tail.
+  kIgnoreNextSegment,      // A full live segment's end passes as a hole.
   kUseUnnamedSegment,      // Groups enter a segment before the MANIFEST has it.
   kSkipRecordChecksum,     // Records are believed.
   kSealWithoutSync,        // A full segment is not flushed in lazy modes.

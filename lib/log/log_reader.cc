@@ -156,6 +156,7 @@ class LiveLog {
   // Whether the next live segment begins with the change `next_seq`.
   bool GoesOnAfter(size_t i, uint64_t next_seq) const {
     if (i + 1 == segments_.size()) return false;
+    if (IsPlanted(PlantedBug::kIgnoreNextSegment)) return false;
     const Segment& next = segments_[i + 1];
     if (CheckHeader(next.bytes, manifest_.IdentityOfLive(next.line.id)) !=
         HeaderOutcome::kHeader) {

@@ -64,6 +64,8 @@ const Planted kPlanted[] = {
      Crashes({"Pipelined", "NeverSynced", "Interval"})},
     {"IgnoreEvidence", PlantedBug::kIgnoreEvidence, CheckFlipsAreFound},
     {"SkipRecordChecksum", PlantedBug::kSkipRecordChecksum, CheckFlipsAreFound},
+    {"IgnoreNextSegment", PlantedBug::kIgnoreNextSegment,
+     Crashes({"RollsWhileJobsLag"})},
     {"UseUnnamedSegment", PlantedBug::kUseUnnamedSegment,
      Crashes({"FirstStart", "RollsSegments"})},
     {"SealWithoutSync", PlantedBug::kSealWithoutSync,
