@@ -1,0 +1,659 @@
+# SPDX-License-Identifier: MIT
+"""Every command, its replies and error texts, against a real daemon.
+
+What kvd shares with Redis is not written down here a second time: the same
+commands go to Debian's redis-server, and the replies must be the same bytes.
+"""
+
+import random
+import time
+import unittest
+
+from harness import Closed, Connection, E2eTest, ReplyError, as_map, command
+from harness import scaled, say, seed_from_environment, wait_until
+
+FAR_S = 4_000_000_000          # A deadline in the year 2096.
+FAR_MS = FAR_S * 1000 + 123
+LARGE = bytes(range(256)) * 300
+
+# Commands whose replies must be byte for byte those of Redis. State carries
+# over from line to line.
+SAME_AS_REDIS = [
+    # Connection.
+    ("PING",), ("ping", "hello"), ("PING", "a", "b"), ("ECHO", b"\x00\r\n"),
+    ("ECHO",), ("SELECT", "1"), ("SELECT", "16"), ("SELECT", "-1"),
+    ("SELECT", "x"), ("SELECT", "0"), ("SELECT",),
+    ("AUTH", "secret"), ("AUTH", "default", "secret"),
+    ("AUTH", "nobody", "secret"), ("AUTH",), ("AUTH", "a", "b", "c"),
+    ("HELLO", "1"), ("HELLO", "4"), ("HELLO", "x"), ("HELLO", "2", "NOPE"),
+    ("HELLO", "2", "AUTH", "nobody", "x"), ("HELLO", "2", "SETNAME", "a b"),
+    ("CLIENT", "SETNAME", "worker"), ("CLIENT", "GETNAME"),
+    ("CLIENT", "SETNAME", "a b"), ("CLIENT", "SETNAME", ""),
+    ("CLIENT", "GETNAME"), ("CLIENT", "NOPE"), ("CLIENT",),
+    ("CLIENT", "SETNAME"), ("CLIENT", "GETNAME", "x"),
+    ("CLIENT", "MAINT_NOTIFICATIONS", "ON"), ("CLIENT", "LIST", "ID", "x"),
+    ("CLIENT", "LIST", "NOPE"), ("CONFIG", "NOPE"), ("CONFIG", "GET"),
+    ("CONFIG",), ("COMMAND", "NOPE"), ("COMMAND", "DOCS", "nope"),
+    ("COMMAND", "GETKEYS", "get", "a"),
+    ("COMMAND", "GETKEYS", "mset", "a", "1", "b", "2"),
+    ("COMMAND", "GETKEYS", "ping", "a"), ("COMMAND", "GETKEYS", "nope", "a"),
+    ("COMMAND", "GETKEYS", "get", "a", "b"), ("COMMAND", "COUNT", "x"),
+    ("CLUSTER", "INFO"), ("INFO", "nope"), ("TIME", "x"), ("DBSIZE", "x"),
+    ("NOPE",), ("nope", "a", "b c"), ("nope", "x" * 300, "y"),
+    ("n" * 300, "x"), ("",),
+    # SET and its options.
+    ("SET", "a", "1"), ("GET", "a"), ("SET", "a", "2", "NX"), ("GET", "a"),
+    ("SET", "a", "3", "XX"), ("GET", "a"), ("SET", "none", "1", "XX"),
+    ("GET", "none"), ("SET", "a", "4", "GET"), ("SET", "new", "4", "GET"),
+    ("SET", "a", "5", "NX", "GET"), ("SET", "none", "5", "XX", "GET"),
+    ("SET", "a", "1", "NX", "XX"), ("SET", "a", "1", "XX", "NX"),
+    ("SET", "a", "1", "NOPE"), ("SET", "a"), ("SET",),
+    ("SET", "a", "1", "EX"), ("SET", "a", "1", "EX", "x"),
+    ("SET", "a", "1", "EX", "0"), ("SET", "a", "1", "PX", "-1"),
+    ("SET", "a", "1", "EX", "9223372036854775807"),
+    ("SET", "a", "1", "PX", "9223372036854775807"),
+    ("SET", "a", "1", "EXAT", "9223372036854775807"),
+    ("SET", "a", "1", "EX", "10", "PX", "10"),
+    ("SET", "a", "1", "EX", "10", "KEEPTTL"),
+    ("SET", "a", "1", "KEEPTTL", "EX", "10"),
+    ("SET", "a", "1", "EXAT", FAR_S), ("EXPIRETIME", "a"),
+    ("SET", "a", "1", "PXAT", FAR_MS), ("PEXPIRETIME", "a"),
+    ("SET", "a", "2", "KEEPTTL"), ("PEXPIRETIME", "a"), ("GET", "a"),
+    ("SET", "a", "3"), ("PEXPIRETIME", "a"), ("TTL", "a"), ("PTTL", "a"),
+    ("SET", "a", "1", "PXAT", "1"), ("GET", "a"), ("EXISTS", "a"),
+    ("SET", "a", "1", "exat", FAR_S, "nx", "get"), ("GET", "a"),
+    ("SET", b"\x00\xff bin\r\n", LARGE), ("GET", b"\x00\xff bin\r\n"),
+    ("STRLEN", b"\x00\xff bin\r\n"), ("SET", "", "empty key"), ("GET", ""),
+    ("SET", "empty", ""), ("GET", "empty"), ("STRLEN", "empty"),
+    # The rest of the family of SET and GET.
+    ("SETNX", "a", "9"), ("SETNX", "snx", "9"), ("GET", "snx"),
+    ("SETNX", "snx"), ("SETEX", "sex", "1000000", "v"), ("GET", "sex"),
+    ("SETEX", "sex", "0", "v"), ("SETEX", "sex", "-1", "v"),
+    ("SETEX", "sex", "x", "v"), ("SETEX", "sex", "1"),
+    ("PSETEX", "sex", "0", "v"), ("PSETEX", "sex", "x", "v"),
+    ("PSETEX", "sex", "100000000", "v2"), ("GET", "sex"),
+    ("GETSET", "gs", "1"), ("GETSET", "gs", "2"), ("GETSET", "gs"),
+    ("GETDEL", "gs"), ("GETDEL", "gs"), ("GETDEL",),
+    ("GETEX", "none"), ("SET", "gx", "v"), ("GETEX", "gx"),
+    ("GETEX", "gx", "EXAT", FAR_S), ("EXPIRETIME", "gx"),
+    ("GETEX", "gx", "PERSIST"), ("EXPIRETIME", "gx"),
+    ("GETEX", "gx", "PXAT", FAR_MS), ("PEXPIRETIME", "gx"),
+    ("GETEX", "gx", "EX", "0"), ("GETEX", "gx", "EX", "x"),
+    ("GETEX", "gx", "NOPE"), ("GETEX", "gx", "EX"),
+    ("GETEX", "gx", "PERSIST", "EX", "1"), ("GETEX", "gx", "KEEPTTL"),
+    ("GETEX", "gx", "PXAT", "1"), ("EXISTS", "gx"),
+    ("MSET", "m1", "1", "m2", "2", "m1", "3"), ("MGET", "m1", "m2", "none"),
+    ("MSET", "m1"), ("MSET", "m1", "1", "m2"), ("MSET",), ("MGET",),
+    ("MSETNX", "m1", "1", "m9", "2"), ("GET", "m9"),
+    ("MSETNX", "m8", "1", "m9", "2"), ("MGET", "m8", "m9"),
+    ("MSETNX", "m8"), ("MSETNX", "m8", "1", "x"),
+    ("APPEND", "ap", "foo"), ("APPEND", "ap", "bar"), ("GET", "ap"),
+    ("APPEND", "ap", ""), ("APPEND", "ap"), ("STRLEN", "ap"),
+    ("STRLEN", "none"), ("STRLEN",),
+    # Numbers.
+    ("INCR", "n"), ("INCR", "n"), ("DECR", "n"), ("INCRBY", "n", "40"),
+    ("DECRBY", "n", "2"), ("GET", "n"), ("INCRBY", "n", "x"),
+    ("INCRBY", "n", "1.5"), ("INCRBY", "n", "+1"), ("INCRBY", "n", " 1"),
+    ("INCRBY", "n", "01"), ("INCRBY", "n", "9223372036854775808"),
+    ("INCRBY", "n", "-0"), ("INCR", "empty"), ("INCR", "ap"),
+    ("SET", "n", "9223372036854775807"), ("INCR", "n"), ("GET", "n"),
+    ("INCRBY", "n", "1"), ("DECRBY", "n", "9223372036854775807"),
+    ("GET", "n"), ("SET", "n", "-9223372036854775808"), ("DECR", "n"),
+    ("DECRBY", "n", "-9223372036854775808"), ("DECRBY", "n", "1"),
+    ("SET", "n", " 1"), ("INCR", "n"), ("SET", "n", "1 "), ("INCR", "n"),
+    ("SET", "n", "01"), ("INCR", "n"), ("SET", "n", "1\x00"), ("INCR", "n"),
+    ("SET", "n", "5", "PXAT", FAR_MS), ("INCR", "n"), ("PEXPIRETIME", "n"),
+    ("APPEND", "n", "0"), ("PEXPIRETIME", "n"), ("INCR", "n"),
+    ("INCR",), ("INCRBY", "n"), ("DECRBY", "n"), ("DECR", "n", "1"),
+    # Keys.
+    ("DEL", "m1", "m2", "m1", "none"), ("DEL",), ("UNLINK", "m8", "m9"),
+    ("UNLINK",), ("EXISTS", "a", "a", "none", "n"), ("EXISTS",),
+    ("TYPE", "a"), ("TYPE", "none"), ("TYPE",), ("DBSIZE",),
+    ("EXPIREAT", "ap", FAR_S), ("EXPIRETIME", "ap"), ("PERSIST", "ap"),
+    ("PERSIST", "ap"), ("PERSIST", "none"), ("PERSIST",), ("TTL", "ap"),
+    ("TTL", "none"), ("PTTL", "none"), ("EXPIRETIME", "none"),
+    ("PEXPIREAT", "ap", FAR_MS), ("PEXPIRETIME", "ap"),
+    ("EXPIREAT", "ap", FAR_S, "NX"), ("EXPIREAT", "ap", FAR_S, "GT"),
+    ("EXPIREAT", "ap", FAR_S + 1, "GT"), ("EXPIREAT", "ap", FAR_S, "LT"),
+    ("EXPIREAT", "ap", FAR_S + 1, "LT"), ("EXPIREAT", "ap", FAR_S, "XX"),
+    ("EXPIREAT", "ap", FAR_S, "NX", "XX"), ("EXPIREAT", "ap", FAR_S, "NOPE"),
+    ("EXPIREAT", "ap", FAR_S, "GT", "LT"), ("EXPIREAT", "ap", FAR_S, "NX",
+                                            "GT"),
+    ("PERSIST", "ap"), ("EXPIREAT", "ap", FAR_S, "GT"),
+    ("EXPIREAT", "ap", FAR_S, "XX"), ("EXPIREAT", "ap", FAR_S, "LT"),
+    ("EXPIRETIME", "ap"), ("EXPIRE", "ap", "x"), ("EXPIRE", "ap"),
+    ("EXPIRE", "none", "10"), ("EXPIRE", "ap", "9223372036854775807"),
+    ("PEXPIRE", "ap", "9223372036854775807"),
+    ("EXPIRE", "ap", "-9223372036854775808"),
+    ("EXPIREAT", "ap", "9223372036854775807"),
+    ("PEXPIREAT", "ap", "x"), ("EXPIRE", "ap", "1.5"),
+    ("EXPIRE", "ap", "-1"), ("EXISTS", "ap"), ("SET", "ap", "v"),
+    ("PEXPIREAT", "ap", "1"), ("EXISTS", "ap"), ("SET", "ap", "v"),
+    ("EXPIREAT", "ap", "0"), ("GET", "ap"), ("SET", "ap", "v"),
+    ("PEXPIRE", "ap", "0"), ("GET", "ap"),
+    ("KEYS",), ("KEYS", "none*"), ("KEYS", "sn[wx]"), ("SCAN",),
+    ("SCAN", "x"), ("SCAN", "0", "COUNT", "0"), ("SCAN", "0", "COUNT", "x"),
+    ("SCAN", "0", "NOPE"), ("SCAN", "0", "MATCH"),
+    ("FLUSHDB", "NOPE"), ("FLUSHDB", "ASYNC"), ("DBSIZE",), ("KEYS", "*"),
+    ("SET", "x", "0"), ("SELECT", "1"), ("DBSIZE",), ("SET", "x", "1"),
+    ("SELECT", "0"), ("GET", "x"), ("SELECT", "1"), ("GET", "x"),
+    ("FLUSHDB",), ("GET", "x"), ("SELECT", "0"), ("GET", "x"),
+    ("FLUSHALL", "SYNC"), ("GET", "x"), ("FLUSHALL", "NOPE"), ("DBSIZE",),
+    ("SCAN", "0"), ("SCAN", "0", "TYPE", "string"),
+    ("SHUTDOWN", "NOPE"), ("CLIENT", "REPLY", "NOPE"),
+    ("RESET",), ("CLIENT", "GETNAME"),
+]
+
+# What arrives outside of commands: bytes, and what must come back before the
+# connection closes.
+BROKEN_INPUT = [
+    b"*x\r\n", b"*-5\r\n*1\r\n$4\r\nPING\r\n*y\r\n", b"*1\r\nPING\r\n",
+    b"*1\r\n$x\r\n", b"*1\r\n$-1\r\n", b"*1\r\n$99999999999\r\n",
+    b"*2147483648\r\n", b"*1\r\n:4\r\n", b"GET \"unbalanced\r\n",
+    b"GET 'unbalanced\r\n", b'GET "a"b\r\n', b"x" * 70000,
+]
+
+INLINE = (b"PING\r\n" b"  SET   inline  value  \r\n" b"GET inline\n"
+          b'SET "quoted key" "a\\x00\\n\\"b"\r\n' b'GET "quoted key"\r\n'
+          b"SET 'single' 'it\\'s'\r\n" b"GET single\r\n" b"\r\n" b"   \r\n"
+          b"*0\r\n" b"*-1\r\n" b"ECHO done\r\n")
+
+
+class Pair:
+    """The same connection to kvd and to redis-server."""
+
+    def __init__(self, kvd, redis):
+        self.kvd = kvd
+        self.redis = redis
+
+    def send(self, data):
+        self.kvd.send(data)
+        self.redis.send(data)
+
+
+class AgainstRedis(E2eTest):
+    """The same commands, the same bytes."""
+
+    def setUp(self):
+        self.kvd_daemon = self.started()
+        self.redis_path = self.redis_server()
+
+    def pair(self, protocol=2):
+        redis = Connection(self.redis_path)
+        self.addCleanup(redis.close)
+        pair = Pair(self.kvd_daemon.connect(), redis)
+        if protocol == 3:
+            pair.send(command("HELLO", "3"))
+            pair.kvd.reply()
+            pair.redis.reply()
+        return pair
+
+    def compare(self, pair, commands):
+        """Pipelines the commands; the replies must be equal, one by one."""
+        pair.send(b"".join(command(*words) for words in commands))
+        differences = []
+        for words in commands:
+            ours, theirs = pair.kvd.raw_reply(), pair.redis.raw_reply()
+            if ours != theirs:
+                shown = " ".join(repr(word)[:60] for word in words)
+                differences.append(f"{shown}:\n    kvd   {ours[:300]!r}\n"
+                                   f"    redis {theirs[:300]!r}")
+        if differences:
+            self.fail("\n" + "\n".join(differences[:20]))
+
+    def test_table_in_resp2(self):
+        self.compare(self.pair(), SAME_AS_REDIS)
+
+    def test_table_in_resp3(self):
+        # RESET at the end of the table goes back to RESP2 on both sides.
+        self.compare(self.pair(protocol=3), SAME_AS_REDIS)
+
+    def test_inline_commands(self):
+        pair = self.pair()
+        pair.send(INLINE)
+        for _ in range(INLINE.count(b"SET") + INLINE.count(b"GET") + 2):
+            self.assertEqual(pair.kvd.raw_reply(), pair.redis.raw_reply())
+
+    def test_broken_input_is_answered_and_ends_the_connection(self):
+        for data in BROKEN_INPUT:
+            with self.subTest(data=data[:40]):
+                pair = self.pair()
+                for side in (pair.kvd, pair.redis):
+                    try:
+                        side.send(data)
+                    except Closed:
+                        pass
+                self.assertEqual(pair.kvd.rest(), pair.redis.rest())
+
+    def test_quit_answers_and_closes(self):
+        pair = self.pair()
+        pair.send(command("QUIT") + command("PING"))
+        self.assertEqual(pair.kvd.rest(), pair.redis.rest())
+
+    def test_client_reply_modes(self):
+        pair = self.pair()
+        pair.send(b"".join(command(*words) for words in [
+            ("CLIENT", "REPLY", "OFF"), ("SET", "a", "1"), ("GET", "a"),
+            ("NOPE",), ("CLIENT", "REPLY", "ON"), ("GET", "a"),
+            ("CLIENT", "REPLY", "SKIP"), ("GET", "a"), ("ECHO", "end"),
+            ("CLIENT", "REPLY", "ON"), ("QUIT",)]))
+        self.assertEqual(pair.kvd.rest(), pair.redis.rest())
+
+    def test_patterns(self):
+        names = ["", "a", "b", "ab", "abc", "a*c", "[a]", "a?c", "a\\c",
+                 "hello", "hallo", "hillo", "h[llo", "a\x00b", "é"]
+        patterns = ["*", "?", "a*", "*c", "a?c", "h[ae]llo", "h[^e]llo",
+                    "h[a-e]llo", "h[e-a]llo", "\\[a\\]", "a\\*c", "a\\\\c",
+                    "[", "[a", "[^", "h[l-", "*[bc]", "**c", "a\x00b", "",
+                    "\\", "[a-]*", "[]a]", "*" * 30 + "b"]
+        pair = self.pair()
+        self.compare(pair, [("SET", name, "v") for name in names])
+        for pattern in patterns:
+            with self.subTest(pattern=pattern):
+                self.assertEqual(sorted(pair.kvd.call("KEYS", pattern)),
+                                 sorted(pair.redis.call("KEYS", pattern)))
+
+    def test_random_commands_in_resp2(self):
+        self.random_commands(2, seed_from_environment(20261))
+
+    def test_random_commands_in_resp3(self):
+        self.random_commands(3, seed_from_environment(20262))
+
+    def random_commands(self, protocol, seed):
+        say(f"KVD_SEED={seed}")
+        source = RandomCommands(random.Random(seed))
+        pair = self.pair(protocol)
+        count = scaled(30_000, 6_000)
+        for _ in range(count // 100):
+            self.compare(pair, [source.next() for _ in range(100)])
+        # In the end each database holds the same.
+        for database in range(3):
+            pair.send(command("SELECT", database))
+            self.assertEqual(pair.kvd.raw_reply(), pair.redis.raw_reply())
+            keys = sorted(pair.redis.call("KEYS", "*"))
+            self.assertEqual(sorted(pair.kvd.call("KEYS", "*")), keys)
+            self.compare(pair, [(name, key) for key in keys
+                                for name in ("GET", "PEXPIRETIME")])
+
+
+class RandomCommands:
+    """An endless stream of commands that meet each other's keys."""
+
+    KEYS = [b"k%d" % i for i in range(12)] + [b"", b"\x00\xff", b"key with\r\n"]
+    WORDS = ["0", "-1", "1", "10", "9223372036854775807",
+             "-9223372036854775808", "3.5", "x", "", "  7", "007"]
+
+    def __init__(self, random_source):
+        self.random = random_source
+
+    def key(self):
+        return self.random.choice(self.KEYS)
+
+    def value(self):
+        kind = self.random.randrange(10)
+        if kind < 4:
+            return str(self.random.randrange(-1000, 1000))
+        if kind < 6:
+            return self.random.choice(self.WORDS)
+        if kind == 6:
+            return self.random.randbytes(self.random.randrange(3000))
+        return self.random.randbytes(self.random.randrange(20))
+
+    def integer(self):
+        if self.random.randrange(8) == 0:
+            return self.random.choice(self.WORDS)
+        return str(self.random.randrange(-100, 100))
+
+    def deadline(self):
+        """A word and a time that does not depend on when it is executed."""
+        word = self.random.choice(["EXAT", "PXAT"])
+        base = FAR_S if word == "EXAT" else FAR_MS
+        return [word, base + self.random.randrange(1000)]
+
+    def set_options(self):
+        # Alone, since of two errors kvd may name the other one.
+        if self.random.randrange(20) == 0:
+            return self.random.choice([["EXAT", "0"], ["PXAT", "-5"],
+                                       ["EX", "x"], ["NOPE"], ["PX"]])
+        options = []
+        for words, chance in ((["NX"], 6), (["XX"], 6), (["GET"], 4),
+                              (["KEEPTTL"], 5), (self.deadline(), 4)):
+            if self.random.randrange(chance) == 0:
+                options.append(words)
+        self.random.shuffle(options)
+        words = [word for words in options for word in words]
+        return [self.any_case(word) for word in words]
+
+    def any_case(self, word):
+        return (word.lower() if isinstance(word, str)
+                and self.random.randrange(2) else word)
+
+    def next(self):
+        key = self.key
+        choose = self.random.choice
+        makers = [
+            lambda: ["SET", key(), self.value(), *self.set_options()],
+            lambda: ["SET", key(), self.value()],
+            lambda: ["GET", key()],
+            lambda: ["GETSET", key(), self.value()],
+            lambda: ["GETDEL", key()],
+            # A bad deadline is an error here even if there is no such key.
+            lambda: ["GETEX", key(), *choose(
+                [[], ["PERSIST"], ["EXAT", FAR_S + self.random.randrange(9)],
+                 ["PXAT", "1"]])],
+            lambda: ["SETNX", key(), self.value()],
+            lambda: ["MGET"] + [key() for _ in range(choose([1, 3, 9]))],
+            lambda: ["MSET"] + [word for _ in range(choose([1, 2, 5]))
+                                for word in (key(), self.value())],
+            lambda: ["MSETNX"] + [word for _ in range(2)
+                                  for word in (key(), self.value())],
+            lambda: ["APPEND", key(), self.value()],
+            lambda: ["STRLEN", key()],
+            lambda: [choose(["INCR", "DECR"]), key()],
+            lambda: [choose(["INCRBY", "DECRBY"]), key(), self.integer()],
+            lambda: [choose(["DEL", "UNLINK", "EXISTS"])] +
+                    [key() for _ in range(choose([1, 2, 4]))],
+            lambda: [choose(["EXPIREAT", "PEXPIREAT"]), key(),
+                     FAR_MS + self.random.randrange(5),
+                     *choose([[], [choose(["NX", "XX", "GT", "LT"])]])],
+            lambda: ["PEXPIREAT", key(), "1"],
+            lambda: [choose(["EXPIRETIME", "PEXPIRETIME"]), key()],
+            lambda: ["PERSIST", key()],
+            lambda: ["TYPE", key()],
+            lambda: ["DBSIZE"],
+            lambda: ["SELECT", choose("012")],
+            lambda: ["ECHO", self.value()],
+            lambda: [choose(["GET", "SET", "INCRBY", "MSET", "PERSIST"])],
+        ]
+        if self.random.randrange(400) == 0:
+            return [choose(["FLUSHDB", "FLUSHALL"])]
+        words = choose(makers)()
+        return [self.any_case(words[0]), *words[1:]]
+
+
+class OwnCommands(E2eTest):
+    """What Redis does not have, or answers differently."""
+
+    def setUp(self):
+        self.kvd = self.started()
+        self.client = self.kvd.connect()
+
+    def call(self, *words):
+        return self.client.call(*words)
+
+    def assert_error(self, expected, *words):
+        reply = self.call(*words)
+        self.assertIsInstance(reply, ReplyError, words)
+        self.assertEqual(reply, expected, words)
+
+    def test_hello(self):
+        two = as_map(self.call("HELLO", "2"))
+        self.assertEqual([two["server"], two["proto"], two["mode"],
+                          two["role"], two["modules"]],
+                         [b"redis", 2, b"standalone", b"master", []])
+        self.assertIsInstance(two["id"], int)
+        self.assertRegex(two["version"].decode(), r"^7\.(2\.[4-9]|[4-9])|^[89]")
+        self.assertEqual(list(two), ["server", "version", "proto", "id",
+                                     "mode", "role", "modules"])
+        three = self.call("HELLO", "3", "AUTH", "default", "any", "SETNAME",
+                          "me")
+        self.assertIsInstance(three, dict)
+        self.assertEqual(three[b"proto"], 3)
+        self.assertEqual(self.call("CLIENT", "GETNAME"), b"me")
+        self.assertEqual(self.client.raw("GET", "none"), b"_\r\n")
+        self.assertEqual(self.call("RESET"), "RESET")
+        self.assertEqual(self.client.raw("GET", "none"), b"$-1\r\n")
+
+    def test_client(self):
+        first = self.call("CLIENT", "ID")
+        self.assertGreater(self.kvd.connect().call("CLIENT", "ID"), first)
+        self.assertEqual(self.call("CLIENT", "SETINFO", "LIB-NAME", "py"), "OK")
+        self.assertEqual(self.call("CLIENT", "SETINFO", "lib-ver", "1.2"), "OK")
+        self.assertIsInstance(self.call("CLIENT", "SETINFO", "NOPE", "1"),
+                              ReplyError)
+        self.assertIsInstance(self.call("CLIENT", "SETINFO", "LIB-NAME", "a b"),
+                              ReplyError)
+        self.assertEqual(self.call("CLIENT", "SETNAME", "alice"), "OK")
+        line = self.call("CLIENT", "INFO").decode()
+        for field in (f"id={first} ", "name=alice ", "db=0 ", "lib-name=py ",
+                      "lib-ver=1.2 ", "resp=2 ", "cmd=client|info "):
+            self.assertIn(field, line)
+        lines = self.call("CLIENT", "LIST").decode().splitlines()
+        self.assertEqual(len(lines), 2)
+        self.assertIn("name=alice", "\n".join(lines))
+        self.assertEqual(
+            len(self.call("CLIENT", "LIST", "ID", first).splitlines()), 1)
+
+    def test_command(self):
+        count = self.call("COMMAND", "COUNT")
+        names = [name.decode() for name in self.call("COMMAND", "LIST")]
+        infos = self.call("COMMAND")
+        docs = as_map(self.call("COMMAND", "DOCS"))
+        self.assertEqual(len(names), count)
+        self.assertEqual([info[0].decode() for info in infos], names)
+        self.assertEqual(sorted(docs), sorted(names))
+        for name in ("ping echo quit reset hello auth select client command "
+                     "info config dbsize type exists get set setnx setex "
+                     "psetex getset getdel getex mget mset append strlen incr "
+                     "decr incrby decrby del unlink expire pexpire expireat "
+                     "pexpireat ttl pttl persist keys scan flushdb flushall "
+                     "time shutdown kv.get kv.set kv.del kv.status").split():
+            self.assertIn(name, names)
+        get = self.call("COMMAND", "INFO", "get")[0]
+        self.assertEqual(get[:2] + get[3:6], [b"get", 2, 1, 1, 1])
+        self.assertIn("readonly", get[2])
+        document = as_map(as_map(self.call("COMMAND", "DOCS", "set"))["set"])
+        self.assertLessEqual({"summary", "since", "group", "arguments"},
+                             set(document))
+
+    def test_the_table_tells_the_arity(self):
+        # Whatever COMMAND says must be what calling it shows.
+        for info in self.call("COMMAND"):
+            name, arity, subcommands = info[0].decode(), info[1], info[9]
+            words = abs(arity) - 1
+            if subcommands or words == 0:
+                continue
+            with self.subTest(name=name):
+                self.assert_error(
+                    f"ERR wrong number of arguments for '{name}' command",
+                    name, *["x"] * (words - 1))
+
+    def test_info(self):
+        info = self.kvd.info()
+        for field in ("redis_version", "kvd_version", "process_id",
+                      "connected_clients", "blocked_clients", "used_memory",
+                      "total_commands_processed", "loading", "role",
+                      "total_connections_received", "used_cpu_user"):
+            self.assertIn(field, info)
+        self.assertEqual(info["role"], "master")
+        self.assertEqual(info["loading"], "0")
+        self.assertEqual(int(info["process_id"]), self.kvd.process.pid)
+        self.call("SET", "a", "1")
+        self.call("SET", "b", "1", "EX", "1000")
+        self.assertEqual(self.kvd.info()["db0"],
+                         "keys=2,expires=1,avg_ttl=0")
+        only = self.call("INFO", "server").decode()
+        self.assertIn("# Server", only)
+        self.assertNotIn("# Clients", only)
+
+    def test_config_get(self):
+        for name in ("save", "appendonly"):
+            reply = self.call("CONFIG", "GET", name)
+            self.assertEqual(len(reply), 2)
+            self.assertEqual(reply[0], name.encode())
+        everything = as_map(self.call("CONFIG", "GET", "*"))
+        self.assertEqual(everything["durability.sync"], b"always")
+        self.assertEqual(everything["log.segment_size"], b"4MiB")
+        self.assertEqual(self.call("CONFIG", "GET", "nope"), [])
+
+    def test_time(self):
+        seconds, microseconds = self.call("TIME")
+        self.assertLess(abs(int(seconds) - time.time()), 3600)
+        self.assertLess(int(microseconds), 1_000_000)
+
+    def test_relative_deadlines(self):
+        for set_words, unit in ((("SET", "k", "v", "EX", "1000"), 1000),
+                                (("SET", "k", "v", "PX", "1000000"), 1000),
+                                (("SETEX", "k", "1000", "v"), 1000),
+                                (("PSETEX", "k", "1000000", "v"), 1000)):
+            with self.subTest(words=set_words):
+                self.assertEqual(self.call(*set_words), "OK")
+                self.assertIn(self.call("TTL", "k"), range(1, 1001))
+                self.assertIn(self.call("PTTL", "k"), range(1, 1_000_001))
+        self.call("SET", "k", "v")
+        self.assertEqual(self.call("EXPIRE", "k", "1000"), 1)
+        self.assertIn(self.call("TTL", "k"), range(1, 1001))
+        self.assertEqual(self.call("PEXPIRE", "k", "5000000"), 1)
+        self.assertIn(self.call("TTL", "k"), range(1001, 5001))
+        self.assertEqual(self.call("GETEX", "k", "EX", "100"), b"v")
+        self.assertIn(self.call("TTL", "k"), range(1, 101))
+
+    def test_keys_expire(self):
+        self.call("MSET", "stays", "1", "goes", "2", "seen", "3")
+        self.call("PEXPIRE", "goes", "20")
+        self.call("PEXPIRE", "seen", "20")
+        wait_until(lambda: self.call("GET", "seen") is None, "seen expires")
+        # Nobody looks at the other one: it goes all the same.
+        wait_until(lambda: self.call("DBSIZE") == 1, "goes expires")
+        self.assertEqual(self.call("KEYS", "*"), [b"stays"])
+
+    def test_scan_finds_what_stays(self):
+        steady = {b"steady:%d" % i for i in range(2000)}
+        self.client.pipeline([("SET", key, "v") for key in sorted(steady)])
+        found, cursor, step = [], "0", 0
+        while True:
+            cursor, keys = self.call("SCAN", cursor, "COUNT", "37")
+            found += keys
+            # The table grows and shrinks under the cursor.
+            self.client.pipeline(
+                [("SET", b"moving:%d:%d" % (step % 40, i), "v")
+                 for i in range(100)] +
+                [("DEL", b"moving:%d:%d" % ((step + 20) % 40, i))
+                 for i in range(100)])
+            step += 1
+            if cursor == b"0":
+                break
+            self.assertLess(step, 100_000)
+        self.assertLessEqual(steady, set(found))
+        for key in found:
+            self.assertTrue(key in steady or key.startswith(b"moving:"))
+
+    def test_scan_options(self):
+        self.client.pipeline([("SET", f"{letter}{i}", "v")
+                              for letter in "ab" for i in range(300)])
+        for words, expected in ((("MATCH", "a*"), 300), ((), 600),
+                                (("COUNT", "5", "MATCH", "b1?"), 10),
+                                (("TYPE", "string"), 600),
+                                (("TYPE", "list"), 0)):
+            with self.subTest(words=words):
+                found, cursor = set(), b"0"
+                while True:
+                    cursor, keys = self.call("SCAN", cursor, *words)
+                    found |= set(keys)
+                    if cursor == b"0":
+                        break
+                self.assertEqual(len(found), expected)
+
+    def test_set_ifeq(self):
+        self.assertIsNone(self.call("SET", "k", "new", "IFEQ", "old"))
+        self.assertEqual(self.call("EXISTS", "k"), 0)
+        self.call("SET", "k", "old")
+        self.assertIsNone(self.call("SET", "k", "new", "IFEQ", "other"))
+        self.assertEqual(self.call("SET", "k", "new", "IFEQ", "old"), "OK")
+        self.assertEqual(self.call("SET", "k", "x", "IFEQ", "new", "GET"),
+                         b"new")
+        self.assertEqual(self.call("GET", "k"), b"x")
+        for words in (("NX", "IFEQ", "x"), ("IFEQ", "x", "XX"), ("IFEQ",)):
+            self.assert_error("ERR syntax error", "SET", "k", "y", *words)
+
+    def test_kv_commands(self):
+        self.assertIsNone(self.call("KV.GET", "k"))
+        first = self.call("KV.SET", "k", "one")
+        second = self.call("KV.SET", "k", b"\x00two")
+        self.assertGreater(second, first)
+        self.assertEqual(self.call("KV.GET", "k"), [b"\x00two", second, -1])
+        self.assertIsNone(self.call("KV.SET", "k", "x", "IFREV", first))
+        self.assertIsNone(self.call("KV.SET", "k", "x", "IFREV", "0"))
+        self.assertIsNone(self.call("KV.SET", "k", "x", "NX"))
+        self.assertIsNone(self.call("KV.SET", "none", "x", "XX"))
+        self.assertIsNone(self.call("KV.SET", "none", "x", "IFREV", "7"))
+        third = self.call("KV.SET", "k", "three", "IFREV", second)
+        self.assertGreater(third, second)
+        # A changed deadline is a change.
+        self.assertEqual(self.call("PEXPIRE", "k", "1000000"), 1)
+        value, fourth, left_ms = self.call("KV.GET", "k")
+        self.assertEqual(value, b"three")
+        self.assertGreater(fourth, third)
+        self.assertIn(left_ms, range(1, 1_000_001))
+        self.assertIsNone(self.call("KV.DEL", "k", "IFREV", third))
+        fifth = self.call("KV.DEL", "k", "IFREV", fourth)
+        self.assertGreater(fifth, fourth)
+        self.assertIsNone(self.call("KV.DEL", "k"))
+        self.assertIsNone(self.call("KV.GET", "k"))
+        sixth = self.call("KV.SET", "k", "six", "IFREV", "0", "EX", "100")
+        self.assertGreater(sixth, fifth)
+        self.assertGreater(self.call("KV.SET", "k", "7", "KEEPTTL"), sixth)
+        self.assertIn(self.call("TTL", "k"), range(1, 101))
+        self.assert_error("ERR value is not an integer or out of range",
+                          "KV.SET", "k", "x", "IFREV", "x")
+        self.assert_error("ERR syntax error", "KV.SET", "k", "x", "GET")
+        self.assert_error("ERR syntax error", "KV.DEL", "k", "NOPE", "1")
+        self.assert_error(
+            "ERR wrong number of arguments for 'kv.get' command", "KV.GET")
+
+    def test_kv_status(self):
+        self.client.pipeline([("SET", f"k{i}", "v") for i in range(10)])
+        status = as_map(self.call("KV.STATUS"))
+        self.assertEqual(status["keys"], 10)
+        self.assertEqual(status["pid"], self.kvd.process.pid)
+        self.assertEqual(status["socket"], self.kvd.socket_path.encode())
+        self.assertEqual(status["data_dir"], self.kvd.data_dir.encode())
+        self.assertEqual(status["state"], b"ok")
+        self.assertEqual(status["sync"], b"always")
+        self.assertEqual(status["last_seq"], status["durable_seq"])
+        self.call("HELLO", "3")
+        self.assertIsInstance(self.call("KV.STATUS"), dict)
+
+    def test_limits_of_keys_and_values(self):
+        longest = "k" * 65_535
+        self.assertEqual(self.call("SET", longest, "v"), "OK")
+        self.assertEqual(self.call("GET", longest), b"v")
+        self.assert_error("ERR key is too long (maximum 65535 bytes)",
+                          "SET", longest + "k", "v")
+        # Larger than a segment: it gets one of its own.
+        large = bytes(9 << 20)
+        self.assertEqual(self.call("SET", "large", large), "OK")
+        self.assertEqual(self.call("APPEND", "large", b"x" * 1000),
+                         len(large) + 1000)
+        self.assertEqual(self.call("GET", "large"), large + b"x" * 1000)
+        self.kvd.restart()
+        self.assertEqual(self.kvd.call("GET", "large"), large + b"x" * 1000)
+        self.assertEqual(self.kvd.call("GET", longest), b"v")
+
+    def test_a_value_beyond_its_limit_is_refused(self):
+        kvd = self.started(settings={"limits.value_size": "1KiB"})
+        client = kvd.connect()
+        self.assertEqual(client.call("SET", "k", "v" * 1024), "OK")
+        for words in (("SET", "k", "v" * 1025), ("APPEND", "k", "v"),
+                      ("MSET", "a", "1", "k", "v" * 1025),
+                      ("KV.SET", "k", "v" * 1025)):
+            reply = client.call(*words)
+            self.assertIsInstance(reply, ReplyError)
+            self.assertIn("limits.value_size", reply)
+        self.assertEqual(client.call("EXISTS", "a"), 0)
+        self.assertEqual(client.call("GET", "k"), b"v" * 1024)
+
+    def test_shutdown_stops_cleanly(self):
+        self.call("SET", "k", "v")
+        self.client.send(command("SHUTDOWN"))
+        self.assertEqual(self.kvd.process.wait(), 0)
+        self.assertEqual(self.client.rest(), b"")
+        self.kvd.start()
+        self.assertIn("after a clean stop", self.kvd.log())
+        self.assertEqual(self.kvd.call("GET", "k"), b"v")
+
+
+OwnCommands.threaded = True
+
+if __name__ == "__main__":
+    unittest.main()
