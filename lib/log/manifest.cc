@@ -171,6 +171,12 @@ void DatabaseMap::Apply(const Record& record) {
   }
 }
 
+bool DatabaseMap::IsPermutation() const {
+  uint32_t seen = 0;
+  for (const uint8_t number : internal) seen |= uint32_t{1} << number;
+  return seen == (uint32_t{1} << kInternalDatabases) - 1;
+}
+
 std::vector<LiveSegmentLine> Manifest::Live() const {
   std::vector<LiveSegmentLine> live;
   if (active) live.push_back(*active);
@@ -269,6 +275,11 @@ Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
     return Fail(ErrorCode::kFormat,
                 "{}: needs features {:#x} that this version does not have",
                 path, manifest.features);
+  }
+  // Intact, and yet nothing that kvd writes: a fact given twice, say, or two
+  // databases in one place.
+  if (!manifest.databases.IsPermutation() || EncodeManifest(manifest) != text) {
+    return damaged("contradicts itself");
   }
   return manifest;
 }

@@ -57,6 +57,9 @@ struct DatabaseMap {
   // Takes a flush or swap record in; others change nothing.
   void Apply(const Record& record);
 
+  // Whether every internal database belongs to one client's.
+  bool IsPermutation() const;
+
   bool operator==(const DatabaseMap&) const = default;
 };
 

@@ -156,6 +156,22 @@ TEST(Manifest, UnknownFeaturesAndLinesNeedANewerVersion) {
   }
 }
 
+TEST(Manifest, IsDamagedWhenItContradictsItself) {
+  const std::string facts = FactsOf(EncodeManifest(Manifest()));
+  ASSERT_TRUE(DecodeManifest(Signed(facts), "M").ok());
+  for (const char* more : {
+           "database 0 internal 5 flushed 5\n",
+           "database 0 internal 0 flushed 5\ndatabase 0 internal 0 flushed 6\n",
+           "database 0 internal 0 flushed 0\n",
+           "epoch 0\n",
+           "active 3 bytes 4096\nactive 4 bytes 4096\n",
+       }) {
+    SCOPED_TRACE(more);
+    EXPECT_EQ(CodeOf(DecodeManifest(Signed(facts + more), "M")),
+              ErrorCode::kCorruption);
+  }
+}
+
 TEST(Manifest, FlushesAndSwapsAreTakenIn) {
   DatabaseMap map;
   map.Apply({RecordKind::kFlush, 3, 70, 0, "", ""});
