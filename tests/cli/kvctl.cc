@@ -49,7 +49,17 @@ int ShellCode(int status) {
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+// The master side of a new pseudo terminal; empty if there are none.
+UniqueFd OpenTerminal() {
+  UniqueFd terminal(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
+  const bool good = terminal && ::grantpt(terminal.get()) == 0 &&
+                    ::unlockpt(terminal.get()) == 0;
+  return good ? std::move(terminal) : UniqueFd();
+}
+
 }  // namespace
+
+bool HasTerminals() { return static_cast<bool>(OpenTerminal()); }
 
 Ran RunKvctl(const std::vector<std::string>& args, const RunOptions& options) {
   TempDir dir;
@@ -64,9 +74,8 @@ Ran RunKvctl(const std::vector<std::string>& args, const RunOptions& options) {
   UniqueFd in;
   UniqueFd out;
   if (options.terminal) {
-    terminal.Reset(::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC));
-    KVD_CHECK(terminal && ::grantpt(terminal.get()) == 0 &&
-              ::unlockpt(terminal.get()) == 0);
+    terminal = OpenTerminal();
+    KVD_CHECK(terminal);
     in = Open(::ptsname(terminal.get()), O_RDWR | O_NOCTTY);
   } else {
     in = Open(dir.Path("in"), O_RDONLY);

@@ -33,4 +33,7 @@ struct RunOptions {
 Ran RunKvctl(const std::vector<std::string>& args,
              const RunOptions& options = {});
 
+// Whether this machine has pseudo terminals: a bare chroot may lack them.
+bool HasTerminals();
+
 }  // namespace kvd

@@ -19,6 +19,10 @@
 #include "tests/client/fake_server.h"
 #include "tests/support/temp_dir.h"
 
+// What follows in the test needs a terminal.
+#define SKIP_WITHOUT_TERMINALS() \
+  if (!HasTerminals()) GTEST_SKIP() << "no pseudo terminals here"
+
 namespace kvd {
 namespace {
 
@@ -122,6 +126,7 @@ TEST_F(Kvctl, SetSaysWhichConditionFailed) {
 }
 
 TEST_F(Kvctl, SetDoesNotWaitForAPersonToTypeTheValue) {
+  SKIP_WITHOUT_TERMINALS();
   const Ran ran = Run({"set", "k"}, {.terminal = true});
   EXPECT_EQ(ran.code, 2);
   EXPECT_THAT(ran.err, HasSubstr("standard input is a terminal"));
@@ -153,6 +158,7 @@ TEST_F(Kvctl, GetsExactBytesIntoAPipe) {
 
 TEST_F(Kvctl, GetsSafeTextOntoATerminal) {
   Serve({{"GET k", Bulk("a\x1b[31m")}, {"GET lines", Bulk("1\n2\n")}});
+  SKIP_WITHOUT_TERMINALS();
   EXPECT_EQ(Out({"get", "k"}, {.terminal = true}), "a\\x1b[31m\r\n");
   EXPECT_EQ(Out({"get", "lines"}, {.terminal = true}), "1\r\n2\r\n");
   EXPECT_EQ(Out({"get", "k", "--raw"}, {.terminal = true}), "a\x1b[31m");
@@ -224,6 +230,7 @@ TEST_F(Kvctl, ListsPageByPage) {
          {"SCAN 3 MATCH u:* COUNT 1000", Page("0", {"u:3"})},
          {"SCAN 0 MATCH * COUNT 1000", Page("0", {"x"})}});
   EXPECT_EQ(Out({"ls", "u:"}), "u:1\nu:\x1b\nu:3\n");
+  SKIP_WITHOUT_TERMINALS();
   EXPECT_EQ(Out({"ls", "u:"}, {.terminal = true}), "u:1\r\nu:\\x1b\r\nu:3\r\n");
   EXPECT_EQ(Out({"list", "u:", "--limit", "1"}), "u:1\n");
   EXPECT_EQ(Out({"ls", "u:", "-n", "0"}), "");
@@ -275,6 +282,7 @@ TEST_F(Kvctl, CallsAnyCommand) {
   EXPECT_EQ(Out({"ping"}), "PONG\n");
   EXPECT_EQ(Out({"call", "PING"}), "PONG\n");
   EXPECT_EQ(Out({"call", "MGET", "a", "--json", "b"}), "1\n\n");
+  SKIP_WITHOUT_TERMINALS();
   EXPECT_EQ(Out({"call", "MGET", "a", "--json", "b"}, {.terminal = true}),
             "1) \"1\"\r\n2) (nil)\r\n");
   EXPECT_EQ(Out({"call", "--json", "MGET", "a", "--json", "b"}),
@@ -343,6 +351,7 @@ TEST_F(Kvctl, ShowsAsMuchOfTheStatusAsThereIs) {
             "novelty 42\n");
   EXPECT_THAT(Out({"status", "--color", "always"}),
               HasSubstr("\x1b[31mdegraded"));
+  SKIP_WITHOUT_TERMINALS();
   EXPECT_THAT(Out({"status"}, {.terminal = true}),
               HasSubstr("\x1b[31mdegraded"));
   EXPECT_THAT(Out({"status"}, {.terminal = true, .env = {"NO_COLOR=1"}}),
