@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -63,7 +65,14 @@ bool HasTerminals() { return static_cast<bool>(OpenTerminal()); }
 
 Ran RunKvctl(const std::vector<std::string>& args, const RunOptions& options) {
   TempDir dir;
-  std::vector<std::string> words = {KVCTL_PATH};
+  std::string program = KVCTL_PATH;
+  if (options.uid != 0) {
+    // Others need not be able to look into the folder of the build.
+    program = dir.Path("kvctl");
+    std::filesystem::copy_file(KVCTL_PATH, program);
+    KVD_CHECK(::chmod(dir.path().c_str(), 0711) == 0);
+  }
+  std::vector<std::string> words = {program};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<std::string> env = options.env;
   const std::vector<char*> argv = Pointers(&words);
@@ -95,7 +104,7 @@ Ran RunKvctl(const std::vector<std::string>& args, const RunOptions& options) {
     }
     // A shell starts its background jobs with SIGINT ignored.
     ::signal(SIGINT, SIG_DFL);
-    ::execve(KVCTL_PATH, argv.data(), envp.data());
+    ::execve(program.c_str(), argv.data(), envp.data());
     ::_exit(98);
   }
   in.Reset();

@@ -4,6 +4,7 @@
 import json
 import os
 import pwd
+import shutil
 import signal
 import socket
 import subprocess
@@ -267,13 +268,13 @@ class Troubles(E2eTest):
         os.chmod(daemon.folder, 0o755)
         os.chmod(daemon.socket_path, 0o660)
         user = pwd.getpwnam("nobody")
+        # Others need not be able to look into the folder of the build.
+        program = shutil.copy(KVCTL, daemon.folder)
         result = subprocess.run(
-            [KVCTL, "get", "k"], user=user.pw_uid, group=user.pw_gid,
+            [program, "get", "k"], user=user.pw_uid, group=user.pw_gid,
             extra_groups=[], stdin=subprocess.DEVNULL,
             env={**os.environ, "KVD_SOCKET": daemon.socket_path},
             capture_output=True, timeout=60, check=False)
-        if result.returncode in (126, 127):
-            self.skipTest("nobody may not run kvctl from here")
         self.assertEqual(result.returncode, 4, result.stderr)
         text = result.stderr.decode()
         self.assertIn(f"permission denied on {daemon.socket_path} (root:", text)
