@@ -210,7 +210,17 @@ class RedisCli(E2eTest):
         # A dumb terminal shows lines; others show hints and edit in place.
         for terminal in ("dumb", "xterm"):
             with self.subTest(terminal=terminal):
-                self.interact(terminal)
+                self.interact_patiently(terminal)
+
+    def interact_patiently(self, kind):
+        # Its line editor throws away what is typed while it switches the
+        # terminal's mode, and then waits for a line that nobody types again.
+        for attempt in range(3):
+            try:
+                return self.interact(kind)
+            except AssertionError:
+                if attempt == 2:
+                    raise
 
     def interact(self, kind):
         """Holds the dialogue with a redis-cli on a terminal."""
