@@ -213,12 +213,14 @@ class RedisCli(E2eTest):
                 self.interact_patiently(terminal)
 
     def interact_patiently(self, kind):
-        # Its line editor throws away what is typed while it switches the
-        # terminal's mode, and then waits for a line that nobody types again.
+        # Now and then a line gets no answer; its editor may throw away what is
+        # typed while it switches the terminal's mode. Not proven: so each time
+        # is shown.
         for attempt in range(3):
             try:
                 return self.interact(kind)
-            except AssertionError:
+            except AssertionError as silence:
+                print(f"redis-cli on {kind}, again: {silence}", flush=True)
                 if attempt == 2:
                     raise
 
