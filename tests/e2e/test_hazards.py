@@ -150,22 +150,17 @@ class OneOwner(E2eTest):
             self.assertEqual(os.stat(path).st_mode & 0o077, 0, name)
 
 
-def can_mount():
-    """Whether a tmpfs of our own can be mounted."""
-    return os.geteuid() == 0 and run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
-    ).returncode == 0
-
-
 class SmallDisk:
     """A tmpfs of a few MiB that is unmounted with the test."""
 
     def __init__(self, test, options):
-        if not can_mount():
+        if os.geteuid() != 0:
             test.skipTest("mounting a tmpfs takes root")
         self.path = test.new_folder()
         result = run(["mount", "-t", "tmpfs", "-o", options, "none", self.path])
-        test.assertEqual(result.returncode, 0, result.stderr)
+        if result.returncode != 0:
+            # A container's root may not.
+            test.skipTest(f"no tmpfs here: {result.stderr.decode()}")
         test.addCleanup(run, ["umount", "-l", self.path])
 
     def remount(self, options):

@@ -354,7 +354,9 @@ class Troubles(E2eTest):
             silent.listen(5)
             process = subprocess.Popen(
                 [KVCTL, "get", "k", "--timeout", "100s"],
-                env={**os.environ, "KVD_SOCKET": path})
+                env={**os.environ, "KVD_SOCKET": path},
+                # A shell's background job ignores it, and so do its children.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
             client, _ = silent.accept()
             client.recv(100)
             process.send_signal(signal.SIGINT)
