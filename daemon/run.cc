@@ -130,9 +130,10 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
   if (!sockets) return Refuse(sockets.error(), ExitCode::kCannotStart);
 
   ThreadExecutor slow_work("kvd-prepare");
+  ThreadExecutor maintenance("kvd-maintain");
   SystemClock clock;
   auto store = Store::Open(**directory, StoreOptionsOf(config), slow_work,
-                           clock, [&waker] { waker.Wake(); });
+                           maintenance, clock, [&waker] { waker.Wake(); });
   if (!store) return Refuse(store.error(), ExitCodeOf(store.error()));
   LogRecovery(**store);
 

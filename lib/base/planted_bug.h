@@ -25,6 +25,15 @@ enum class PlantedBug {
   kSkipRecordChecksum,     // Records are believed.
   kSealWithoutSync,        // A full segment is not flushed in lazy modes.
   kTailNotRewritten,       // The surviving tail is believed to be on disk.
+  kCompactedNotSynced,     // A compacted segment is installed, never flushed.
+  kCompactedNameNotSynced,  // Installed without a sync of the directory.
+  kBelieveVictims,          // Compaction drops what it cannot read.
+  kDropTombstones,          // Whatever an older segment may still hold.
+  kInstallBeforeDurable,    // What made a record dead may not be durable yet.
+  kRetireBeforeManifest,    // Victims go before the MANIFEST has dropped them.
+  kRepointBlindly,          // Without a look at the sequence number.
+  kForgetRetiredSeqs,       // The MANIFEST's next-seq stays behind.
+  kUnnamedOutputIds,        // Files are created under ids not given out.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

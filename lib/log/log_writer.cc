@@ -238,6 +238,7 @@ void LogWriter::SubmitSync(File& file, uint64_t covers) {
 bool LogWriter::SyncDue() const {
   if (!unsynced_ || !active_) return false;
   if (stopping_) return true;
+  if (durable_seq_ < wanted_seq_ && wanted_seq_ <= written_seq_) return true;
   return options_.sync == SyncMode::kInterval &&
          NowMs() - last_sync_ms_ >= options_.sync_interval_ms;
 }
@@ -462,6 +463,7 @@ void LogWriter::WriteManifestIfNeeded() {
   manifest_dirty_ = false;
   manifest_writing_ = true;
   naming_ = candidate_.has_value();
+  manifest_covers_ = manifest_changes_;
   manifest_.databases_as_of = durable_seq_;
   std::vector<std::pair<File*, uint64_t>> cut;
   for (SealedFile& sealed : sealed_files_) {
@@ -509,12 +511,54 @@ void LogWriter::OnManifest(ManifestDone done) {
     return;
   }
   closing_.clear();
+  manifest_durable_ = manifest_covers_;
   if (naming_ && candidate_) {
     prepared_ = std::exchange(candidate_, std::nullopt);
     if (!prepared_->removals_only) FoundRoom();
     if (!active_ && !stopping_ && !failure_) Roll();
   }
   WriteManifestIfNeeded();
+}
+
+// --- Compaction -------------------------------------------------------------
+
+uint64_t LogWriter::ReserveSegmentIds(uint64_t count, uint64_t* first_id) {
+  *first_id = manifest_.next_segment;
+  manifest_.next_segment += count;
+  manifest_dirty_ = true;
+  const uint64_t ticket = ++manifest_changes_;
+  WriteManifestIfNeeded();
+  return ticket;
+}
+
+uint64_t LogWriter::ReplaceSealed(const std::vector<SealedSegment>& victims,
+                                  const std::vector<SealedSegment>& outputs) {
+  std::vector<SealedSegment>& sealed = manifest_.sealed;
+  for (const SealedSegment& victim : victims) {
+    KVD_CHECK(std::erase(sealed, victim) == 1);
+    manifest_.history_floor =
+        std::max(manifest_.history_floor, victim.last_seq);
+    // The live segments go on behind the sealed ones of this epoch, also when
+    // those are gone.
+    if (victim.kind == SegmentKind::kLog && victim.epoch == manifest_.epoch &&
+        !IsPlanted(PlantedBug::kForgetRetiredSeqs)) {
+      manifest_.next_seq = std::max(manifest_.next_seq, victim.last_seq + 1);
+    }
+  }
+  sealed.insert(sealed.end(), outputs.begin(), outputs.end());
+  std::stable_sort(sealed.begin(), sealed.end(),
+                   [](const SealedSegment& a, const SealedSegment& b) {
+                     return a.first_seq < b.first_seq;
+                   });
+  manifest_dirty_ = true;
+  const uint64_t ticket = ++manifest_changes_;
+  WriteManifestIfNeeded();
+  return ticket;
+}
+
+void LogWriter::WantDurable() {
+  wanted_seq_ = last_seq();
+  Pump();
 }
 
 // --- The end ----------------------------------------------------------------

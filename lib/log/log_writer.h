@@ -112,6 +112,22 @@ class LogWriter {
   // again; nothing for "not before something happens".
   std::optional<int64_t> Tick();
 
+  // For compaction. Each returns a ticket: InManifest() says when the change is
+  // durable in the MANIFEST.
+
+  // Gives out `count` ids of segments, from `*first_id` on. No file may have
+  // one before the MANIFEST shows that it was given out.
+  uint64_t ReserveSegmentIds(uint64_t count, uint64_t* first_id);
+  // Puts compacted segments, durable in bytes and names, in the place of sealed
+  // ones. The caller removes the files of those once it is durable. History is
+  // complete only above what they held.
+  uint64_t ReplaceSealed(const std::vector<SealedSegment>& victims,
+                         const std::vector<SealedSegment>& outputs);
+  bool InManifest(uint64_t ticket) const { return manifest_durable_ >= ticket; }
+  // Asks for a sync that makes everything executed so far durable, in the lazy
+  // modes too.
+  void WantDurable();
+
   // Seals everything and marks the MANIFEST clean; stopped() after some Poll().
   void Stop();
   bool stopped() const { return stopped_; }
@@ -232,6 +248,10 @@ class LogWriter {
   bool manifest_writing_ = false;
   bool manifest_is_last_ = false;  // The one under way is of the clean stop.
   bool naming_ = false;            // The one under way names candidate_.
+  // Changes by compaction: made, in the MANIFEST under way, in the durable one.
+  uint64_t manifest_changes_ = 0;
+  uint64_t manifest_covers_ = 0;
+  uint64_t manifest_durable_ = 0;
   // Flushes and swaps that are not durable yet: they enter the MANIFEST later.
   std::deque<DatabaseChange> database_changes_;
 
@@ -263,6 +283,7 @@ class LogWriter {
   uint64_t durable_seq_ = 0;
   uint64_t declared_seq_ = 0;  // The durable_seq of the newest group header.
   bool unsynced_ = false;
+  uint64_t wanted_seq_ = 0;  // To become durable in every sync mode.
   int64_t last_sync_ms_ = 0;
   int64_t last_group_ms_ = 0;
   uint64_t groups_written_ = 0;

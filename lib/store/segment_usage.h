@@ -3,17 +3,22 @@
 // What each segment still holds: the figures by which compaction chooses.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <unordered_map>
+#include <vector>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 
 namespace kvd {
 
 struct SegmentUse {
-  uint64_t live_bytes = 0;  // Records that a key points to.
-  uint64_t dead_bytes = 0;  // All other records.
-  uint64_t dead_puts = 0;   // Puts among the dead ones: what tombstones hide.
+  uint64_t live_bytes = 0;    // Records that a key points to.
+  uint64_t dead_bytes = 0;    // All other records.
+  uint64_t dead_puts = 0;     // Puts among the dead ones: what tombstones hide.
+  uint64_t pinned_bytes = 0;  // Tombstones among the dead that compaction had
+                              // to keep the last time.
 };
 
 // Thread: loop.
@@ -41,6 +46,41 @@ class SegmentUsage {
     use.dead_bytes += bytes;
     dead_bytes_ += bytes;
     ++use.dead_puts;
+  }
+
+  // A tombstone that compaction kept.
+  void AddPinned(uint32_t segment, uint64_t bytes) {
+    AddDead(segment, bytes);
+    Of(segment).pinned_bytes += bytes;
+  }
+  // They may be tried again.
+  void UnpinAllBut(const std::vector<uint32_t>& segments) {
+    for (auto& [segment, use] : uses_) {
+      if (std::find(segments.begin(), segments.end(), segment) ==
+          segments.end()) {
+        use.pinned_bytes = 0;
+      }
+    }
+  }
+  // A live record was written anew elsewhere.
+  void Move(uint32_t from, uint32_t to, uint64_t bytes) {
+    SegmentUse& use = Of(from);
+    KVD_CHECK(use.live_bytes >= bytes);
+    use.live_bytes -= bytes;
+    Of(to).live_bytes += bytes;
+  }
+  // A segment without live records is gone.
+  void Forget(uint32_t segment) {
+    const SegmentUse use = Find(segment);
+    KVD_CHECK(use.live_bytes == 0 || IsPlanted(PlantedBug::kBelieveVictims));
+    live_bytes_ -= use.live_bytes;
+    dead_bytes_ -= use.dead_bytes;
+    last_ = nullptr;
+    uses_.erase(segment);
+  }
+  SegmentUse Find(uint32_t segment) const {
+    const auto found = uses_.find(segment);
+    return found == uses_.end() ? SegmentUse{} : found->second;
   }
 
   uint64_t live_bytes() const { return live_bytes_; }

@@ -125,7 +125,8 @@ Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
                                            StoreOptions options,
-                                           Executor& slow_work, Clock& clock,
+                                           Executor& slow_work,
+                                           Executor& maintenance, Clock& clock,
                                            Wake wake) {
   auto impl = std::make_unique<Impl>(std::move(options), clock);
   KVD_TRY_ASSIGN(Manifest manifest, Recover(directory, impl.get()));
@@ -138,7 +139,9 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   log_options.log = impl->options.log;
   KVD_TRY_ASSIGN(impl->log, LogWriter::Start(directory, std::move(manifest),
                                              std::move(log_options), slow_work,
-                                             clock, std::move(wake)));
+                                             clock, wake));
+  impl->compactor = std::make_unique<Compactor>(*impl, directory, maintenance,
+                                                std::move(wake));
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -160,7 +163,7 @@ void Store::Pump() { impl_->log->Pump(); }
 bool Store::Poll() {
   const bool changed = impl_->log->Poll();
   if (changed) impl_->DropDurableGhosts();
-  return changed;
+  return impl_->compactor->Poll() || changed;
 }
 
 std::optional<int64_t> Store::Tick() {
@@ -171,6 +174,9 @@ std::optional<int64_t> Store::Tick() {
     more |= impl_->RemoveExpiredKeys();
     impl_->log->Pump();
     next = impl_->log->Tick();
+  }
+  if (const auto compaction = impl_->compactor->Tick()) {
+    next = next ? std::min(*next, *compaction) : *compaction;
   }
   if (more) return kNextSliceMs;
   if (const auto deadline = impl_->NextDeadlineMs()) {
@@ -188,12 +194,34 @@ bool Store::MustWait(Seq seq) const {
 }
 
 const std::optional<Error>& Store::failure() const {
+  if (impl_->compactor->failure()) return impl_->compactor->failure();
   return impl_->log->failure();
 }
 
-void Store::Stop() { impl_->log->Stop(); }
-bool Store::stopped() const { return impl_->log->stopped(); }
+void Store::Stop() {
+  impl_->compactor->Stop();
+  impl_->log->Stop();
+}
+bool Store::stopped() const {
+  return impl_->log->stopped() && impl_->compactor->idle();
+}
 SyncMode Store::sync() const { return impl_->options.sync; }
+
+uint64_t Store::Compact() { return impl_->compactor->Ask(); }
+uint64_t Store::CompactSegments(std::vector<uint64_t> ids) {
+  return impl_->compactor->AskFor(std::move(ids));
+}
+const CompactionStatus& Store::compaction() const {
+  return impl_->compactor->status();
+}
+
+std::vector<uint64_t> Store::SealedSegments() const {
+  std::vector<uint64_t> ids;
+  for (const SealedSegment& segment : impl_->log->manifest().sealed) {
+    ids.push_back(segment.id);
+  }
+  return ids;
+}
 
 StoreStats Store::Stats() const {
   StoreStats stats;
@@ -209,6 +237,10 @@ StoreStats Store::Stats() const {
       log.manifest().sealed.size() + (log.active_segment() != 0 ? 1 : 0);
   stats.live_bytes = impl_->usage.live_bytes();
   stats.dead_bytes = impl_->usage.dead_bytes();
+  for (const SealedSegment& segment : log.manifest().sealed) {
+    stats.sealed_bytes += segment.bytes;
+  }
+  stats.reclaimable_bytes = impl_->compactor->reclaimable_bytes();
   stats.entry_bytes = impl_->entry_bytes;
   stats.expired_keys = impl_->expired_keys;
   stats.groups_written = log.groups_written();

@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -45,12 +46,20 @@ struct LoadProgress {
   int segments_all = 0;
 };
 
+struct CompactionOptions {
+  int64_t interval_ms = 60'000;  // Between two looks; 0 is only when asked.
+  double min_dead_ratio = 0.4;   // What makes a segment worth it.
+  uint64_t rate_bytes_per_s = 64 << 20;  // Of what is rewritten; 0: no limit.
+  uint64_t history_bytes = 0;            // The newest log stays as it is.
+};
+
 struct StoreOptions {
   SyncMode sync = SyncMode::kAlways;
   int64_t sync_interval_ms = 1000;          // For SyncMode::kInterval.
   uint64_t segment_bytes = 64ull << 20;     // A multiple of kBlockBytes.
   uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
+  CompactionOptions compaction;
   LogSink log = [](Severity, const std::string&) {};
   // Called while Open() replays, at least once a segment.
   std::function<void(const LoadProgress&)> on_progress =
@@ -69,15 +78,32 @@ struct RecoveryReport {
   Seq last_seq = 0;           // Of the newest surviving change.
 };
 
+struct CompactionStatus {
+  bool running = false;
+  uint64_t runs_ended = 0;
+  uint64_t bytes_done = 0;  // Of this run or the last one …
+  uint64_t bytes_all = 0;   // … out of about so many.
+  uint64_t last_reclaimed_bytes = 0;
+  int64_t last_took_ms = 0;
+  int64_t last_ended_ms = 0;     // Wall clock; 0 for never.
+  std::string last_error;        // Empty if the last run ended well.
+  uint64_t reclaimed_bytes = 0;  // Since the start.
+  uint64_t errors = 0;           // Jobs that were given up.
+  uint64_t quarantined = 0;      // Damaged segments left alone.
+  uint64_t largest_slice = 0;    // Records that the loop handled in one go.
+};
+
 struct StoreStats {
   uint64_t keys[kDatabases] = {};
   uint64_t keys_with_deadline[kDatabases] = {};
-  uint64_t segments = 0;      // Sealed and active.
-  uint64_t live_bytes = 0;    // Records that a key points to.
-  uint64_t dead_bytes = 0;    // Records that nothing points to.
-  uint64_t index_bytes = 0;   // Memory of slots.
-  uint64_t entry_bytes = 0;   // Memory of entries, keys and values.
-  uint64_t expired_keys = 0;  // Removed because of their deadline.
+  uint64_t segments = 0;           // Sealed and active.
+  uint64_t live_bytes = 0;         // Records that a key points to.
+  uint64_t dead_bytes = 0;         // Records that nothing points to.
+  uint64_t sealed_bytes = 0;       // Of files that no longer change.
+  uint64_t reclaimable_bytes = 0;  // By a compaction of everything sealed.
+  uint64_t index_bytes = 0;        // Memory of slots.
+  uint64_t entry_bytes = 0;        // Memory of entries, keys and values.
+  uint64_t expired_keys = 0;       // Removed because of their deadline.
   uint64_t groups_written = 0;
   uint64_t flushes = 0;
   Seq last_seq = 0;
@@ -93,12 +119,13 @@ class Store {
   // Opens or creates the store in `directory`, which the caller has locked:
   // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
   // newer format (kFormat). `slow_work` runs preparation of segments and
-  // writing of the manifest; `wake` is called on any thread. All references
-  // must outlive the store.
+  // writing of the manifest, `maintenance` compaction; `wake` is called on any
+  // thread. All references must outlive the store.
   static Result<std::unique_ptr<Store>> Open(Directory& directory,
                                              StoreOptions options,
-                                             Executor& slow_work, Clock& clock,
-                                             Wake wake);
+                                             Executor& slow_work,
+                                             Executor& maintenance,
+                                             Clock& clock, Wake wake);
   ~Store();
 
   const RecoveryReport& recovery() const;
@@ -137,6 +164,18 @@ class Store {
   // may change anything from now on.
   void Stop();
   bool stopped() const;
+
+  // Starts a compaction of every sealed segment that has anything to gain. The
+  // number of the run that does it; it has ended when
+  // compaction().runs_ended is as high, which some Poll() that said true shows.
+  // A run under way is followed by another one.
+  uint64_t Compact();
+  // A compaction of exactly these segments in one job, none if one is under
+  // way: for tests that choose at random.
+  uint64_t CompactSegments(std::vector<uint64_t> ids);
+  const CompactionStatus& compaction() const;
+  // Ids of the sealed segments, oldest first.
+  std::vector<uint64_t> SealedSegments() const;
 
   StoreStats Stats() const;
   SyncMode sync() const;

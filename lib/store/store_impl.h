@@ -11,6 +11,7 @@
 
 #include "log/log_writer.h"
 #include "log/manifest.h"
+#include "store/compactor.h"
 #include "store/keyspace.h"
 #include "store/segment_usage.h"
 #include "store/store.h"
@@ -65,6 +66,7 @@ class Store::Impl {
   std::deque<Removal> undurable_removals;
   std::deque<ClearedTable> cleared;
   std::unique_ptr<LogWriter> log;
+  std::unique_ptr<Compactor> compactor;
 };
 
 }  // namespace kvd

@@ -22,7 +22,8 @@ class CommandsTest : public testing::Test {
     StoreOptions options;
     options.segment_bytes = kSegmentBytes;
     options.open_group_bytes_max = kOpenGroupBytesMax;
-    auto store = Store::Open(*directory_, options, slow_work_, clock_, [] {});
+    auto store = Store::Open(*directory_, options, slow_work_, maintenance_,
+                             clock_, [] {});
     KVD_CHECK(store.ok());
     store_ = std::move(*store);
     MakeDurable();  // The first segment becomes ready.
@@ -70,6 +71,7 @@ class CommandsTest : public testing::Test {
   SimFileSystem disk_;
   ManualClock clock_;
   ManualExecutor slow_work_{/*auto_run=*/true};
+  ManualExecutor maintenance_{/*auto_run=*/true};
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
   Config config_;

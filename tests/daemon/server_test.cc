@@ -92,8 +92,8 @@ class ServerTest : public testing::Test {
     StoreOptions options;
     options.segment_bytes = 16 << 20;
     options.open_group_bytes_max = 64 << 10;
-    auto store = Store::Open(*directory_, options, slow_work_, clock_,
-                             [this] { waker_.Wake(); });
+    auto store = Store::Open(*directory_, options, slow_work_, maintenance_,
+                             clock_, [this] { waker_.Wake(); });
     KVD_CHECK(store.ok());
     store_ = std::move(*store);
     disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
@@ -130,6 +130,7 @@ class ServerTest : public testing::Test {
   SimFileSystem disk_;
   ManualClock clock_;
   ManualExecutor slow_work_{/*auto_run=*/true};
+  ManualExecutor maintenance_{/*auto_run=*/true};
   std::unique_ptr<Directory> directory_;
   Config config_;
   EventLoop loop_;

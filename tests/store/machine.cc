@@ -73,21 +73,27 @@ std::string CheckNewChange(Machine* machine, Seq newest_before,
 Machine::Machine(SimFileSystem* disk, History* history, StoreOptions options)
     : disk_(*disk), history_(*history), options_(std::move(options)) {}
 
-Machine::~Machine() { executor_.RunAll(); }
+Machine::~Machine() {
+  executor_.RunAll();
+  maintenance_.RunAll();
+}
 
 StoreOptions SmallStore(SyncMode sync) {
   StoreOptions options;
   options.sync = sync;
   options.segment_bytes = 16 * 1024;
   options.open_group_bytes_max = 8 * 1024;
+  // When the test says so, and at once.
+  options.compaction.interval_ms = 0;
+  options.compaction.rate_bytes_per_s = 0;
   return options;
 }
 
 Result<void> Machine::Open() {
   directory_ = disk_.OpenDirectory();
   KVD_TRY(directory_->Lock());
-  Result<std::unique_ptr<Store>> store =
-      Store::Open(*directory_, options_, executor_, clock_, [] {});
+  Result<std::unique_ptr<Store>> store = Store::Open(
+      *directory_, options_, executor_, maintenance_, clock_, [] {});
   if (!store) return Unexpected(store.error());
   store_ = std::move(*store);
   return {};
@@ -269,6 +275,25 @@ void Machine::Tick() {
   }
   store_->Poll();
   NoteDurable();
+}
+
+void Machine::Compact() {
+  if (is_open()) AwaitCompaction(store_->Compact());
+}
+
+void Machine::Compact(std::vector<uint64_t> segments) {
+  if (is_open()) AwaitCompaction(store_->CompactSegments(std::move(segments)));
+}
+
+void Machine::AwaitCompaction(uint64_t run) {
+  for (int turn = 0; turn < kTurnsMax; ++turn) {
+    if (disk_.crashed() || store_->failure()) return;
+    if (store_->compaction().runs_ended >= run) return;
+    executor_.RunOne();
+    maintenance_.RunOne();
+    Turn();
+    Tick();
+  }
 }
 
 bool Machine::Stop() {

@@ -63,6 +63,7 @@ class Machine {
   Store& store() { return *store_; }
   ManualClock& clock() { return clock_; }
   ManualExecutor& executor() { return executor_; }
+  ManualExecutor& maintenance() { return maintenance_; }
 
   // Steps. Each waits for room as the daemon would; false when there is none.
   bool Put(std::string_view key, std::string_view value,
@@ -82,6 +83,9 @@ class Machine {
   void Turn();
   void Tick();
   void AdvanceMs(int64_t ms) { clock_.AdvanceMs(ms); }
+  // Compacts everything with something to gain, or these segments, to the end.
+  void Compact();
+  void Compact(std::vector<uint64_t> segments);
   // A clean stop; true when it was completed.
   bool Stop();
   // Takes note of what the store says is durable.
@@ -96,12 +100,14 @@ class Machine {
   const Entry* Find(Operation& operation, std::string_view key, int database);
   std::pair<int, std::string> NextExpired(const Contents& state) const;
   void Record(Contents state);
+  void AwaitCompaction(uint64_t run);
 
   SimFileSystem& disk_;
   History& history_;
   StoreOptions options_;
   ManualClock clock_;
   ManualExecutor executor_{/*auto_run=*/true};
+  ManualExecutor maintenance_{/*auto_run=*/true};
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
 };

@@ -72,6 +72,22 @@ const Planted kPlanted[] = {
      Crashes({"NeverSynced", "Interval"})},
     {"TailNotRewritten", PlantedBug::kTailNotRewritten,
      CheckFailedFlushBeforeCrash},
+    {"CompactedNotSynced", PlantedBug::kCompactedNotSynced,
+     Crashes({"Compacts"})},
+    {"CompactedNameNotSynced", PlantedBug::kCompactedNameNotSynced,
+     Crashes({"Compacts"})},
+    {"UnnamedOutputIds", PlantedBug::kUnnamedOutputIds,
+     CheckOutputIdsAreGivenOut},
+    {"DropTombstones", PlantedBug::kDropTombstones,
+     Crashes({"CompactsTombstones"})},
+    {"InstallBeforeDurable", PlantedBug::kInstallBeforeDurable,
+     Crashes({"CompactsUnsynced", "OverwritesWhileCompacting"})},
+    {"RetireBeforeManifest", PlantedBug::kRetireBeforeManifest,
+     Crashes({"Compacts"})},
+    {"ForgetRetiredSeqs", PlantedBug::kForgetRetiredSeqs,
+     Crashes({"CompactsAllOfAnEpoch"})},
+    {"BelieveVictims", PlantedBug::kBelieveVictims, CheckDamagedVictimStays},
+    {"RepointBlindly", PlantedBug::kRepointBlindly, CheckUsageIsExact},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

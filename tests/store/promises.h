@@ -21,5 +21,12 @@ std::string CheckFlipsAreFound();
 // A flush fails, the process dies, the next one reads the log out of the page
 // cache and serves it; then power is lost. What was served is still there.
 std::string CheckFailedFlushBeforeCrash();
+// A compaction that meets damage leaves the segment, and all that is in it.
+std::string CheckDamagedVictimStays();
+// What is live and what is dead is known exactly, also after keys changed while
+// they were being moved: as exactly as after reading the whole log anew.
+std::string CheckUsageIsExact();
+// No file has a segment's id before the MANIFEST says that it was given out.
+std::string CheckOutputIdsAreGivenOut();
 
 }  // namespace kvd

@@ -90,8 +90,21 @@ class RandomRun {
     machine.Delete(key, Below(4) == 0 ? 1 : 0);
   }
 
+  // Starts a job with any of the segments; it goes on with later steps.
+  void CompactSome(Machine& machine) {
+    if (Below(3) == 0) {
+      machine.store().Compact();
+      return;
+    }
+    std::vector<uint64_t> chosen;
+    for (const uint64_t id : machine.store().SealedSegments()) {
+      if (Below(2) == 0) chosen.push_back(id);
+    }
+    machine.store().CompactSegments(std::move(chosen));
+  }
+
   void Step(Machine& machine) {
-    switch (Below(16)) {
+    switch (Below(20)) {
       case 0:
       case 1:
       case 2:
@@ -123,6 +136,17 @@ class RandomRun {
         return;
       case 12:
         machine.Settle();
+        return;
+      case 13:
+        if (Below(3) == 0) CompactSome(machine);
+        return;
+      case 14:
+        machine.maintenance().set_auto_run(Below(2) == 0);
+        return;
+      case 15:
+      case 16:
+        machine.maintenance().RunOne();
+        machine.Turn();
         return;
       default:
         machine.Turn();

@@ -32,8 +32,8 @@ class ThreadedStore {
     options.sync = sync;
     options.segment_bytes = 64 * 1024;
     options.open_group_bytes_max = 16 * 1024;
-    auto store = Store::Open(*directory_, options, executor_, clock_,
-                             [this] { wakes_.Put(true); });
+    auto store = Store::Open(*directory_, options, executor_, maintenance_,
+                             clock_, [this] { wakes_.Put(true); });
     EXPECT_TRUE(store) << store.error().message();
     store_ = std::move(*store);
   }
@@ -88,6 +88,7 @@ class ThreadedStore {
   SystemClock clock_;
   Mailbox<bool> wakes_;
   ThreadExecutor executor_{"test-prepare"};
+  ThreadExecutor maintenance_{"test-maintain"};
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
 };

@@ -202,6 +202,75 @@ std::vector<Workload> Make() {
     FillSegments(m, 26, 2000);
     m.Stop();
   });
+
+  // Compaction. Each leaves something behind it that a mistake would bring
+  // back.
+  add_life("Compacts", kAlways, [](Machine& m) {
+    FillSegments(m, 24, 2000);
+    m.Settle();
+    m.Compact();
+    m.Put("after", "1");
+    m.Settle();
+  });
+  add_life("CompactsTombstones", kAlways, [](Machine& m) {
+    FillSegments(m, 8, 2000);
+    for (int i = 0; i < 7; i += 2) m.Delete(Key(i));
+    FillSegments(m, 1, 2000);
+    for (int i = 0; i < 12; ++i) m.Put("filler", Value(i, 2000));
+    m.Settle();
+    // The tombstones' segment first, what they hide later.
+    const std::vector<uint64_t> sealed = m.store().SealedSegments();
+    if (!sealed.empty()) m.Compact({sealed.back()});
+    m.Compact();
+    m.Settle();
+  });
+  add_life("OverwritesWhileCompacting", kAlways, [](Machine& m) {
+    FillSegments(m, 24, 2000);
+    m.Settle();
+    m.maintenance().set_auto_run(false);
+    m.store().Compact();
+    for (int i = 0; i < 30; ++i) {
+      m.Put(Key(i % 7), Value(i + 3, 300));
+      if (i % 5 == 0) m.Delete(Key(i % 7));
+      m.maintenance().RunOne();
+      m.Turn();
+    }
+    m.maintenance().set_auto_run(true);
+    m.Compact();
+    m.Settle();
+  });
+  add_life("CompactsUnsynced", SyncMode::kNever, [](Machine& m) {
+    FillSegments(m, 24, 2000);
+    for (int i = 0; i < 7; ++i) {
+      m.Put(Key(i), Value(i, 30));
+      m.Delete(Key(i + 1));
+    }
+    m.Compact();
+    m.Put("after", "1");
+  });
+  add_life("CompactsFlushed", kAlways, [](Machine& m) {
+    FillSegments(m, 12, 2000);
+    m.Flush(0);
+    FillSegments(m, 12, 2000);
+    m.store().Compact();
+    m.Flush(0);
+    m.Put("a", "1");
+    m.Compact();
+    m.Settle();
+  });
+  add("CompactsAllOfAnEpoch", kAlways,
+      [](SimFileSystem* disk, History* history) {
+        for (int life = 0; life < 3; ++life) {
+          Live(disk, history, kAlways, [&](Machine& m) {
+            FillSegments(m, 12, 2000);
+            m.Settle();
+            m.Compact(m.store().SealedSegments());
+            m.Put("a", Value(life, 50));
+            m.Settle();
+            if (life == 1) m.Stop();
+          });
+        }
+      });
   return workloads;
 }
 

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "store/compaction_job.h"
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/planted_bug.h"
+
+namespace kvd {
+
+CompactionJob::CompactionJob(Directory& directory, CompactionOrder order)
+    : directory_(directory),
+      order_(std::move(order)),
+      victims_(directory, order_.uuid, order_.victims,
+               kCompactionRecordsPerSlice) {}
+
+Result<void> CompactionJob::ReadVictims() { return victims_.Step(); }
+
+Result<void> CompactionJob::Write(std::span<const Fate> fates) {
+  const std::span<const Record> records = victims_.records();
+  KVD_CHECK(fates.size() == records.size());
+  for (size_t i = 0; i < records.size(); ++i) {
+    if (fates[i] == Fate::kDrop) continue;
+    const uint64_t bytes =
+        RecordBytes(records[i].key.size(), records[i].value.size());
+    if (writer_ && !writer_->Fits(bytes, order_.segment_bytes)) {
+      KVD_TRY(FinishOutput());
+    }
+    if (!writer_) {
+      KVD_CHECK(outputs_made_ < order_.outputs_max);
+      KVD_TRY_ASSIGN(writer_,
+                     CompactedWriter::Create(
+                         directory_,
+                         {order_.uuid, order_.first_output_id + outputs_made_++,
+                          order_.epoch, SegmentKind::kCompacted}));
+    }
+    KVD_TRY(writer_->Append(records[i]));
+  }
+  return {};
+}
+
+Result<void> CompactionJob::FinishOutput() {
+  KVD_TRY_ASSIGN(SealedSegment sealed, writer_->Finish());
+  writer_.reset();
+  outputs_.push_back(sealed);
+  return {};
+}
+
+Result<void> CompactionJob::Finish() {
+  if (writer_) KVD_TRY(FinishOutput());
+  if (outputs_.empty()) return {};
+  if (!IsPlanted(PlantedBug::kCompactedNameNotSynced)) {
+    KVD_TRY(directory_.Sync());
+  }
+  moved_ = std::make_unique<SealedCursor>(directory_, order_.uuid, outputs_,
+                                          kCompactionRecordsPerSlice);
+  return {};
+}
+
+Result<void> CompactionJob::ReadOutputs() { return moved_->Step(); }
+
+Place CompactionJob::place_of_moved(size_t i) const {
+  return {static_cast<uint32_t>(moved_->segment().id),
+          static_cast<uint32_t>(moved_->offsets()[i])};
+}
+
+void CompactionJob::RemoveVictims() {
+  for (const SealedSegment& victim : order_.victims) RemoveSegment(victim.id);
+}
+
+void CompactionJob::RemoveOutputs() {
+  writer_.reset();
+  for (uint64_t i = 0; i < outputs_made_; ++i) {
+    RemoveSegment(order_.first_output_id + i);
+  }
+}
+
+void CompactionJob::RemoveSegment(uint64_t id) {
+  (void)directory_.Remove(SegmentName(id));
+}
+
+}  // namespace kvd
