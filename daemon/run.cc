@@ -81,6 +81,10 @@ StoreOptions StoreOptionsOf(const Config& config) {
   options.sync_interval_ms = config.durability.interval_ms;
   options.idle_declare_ms = config.durability.declare_after_ms;
   options.segment_bytes = config.log.segment_bytes;
+  options.compaction.interval_ms = config.compaction.interval_ms;
+  options.compaction.min_dead_ratio = config.compaction.min_dead_ratio;
+  options.compaction.rate_bytes_per_s = config.compaction.rate_bytes;
+  options.compaction.history_bytes = config.compaction.history_bytes;
   options.open_group_bytes_max = config.limits.open_group_bytes;
   options.log = [](Severity severity, const std::string& message) {
     Log(severity, message);

@@ -122,10 +122,14 @@ class Reader {
   void ReadSetting(const Setting& setting, const toml::node& node,
                    Place place) {
     std::optional<std::string> text;
-    if (TypeOf(setting) == TomlType::kString) {
+    const TomlType type = TypeOf(setting);
+    if (type == TomlType::kString) {
       text = node.value_exact<std::string>();
     } else if (const auto number = node.value_exact<int64_t>()) {
       text = fmt::format("{}", *number);
+    } else if (const auto real = node.value_exact<double>();
+               real && type == TomlType::kFloat) {
+      text = fmt::format("{}", *real);
     }
     if (!text) {
       AddFault(place,

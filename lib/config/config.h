@@ -46,6 +46,13 @@ struct Config {
     uint64_t segment_bytes = uint64_t{64} << 20;
   } log;
 
+  struct Compaction {
+    int64_t interval_ms = 60 * 1000;           // 0: only when asked.
+    double min_dead_ratio = 0.4;               // 0 … 1, of a segment's bytes.
+    uint64_t rate_bytes = uint64_t{64} << 20;  // A second; 0: no limit.
+    uint64_t history_bytes = 0;
+  } compaction;
+
   struct Limits {
     int64_t connections = 10000;
     uint64_t value_bytes = uint64_t{64} << 20;

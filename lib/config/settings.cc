@@ -40,6 +40,15 @@ constexpr Setting kSettings[] = {
     {"log.segment_size",
      SizeKind{KVD_FIELD(log.segment_bytes), 64 * kKiB, kGiB, 4 * kKiB}},
 
+    {"compaction.interval",
+     DurationKind{KVD_FIELD(compaction.interval_ms), 0, 24 * kHour}},
+    {"compaction.min_dead_ratio",
+     RatioKind{KVD_FIELD(compaction.min_dead_ratio), 0.05, 1.0}},
+    {"compaction.rate",
+     SizeKind{KVD_FIELD(compaction.rate_bytes), 0, 64 * kGiB}},
+    {"compaction.history",
+     SizeKind{KVD_FIELD(compaction.history_bytes), 0, 1024 * kGiB}},
+
     {"limits.connections",
      CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}},
     {"limits.value_size",
@@ -111,6 +120,16 @@ Result<int64_t> ParseCount(std::string_view text) {
   return value;
 }
 
+Result<double> ParseRatio(std::string_view text) {
+  double value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || rest != end) {
+    return Fail(ErrorCode::kInvalid, "\"{}\" is not a number", text);
+  }
+  return value;
+}
+
 Result<uint32_t> ParseMode(std::string_view text) {
   uint32_t value = 0;
   const char* const end = text.data() + text.size();
@@ -133,6 +152,7 @@ Result<void> CheckBounds(std::string_view text, T value, T min, T max,
 }
 
 std::string FormatCount(int64_t value) { return fmt::format("{}", value); }
+std::string FormatRatio(double value) { return fmt::format("{}", value); }
 
 Result<void> Set(const TextKind& kind, std::string_view text, Config* config) {
   if (text.empty() && !kind.may_be_empty) {
@@ -172,6 +192,13 @@ Result<void> Set(const CountKind& kind, std::string_view text, Config* config) {
   return {};
 }
 
+Result<void> Set(const RatioKind& kind, std::string_view text, Config* config) {
+  KVD_TRY_ASSIGN(const double ratio, ParseRatio(text));
+  KVD_TRY(CheckBounds(text, ratio, kind.min, kind.max, FormatRatio));
+  kind.field(*config) = ratio;
+  return {};
+}
+
 Result<void> Set(const ModeKind& kind, std::string_view text, Config* config) {
   KVD_TRY_ASSIGN(kind.field(*config), ParseMode(text));
   return {};
@@ -198,6 +225,9 @@ std::string Get(const DurationKind& kind, Config& config) {
 }
 std::string Get(const CountKind& kind, Config& config) {
   return FormatCount(kind.field(config));
+}
+std::string Get(const RatioKind& kind, Config& config) {
+  return FormatRatio(kind.field(config));
 }
 std::string Get(const ModeKind& kind, Config& config) {
   return fmt::format("{:04o}", kind.field(config));
@@ -264,15 +294,24 @@ std::string_view NearestSetting(std::string_view name) {
 }
 
 TomlType TypeOf(const Setting& setting) {
-  return std::holds_alternative<CountKind>(setting.kind) ? TomlType::kInteger
-                                                         : TomlType::kString;
+  if (std::holds_alternative<CountKind>(setting.kind)) {
+    return TomlType::kInteger;
+  }
+  if (std::holds_alternative<RatioKind>(setting.kind)) return TomlType::kFloat;
+  return TomlType::kString;
 }
 
 std::string ExampleOf(const Setting& setting) {
   const std::string value = GetAsText(setting, Config());
-  return TypeOf(setting) == TomlType::kInteger
-             ? fmt::format("a whole number such as {}", value)
-             : fmt::format("a string such as \"{}\"", value);
+  switch (TypeOf(setting)) {
+    case TomlType::kInteger:
+      return fmt::format("a whole number such as {}", value);
+    case TomlType::kFloat:
+      return fmt::format("a number such as {}", value);
+    case TomlType::kString:
+      break;
+  }
+  return fmt::format("a string such as \"{}\"", value);
 }
 
 Result<void> SetFromText(const Setting& setting, std::string_view text,

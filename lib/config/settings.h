@@ -17,7 +17,7 @@
 namespace kvd {
 
 // How a setting is written in a TOML file.
-enum class TomlType { kString = 1, kInteger };
+enum class TomlType { kString = 1, kInteger, kFloat };
 
 // The kinds of value. `field` gives the member that a setting lives in; bounds
 // are inclusive.
@@ -38,6 +38,10 @@ struct CountKind {
   int64_t& (*field)(Config&);
   int64_t min, max;
 };
+struct RatioKind {
+  double& (*field)(Config&);
+  double min, max;
+};
 struct ModeKind {
   uint32_t& (*field)(Config&);
 };
@@ -50,8 +54,8 @@ struct LevelKind {
 
 struct Setting {
   std::string_view name;  // Dotted, as in "limits.value_size".
-  std::variant<TextKind, SizeKind, DurationKind, CountKind, ModeKind, SyncKind,
-               LevelKind>
+  std::variant<TextKind, SizeKind, DurationKind, CountKind, RatioKind, ModeKind,
+               SyncKind, LevelKind>
       kind;
 };
 

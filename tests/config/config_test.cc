@@ -136,6 +136,10 @@ TEST(Config, RefusesBadInputWithPlaceAndReason) {
       {"[durability]\ninterval = \"9ms\"",
        "9ms is out of bounds; between 10ms and 1h"},
       {"[durability]\ninterval = \"61m\"", "out of bounds"},
+      {"[compaction]\nmin_dead_ratio = 0.01",
+       "0.01 is out of bounds; between 0.05 and 1"},
+      {"[compaction]\nmin_dead_ratio = \"0.4\"", "a number such as 0.4"},
+      {"[compaction]\nmin_dead_ratio = nan", "out of bounds"},
       {"[limits]\nvalue_size = \"64MB\"", "is not a size with its unit"},
       {"[limits]\nvalue_size = \"513MiB\"",
        "f:2:14: limits.value_size: 513MiB is out of bounds; between 1KiB and "
@@ -194,7 +198,9 @@ TEST(Config, AcceptsTheBoundsThemselves) {
         "[limits]\nvalue_size = \"1KiB\"", "[limits]\nconnections = 1",
         "[limits]\nconnections = 1000000", "[durability]\ninterval = \"10ms\"",
         "[durability]\ninterval = \"1h\"", "[socket]\nmode = \"0777\"",
-        "[socket]\nmode = \"0000\""}) {
+        "[socket]\nmode = \"0000\"", "[compaction]\nmin_dead_ratio = 0.05",
+        "[compaction]\nmin_dead_ratio = 1",
+        "[compaction]\ninterval = \"0s\"\nrate = \"0B\""}) {
     EXPECT_EQ(ErrorOf(ParseConfig(text, "f")), "") << text;
   }
 }

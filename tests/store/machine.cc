@@ -13,6 +13,9 @@ namespace {
 // A wait that does not end is a failed test, not a hung one.
 constexpr int kTurnsMax = 1000;
 
+// A stalled flush ends when somebody has waited for so many turns.
+constexpr int kStalledTurns = 5;
+
 // The key by which a reopened store shows that it takes writes.
 const std::string kProbe = "after the crash";
 
@@ -113,6 +116,7 @@ Room Machine::WaitForRoom(const std::function<Room(Operation&)>& reserve,
       return room;
     }
     executor_.RunOne();
+    EndStall(turn);
     Turn();
   }
   return Room::kWait;
@@ -241,8 +245,13 @@ void Machine::Settle() {
       clock_.AdvanceMs(options_.sync_interval_ms);
       Tick();
     }
+    EndStall(turn);
     Turn();
   }
+}
+
+void Machine::EndStall(int turn) {
+  if (turn > kStalledTurns && disk_.pending_writes() > 0) disk_.CompleteWrite();
 }
 
 // Expired keys go database by database, each in the order of deadlines, and
@@ -291,6 +300,7 @@ void Machine::AwaitCompaction(uint64_t run) {
     if (store_->compaction().runs_ended >= run) return;
     executor_.RunOne();
     maintenance_.RunOne();
+    EndStall(turn);
     Turn();
     Tick();
   }
@@ -301,6 +311,9 @@ bool Machine::Stop() {
   store_->Stop();
   for (int turn = 0; turn < kTurnsMax && !store_->stopped(); ++turn) {
     if (disk_.crashed() || store_->failure()) return false;
+    executor_.RunOne();
+    maintenance_.RunOne();
+    EndStall(turn);
     store_->Poll();
     NoteDurable();
   }

@@ -101,6 +101,8 @@ class Machine {
   std::pair<int, std::string> NextExpired(const Contents& state) const;
   void Record(Contents state);
   void AwaitCompaction(uint64_t run);
+  // For disks on which writes complete by hand.
+  void EndStall(int turn);
 
   SimFileSystem& disk_;
   History& history_;

@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <random>
@@ -22,7 +23,8 @@ class RandomRun {
                                    SyncMode::kInterval, SyncMode::kNever};
     options_ = SmallStore(kModes[Below(4)]);
     disk_ = std::make_unique<SimFileSystem>();
-    const int lives = 1 + Below(5);
+    long_ = Below(4) == 0;
+    const int lives = 1 + Below(long_ ? 3 : 5);
     for (int life = 0; life < lives; ++life) {
       Live();
       if (std::string wrong = Crash(); !wrong.empty()) {
@@ -40,11 +42,16 @@ class RandomRun {
   void Live() {
     if (Below(3) == 0) PlantFault();
     if (Below(3) == 0) {
-      disk_->CrashAt(disk_->operations() + static_cast<uint64_t>(Below(60)));
+      const int operations = Below(long_ ? 300 : 60);
+      disk_->CrashAt(disk_->operations() + static_cast<uint64_t>(operations));
     }
+    // Flushes that take their time.
+    slow_ = Below(4) == 0;
+    disk_->SetWriteMode(slow_ ? SimFileSystem::WriteMode::kManual
+                              : SimFileSystem::WriteMode::kAtPoll);
     Machine machine(disk_.get(), &history_, options_);
     if (!machine.Open()) return;
-    const int steps = Below(60);
+    const int steps = long_ ? 60 + Below(160) : Below(60);
     for (int i = 0; i < steps && !Ended(machine); ++i) Step(machine);
     if (Below(4) == 0 && !Ended(machine)) machine.Stop();
   }
@@ -74,7 +81,9 @@ class RandomRun {
   std::string Key() { return fmt::format("key{}", Below(12)); }
   std::string Value() {
     constexpr int kSizes[] = {0, 3, 40, 700, 3000};
-    const int size = Below(40) == 0 ? 20'000 : kSizes[Below(5)];
+    // Long lives fill segments.
+    const int usual = long_ && Below(2) == 0 ? 3000 : kSizes[Below(5)];
+    const int size = Below(40) == 0 ? 20'000 : usual;
     const char letter = static_cast<char>('a' + Below(26));
     return std::string(static_cast<size_t>(size), letter);
   }
@@ -88,6 +97,13 @@ class RandomRun {
   void Delete(Machine& machine) {
     const std::string key = Key();
     machine.Delete(key, Below(4) == 0 ? 1 : 0);
+  }
+
+  // The wall clock is set, either way.
+  void JumpClock(Machine& machine) {
+    const int64_t by_ms = (Below(2) == 0 ? -1 : 1) * int64_t{Below(5000)};
+    machine.clock().SetWallMs(
+        std::max<int64_t>(machine.clock().WallMs() + by_ms, 2));
   }
 
   // Starts a job with any of the segments; it goes on with later steps.
@@ -114,7 +130,7 @@ class RandomRun {
         return;
       case 5:
         // Deadlines differ, so that their order is known.
-        Put(machine, machine.clock().WallMs() + 50 * ++deadlines_, 0);
+        Put(machine, first_deadline_ms_ + 50 * ++deadlines_, 0);
         return;
       case 6:
       case 7:
@@ -129,6 +145,7 @@ class RandomRun {
         return;
       case 10:
         machine.AdvanceMs(Below(700));
+        if (Below(8) == 0) JumpClock(machine);
         machine.Tick();
         return;
       case 11:
@@ -149,6 +166,9 @@ class RandomRun {
         machine.Turn();
         return;
       default:
+        if (slow_ && disk_->pending_writes() > 0 && Below(2) == 0) {
+          disk_->CompleteWrite();
+        }
         machine.Turn();
         return;
     }
@@ -196,7 +216,10 @@ class RandomRun {
   StoreOptions options_;
   std::unique_ptr<SimFileSystem> disk_;
   History history_;
+  bool long_ = false;
+  bool slow_ = false;
   int64_t deadlines_ = 0;
+  const int64_t first_deadline_ms_ = ManualClock::kStartWallMs;
 };
 
 }  // namespace
