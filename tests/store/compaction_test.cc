@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: MIT
+//
+// Compaction: what is chosen, what is kept, what comes back, and what happens
+// when the disk does not help.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "log/manifest.h"
+#include "log/segment.h"
+#include "store/compaction_job.h"
+#include "store/compaction_plan.h"
+#include "tests/store/machine.h"
+#include "tests/store/promises.h"
+
+namespace kvd {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+// --- What is chosen ---------------------------------------------------------
+
+SegmentFacts Facts(uint64_t id, uint64_t bytes, uint64_t gain_bytes) {
+  SegmentFacts facts;
+  facts.id = id;
+  facts.bytes = bytes;
+  facts.gain_bytes = gain_bytes;
+  facts.live_bytes = bytes - gain_bytes;
+  facts.first_seq = 100 * id;
+  facts.last_seq = 100 * id + 99;
+  return facts;
+}
+
+PlanRules Rules(CompactionMode mode) {
+  PlanRules rules;
+  rules.mode = mode;
+  rules.segment_bytes = 1 << 20;
+  rules.space_bytes = UINT64_MAX;
+  return rules;
+}
+
+constexpr uint64_t kFull = 1 << 20;
+
+TEST(CompactionPlan, TakesWhatIsWorthItOldestFirst) {
+  const std::vector<SegmentFacts> segments = {
+      Facts(3, kFull, kFull / 2), Facts(1, kFull, kFull / 2),
+      Facts(2, kFull, kFull / 10), Facts(4, kFull, 0)};
+  EXPECT_THAT(ChooseVictims(segments, Rules(CompactionMode::kTimer)),
+              ElementsAre(1, 3));
+  EXPECT_THAT(ChooseVictims(segments, Rules(CompactionMode::kAsked)),
+              ElementsAre(1, 2, 3));
+}
+
+TEST(CompactionPlan, AJobIsBounded) {
+  std::vector<SegmentFacts> segments;
+  for (uint64_t id = 1; id <= 100; ++id) {
+    segments.push_back(Facts(id, kFull, kFull / 2));
+  }
+  EXPECT_EQ(ChooseVictims(segments, Rules(CompactionMode::kAsked)).size(),
+            kSegmentsPerJob);
+  // A larger one goes alone.
+  segments = {Facts(1, 100 * kFull, kFull), Facts(2, kFull, kFull)};
+  EXPECT_THAT(ChooseVictims(segments, Rules(CompactionMode::kAsked)),
+              ElementsAre(1));
+}
+
+TEST(CompactionPlan, MergesSmallNeighbours) {
+  std::vector<SegmentFacts> segments;
+  for (uint64_t id = 1; id < kSmallSegmentsToMerge; ++id) {
+    segments.push_back(Facts(id, 1000, 0));
+  }
+  EXPECT_THAT(ChooseVictims(segments, Rules(CompactionMode::kTimer)),
+              IsEmpty());
+  segments.push_back(Facts(kSmallSegmentsToMerge, 1000, 0));
+  EXPECT_EQ(ChooseVictims(segments, Rules(CompactionMode::kTimer)).size(),
+            kSmallSegmentsToMerge);
+}
+
+TEST(CompactionPlan, LeavesHistoryAndWhatIsExcludedAlone) {
+  std::vector<SegmentFacts> segments = {
+      Facts(1, kFull, kFull), Facts(2, kFull, kFull), Facts(3, kFull, kFull)};
+  PlanRules rules = Rules(CompactionMode::kAsked);
+  rules.history_bytes = kFull + 1;
+  EXPECT_THAT(ChooseVictims(segments, rules), ElementsAre(1));
+  segments[0].excluded = true;
+  EXPECT_THAT(ChooseVictims(segments, rules), IsEmpty());
+}
+
+TEST(CompactionPlan, TakesWhatFitsOnTheDisk) {
+  const std::vector<SegmentFacts> segments = {Facts(1, kFull, kFull / 10),
+                                              Facts(2, kFull, kFull),
+                                              Facts(3, kFull, kFull / 2)};
+  PlanRules rules = Rules(CompactionMode::kAsked);
+  rules.space_bytes = 0;
+  EXPECT_THAT(ChooseVictims(segments, rules), ElementsAre(2));
+  rules.mode = CompactionMode::kDanger;
+  rules.space_bytes = OutputBytesMax(kFull / 2);
+  EXPECT_THAT(ChooseVictims(segments, rules), ElementsAre(2, 3));
+}
+
+// --- What is done -----------------------------------------------------------
+
+class Compaction : public testing::Test {
+ protected:
+  void Open(StoreOptions options = SmallStore()) {
+    machine_ = std::make_unique<Machine>(&disk_, &history_, options);
+    const Result<void> opened = machine_->Open();
+    ASSERT_TRUE(opened) << opened.error().message();
+  }
+  void Reopen(StoreOptions options = SmallStore()) {
+    machine_.reset();
+    Open(std::move(options));
+  }
+  Machine& m() { return *machine_; }
+  Store& store() { return machine_->store(); }
+  const CompactionStatus& status() { return store().compaction(); }
+
+  // Overwrites `keys` keys, `puts` times in all.
+  void Fill(int puts, int keys, size_t bytes = 2000) {
+    for (int i = 0; i < puts; ++i) {
+      m().Put(fmt::format("key{}", i % keys),
+              std::string(bytes, static_cast<char>('a' + i % 26)));
+      m().Settle();
+    }
+  }
+  // Moves on to the next segment.
+  void Roll() {
+    const size_t before = store().SealedSegments().size();
+    for (int i = 0; i < 20 && store().SealedSegments().size() == before; ++i) {
+      m().Put("filler", std::string(2000, static_cast<char>('a' + i)));
+      m().Settle();
+    }
+  }
+  void ExpectIntact() { EXPECT_EQ(m().Dump(), history_.states.back()); }
+  uint64_t BytesOnDisk() {
+    uint64_t bytes = 0;
+    for (const std::string& name : disk_.Names()) {
+      if (SegmentIdOf(name)) bytes += disk_.ReadAll(name).size();
+    }
+    return bytes;
+  }
+
+  SimFileSystem disk_;
+  History history_;
+  std::unique_ptr<Machine> machine_;
+};
+
+TEST_F(Compaction, GetsTheSpaceOfDeadRecordsBack) {
+  Open();
+  Fill(200, 7);
+  const uint64_t before = BytesOnDisk();
+  m().Compact();
+  ExpectIntact();
+  EXPECT_EQ(store().Stats().reclaimable_bytes, 0u);
+  EXPECT_GT(status().last_reclaimed_bytes, 300'000u);
+  EXPECT_LE(BytesOnDisk(), before - status().last_reclaimed_bytes);
+  EXPECT_EQ(status().errors, 0u);
+  Reopen();
+  ExpectIntact();
+}
+
+TEST_F(Compaction, OfNothingIsDoneAtOnce) {
+  Open();
+  m().Compact();
+  EXPECT_EQ(status().runs_ended, 1u);
+  EXPECT_EQ(status().last_reclaimed_bytes, 0u);
+}
+
+TEST_F(Compaction, DropsATombstoneWithWhatItHides) {
+  Open();
+  m().Put("gone", "1");
+  Roll();
+  m().Delete("gone");
+  Roll();
+  m().Compact();
+  Roll();
+  m().Compact();
+  EXPECT_EQ(store().Stats().reclaimable_bytes, 0u);
+  machine_.reset();
+  for (const std::string& name : disk_.Names()) {
+    if (SegmentIdOf(name)) {
+      EXPECT_EQ(disk_.ReadAll(name).find("gone"), std::string::npos) << name;
+    }
+  }
+  Open();
+  ExpectIntact();
+}
+
+// The segment with the older put is not compacted: without the tombstone the
+// key would come back.
+TEST_F(Compaction, KeepsATombstoneWhileAnOlderPutIsThere) {
+  Open();
+  m().Put("gone", "1");
+  Roll();
+  m().Delete("gone");
+  Roll();
+  const std::vector<uint64_t> sealed = store().SealedSegments();
+  ASSERT_GE(sealed.size(), 2u);
+  m().Compact({sealed[1]});
+  ExpectIntact();
+  Reopen();
+  ExpectIntact();
+  EXPECT_EQ(m().Get("gone"), std::nullopt);
+}
+
+// The other way round: the tombstone moves into a segment that is read before
+// the one with the older put.
+TEST_F(Compaction, ATombstoneHidesWhatIsReadLater) {
+  Open();
+  m().Put("early", "stays");
+  Roll();
+  m().Put("gone", "1");
+  Roll();
+  m().Delete("gone");
+  Roll();
+  const std::vector<uint64_t> sealed = store().SealedSegments();
+  ASSERT_GE(sealed.size(), 3u);
+  // One segment then has changes from before and from after the put's.
+  m().Compact({sealed[0], sealed[2]});
+  Reopen();
+  ExpectIntact();
+  EXPECT_EQ(m().Get("gone"), std::nullopt);
+}
+
+TEST_F(Compaction, ExpiredKeysStayExpired) {
+  Open();
+  m().Put("soon", "1", m().clock().WallMs() + 10);
+  Roll();
+  m().AdvanceMs(20);
+  m().Tick();
+  Roll();
+  const std::vector<uint64_t> sealed = store().SealedSegments();
+  m().Compact({sealed.back()});
+  Reopen();
+  // Somebody set the clock back.
+  m().clock().SetWallMs(1);
+  EXPECT_EQ(m().Get("soon"), std::nullopt);
+  ExpectIntact();
+}
+
+TEST_F(Compaction, KeepsDeadlinesAndRevisions) {
+  Open();
+  m().Put("later", "1", m().clock().WallMs() + 100'000);
+  Fill(30, 3);
+  m().Compact();
+  Reopen();
+  ExpectIntact();  // Revisions and deadlines are part of the state.
+}
+
+TEST_F(Compaction, FlushedDatabasesDoNotComeBack) {
+  Open();
+  Fill(20, 20);
+  m().Flush(0);
+  Fill(12, 3);
+  m().Compact();
+  ExpectIntact();
+  EXPECT_EQ(store().Stats().reclaimable_bytes, 0u);
+  Reopen();
+  ExpectIntact();
+}
+
+TEST_F(Compaction, MovesLargeValues) {
+  Open();
+  m().Put("large", std::string(90'000, 'x'));
+  m().Put("large too", std::string(40'000, 'y'));
+  m().Put("large too", std::string(50'000, 'z'));
+  Fill(20, 2);
+  m().Compact();
+  ExpectIntact();
+  Reopen();
+  ExpectIntact();
+}
+
+TEST_F(Compaction, MergesWhatRestartsLeave) {
+  for (int life = 0; life < 6; ++life) {
+    Open();
+    m().Put(fmt::format("key{}", life), "x");
+    m().Settle();
+    m().Stop();
+    machine_.reset();
+  }
+  Open();
+  ASSERT_GE(store().SealedSegments().size(), 6u);
+  m().Compact();
+  EXPECT_EQ(store().SealedSegments().size(), 1u);
+  ExpectIntact();
+}
+
+TEST_F(Compaction, RunsByItselfWhenSegmentsAreWorthIt) {
+  StoreOptions options = SmallStore();
+  options.compaction.interval_ms = 1000;
+  Open(options);
+  Fill(60, 3);
+  m().AdvanceMs(1001);
+  for (int i = 0; i < 500 && status().runs_ended == 0; ++i) {
+    m().Tick();
+    m().Turn();
+  }
+  EXPECT_EQ(status().runs_ended, 1u);
+  EXPECT_GT(status().reclaimed_bytes, 0u);
+  ExpectIntact();
+}
+
+TEST_F(Compaction, KeepsToItsRate) {
+  StoreOptions options = SmallStore();
+  options.compaction.rate_bytes_per_s = 1000;
+  Open(options);
+  Fill(60, 3);
+  store().Compact();
+  for (int i = 0; i < 500; ++i) {
+    m().Tick();
+    m().Turn();
+  }
+  // No time has passed: a first piece at the most.
+  EXPECT_LE(status().bytes_done, 16u * 1024);
+  EXPECT_TRUE(status().running);
+  m().AdvanceMs(1'000'000);
+  for (int i = 0; i < 500; ++i) {
+    m().Tick();
+    m().Turn();
+    m().AdvanceMs(100'000);
+  }
+  EXPECT_FALSE(status().running);
+  ExpectIntact();
+}
+
+TEST_F(Compaction, TheLoopHandlesABoundedNumberOfRecordsAtOnce) {
+  StoreOptions options = SmallStore();
+  options.segment_bytes = 64 << 10;
+  options.open_group_bytes_max = 32 << 10;
+  Open(options);
+  for (int i = 0; i < 4000; ++i) {
+    m().Put(fmt::format("key{}", i % 600), "small");
+    if (i % 700 == 0) m().Settle();
+  }
+  m().Settle();
+  m().Compact();
+  EXPECT_GT(status().last_reclaimed_bytes, 0u);
+  EXPECT_GT(status().largest_slice, kCompactionRecordsPerSlice / 2);
+  EXPECT_LE(status().largest_slice, kCompactionRecordsPerSlice);
+}
+
+TEST_F(Compaction, AnotherRunFollowsWhenAskedMeanwhile) {
+  Open();
+  Fill(60, 3);
+  m().maintenance().set_auto_run(false);
+  const uint64_t first = store().Compact();
+  EXPECT_EQ(store().Compact(), first + 1);
+  EXPECT_EQ(store().Compact(), first + 1);
+  m().maintenance().set_auto_run(true);
+  for (int i = 0; i < 500 && status().runs_ended < first + 1; ++i) {
+    m().maintenance().RunOne();
+    m().Turn();
+  }
+  EXPECT_EQ(status().runs_ended, first + 1);
+  EXPECT_FALSE(status().running);
+}
+
+TEST_F(Compaction, GivesUpCleanlyOnAFullDisk) {
+  uint64_t errors = 0;
+  for (const SimFileSystem::Op op :
+       {SimFileSystem::Op::kCreate, SimFileSystem::Op::kWrite}) {
+    for (uint64_t nth = 0; nth < 6; ++nth) {
+      Open();
+      Fill(60, 20);
+      disk_.FailAt(op, nth, ENOSPC);
+      m().Compact();
+      disk_.ClearFailures();
+      EXPECT_FALSE(store().failure());
+      errors += status().errors;
+      ExpectIntact();
+      // When there is room again it goes on by itself or when asked.
+      m().AdvanceMs(2000);
+      m().Compact();
+      EXPECT_EQ(status().last_error, "");
+      EXPECT_EQ(store().Stats().reclaimable_bytes, 0u);
+      ExpectIntact();
+      machine_.reset();
+    }
+  }
+  EXPECT_GE(errors, 2u);
+}
+
+TEST_F(Compaction, ADiskFaultInItsOwnFilesHarmsNobody) {
+  Open();
+  Fill(60, 20);
+  m().maintenance().set_auto_run(false);
+  store().Compact();
+  // Of the compaction's own file: nothing else syncs meanwhile.
+  for (int i = 0; i < 200 && status().errors == 0; ++i) {
+    disk_.FailAt(SimFileSystem::Op::kSync, 0, EIO);
+    m().maintenance().RunOne();
+    disk_.ClearFailures();
+    m().Turn();
+  }
+  EXPECT_EQ(status().errors, 1u);
+  EXPECT_FALSE(store().failure());
+  m().maintenance().set_auto_run(true);
+  m().maintenance().RunAll();
+  ExpectIntact();
+  m().Put("after", "1");
+  m().Compact();
+  EXPECT_EQ(status().last_error, "");
+  ExpectIntact();
+}
+
+TEST_F(Compaction, StopsInTheMiddle) {
+  for (int steps = 0; steps < 40; steps += 3) {
+    Open();
+    Fill(40, 3);
+    m().maintenance().set_auto_run(false);
+    store().Compact();
+    for (int i = 0; i < steps; ++i) {
+      m().maintenance().RunOne();
+      m().Turn();
+    }
+    EXPECT_TRUE(m().Stop());
+    machine_.reset();
+    Open();
+    ExpectIntact();
+    // What the run had written is gone.
+    m().Turn();
+    const size_t segments = store().SealedSegments().size();
+    size_t files = 0;
+    for (const std::string& name : disk_.Names()) {
+      if (SegmentIdOf(name)) ++files;
+    }
+    EXPECT_LE(files, segments + 2);
+    machine_.reset();
+  }
+}
+
+TEST_F(Compaction, HistoryBelowWhatItRemovedIsIncomplete) {
+  Open();
+  Fill(60, 3);
+  m().Compact();
+  const Result<Manifest> manifest =
+      DecodeManifest(disk_.ReadAll(kManifestName), "MANIFEST");
+  ASSERT_TRUE(manifest);
+  EXPECT_GT(manifest->history_floor, 0u);
+  EXPECT_LE(manifest->history_floor, store().last_seq());
+}
+
+TEST_F(Compaction, KeysThatComeAndGoLeaveNothing) {
+  Open();
+  for (int i = 0; i < 20; ++i) m().Put(fmt::format("stays{}", i), "x");
+  for (int round = 0; round < 40; ++round) {
+    for (int i = 0; i < 60; ++i) {
+      m().Put(fmt::format("short{}-{}", round, i), std::string(40, 'x'));
+      m().Delete(fmt::format("short{}-{}", round, i));
+    }
+    m().Settle();
+    m().Compact();
+  }
+  const StoreStats stats = store().Stats();
+  EXPECT_EQ(stats.reclaimable_bytes, 0u);
+  EXPECT_LT(stats.sealed_bytes, 8u * 1024);
+  ExpectIntact();
+}
+
+TEST_F(Compaction, KeepsItsPromises) {
+  EXPECT_EQ(CheckDamagedVictimStays(), "");
+  EXPECT_EQ(CheckUsageIsExact(), "");
+  EXPECT_EQ(CheckOutputIdsAreGivenOut(), "");
+}
+
+}  // namespace
+}  // namespace kvd
