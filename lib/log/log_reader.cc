@@ -80,7 +80,7 @@ class LiveLog {
   }
 
   // Reads as far as the log is whole. `next_seq` is that of the first group.
-  Result<LogTail> Read(uint64_t next_seq, const RecordVisitor& visit,
+  Result<LogTail> Read(uint64_t next_seq, const GroupVisitor& visit,
                        const SegmentDone& done) {
     LogTail tail;
     tail.last_seq = next_seq - 1;
@@ -105,8 +105,7 @@ class LiveLog {
   }
 
   // True when the log may go on in the next live segment.
-  Result<bool> ReadSegment(size_t i, const RecordVisitor& visit,
-                           LogTail* tail) {
+  Result<bool> ReadSegment(size_t i, const GroupVisitor& visit, LogTail* tail) {
     const Segment& segment = segments_[i];
     const SegmentIdentity identity = manifest_.IdentityOfLive(segment.line.id);
     const HeaderOutcome header = CheckHeader(segment.bytes, identity);
@@ -168,12 +167,9 @@ class LiveLog {
            group.header.first_seq == next_seq;
   }
 
-  void Accept(const Group& group, const RecordVisitor& visit,
+  void Accept(const Group& group, const GroupVisitor& visit,
               SealedSegment* survivor, LogTail* tail) const {
-    const auto id = static_cast<uint32_t>(survivor->id);
-    for (size_t i = 0; i < group.records.size(); ++i) {
-      visit(group.records[i], {id, static_cast<uint32_t>(group.offsets[i])});
-    }
+    visit(group, static_cast<uint32_t>(survivor->id));
     if (survivor->first_seq == 0) survivor->first_seq = group.header.first_seq;
     survivor->records += group.records.size();
     survivor->last_seq = group.header.first_seq + group.records.size() - 1;
@@ -262,7 +258,7 @@ class LiveLog {
 class SealedWalk {
  public:
   SealedWalk(Directory& directory, const SegmentIdentity& identity,
-             const SealedSegment& segment, const RecordVisitor& visit,
+             const SealedSegment& segment, const GroupVisitor& visit,
              const std::function<void(const std::string&)>& report)
       : path_(PathOf(directory, segment.id)),
         identity_(identity),
@@ -325,10 +321,8 @@ class SealedWalk {
   }
 
   void Accept(const Group& group) {
-    const auto id = static_cast<uint32_t>(segment_.id);
-    for (size_t i = 0; i < group.records.size(); ++i) {
-      const Record& record = group.records[i];
-      visit_(record, {id, static_cast<uint32_t>(group.offsets[i])});
+    visit_(group, static_cast<uint32_t>(segment_.id));
+    for (const Record& record : group.records) {
       first_ = first_ == 0 ? record.seq : std::min(first_, record.seq);
       last_ = std::max(last_, record.seq);
     }
@@ -355,7 +349,7 @@ class SealedWalk {
   std::string path_;
   SegmentIdentity identity_;
   const SealedSegment& segment_;
-  const RecordVisitor& visit_;
+  const GroupVisitor& visit_;
   const std::function<void(const std::string&)>& report_;
   bool clean_ = true;
   uint64_t records_ = 0;
@@ -367,7 +361,7 @@ class SealedWalk {
 
 Result<bool> ReadSealedSegment(
     Directory& directory, const Manifest& manifest,
-    const SealedSegment& segment, const RecordVisitor& visit,
+    const SealedSegment& segment, const GroupVisitor& visit,
     const std::function<void(const std::string&)>& report) {
   const std::string path = PathOf(directory, segment.id);
   const Result<std::string> bytes =
@@ -392,8 +386,21 @@ Result<bool> ReadSealedSegment(
       .Walk(std::string_view(*bytes).substr(0, segment.bytes));
 }
 
+Result<void> CheckSealedSegment(Directory& directory, const Manifest& manifest,
+                                const SealedSegment& segment,
+                                const GroupVisitor& visit) {
+  std::string first_damage;
+  const auto report = [&](const std::string& damage) {
+    if (first_damage.empty()) first_damage = damage;
+  };
+  KVD_TRY_ASSIGN(const bool clean, ReadSealedSegment(directory, manifest,
+                                                     segment, visit, report));
+  if (!clean) return Damaged(directory, first_damage);
+  return {};
+}
+
 Result<LogTail> ReadLiveSegments(Directory& directory, const Manifest& manifest,
-                                 const RecordVisitor& visit,
+                                 const GroupVisitor& visit,
                                  const SegmentDone& done) {
   uint64_t last_seq = 0;
   uint64_t next_seq = manifest.next_seq;
@@ -408,22 +415,6 @@ Result<LogTail> ReadLiveSegments(Directory& directory, const Manifest& manifest,
   KVD_TRY_ASSIGN(LogTail tail, live.Read(next_seq, visit, done));
   if (tail.survivors.empty()) tail.last_seq = last_seq;
   return tail;
-}
-
-Result<LogTail> ReadLog(Directory& directory, const Manifest& manifest,
-                        const RecordVisitor& visit, const SegmentDone& done) {
-  for (const SealedSegment& segment : manifest.sealed) {
-    std::string first_damage;
-    KVD_TRY_ASSIGN(const bool clean,
-                   ReadSealedSegment(directory, manifest, segment, visit,
-                                     [&](const std::string& damage) {
-                                       if (first_damage.empty())
-                                         first_damage = damage;
-                                     }));
-    if (!clean) return Damaged(directory, first_damage);
-    done(segment.bytes);
-  }
-  return ReadLiveSegments(directory, manifest, visit, done);
 }
 
 Result<void> RewriteSurvivors(Directory& directory, const LogTail& tail) {

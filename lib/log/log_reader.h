@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// The reading end of the log: every record that counts, in order, and the
+// The reading end of the log: every group that counts, in order, and the
 // decision on the tail. It only reads; what to do about the tail is the
-// caller's. Used by recovery, and by offline verification, which goes on where
-// recovery stops.
+// caller's. Used by offline verification, which goes on where recovery stops,
+// and by recovery, which reads intact sealed segments in another way
+// (piece_cutter.h).
 #pragma once
 
 #include <cstdint>
@@ -15,8 +16,7 @@
 #include "base/error.h"
 #include "fs/file_system.h"
 #include "log/manifest.h"
-#include "log/place.h"
-#include "log/record.h"
+#include "log/segment_reader.h"
 
 namespace kvd {
 
@@ -33,20 +33,17 @@ struct LogTail {
   std::string torn_at;  // "<path> at offset <n>"; empty if nothing is torn.
 };
 
-// Views are valid during the call.
-using RecordVisitor = std::function<void(const Record&, Place)>;
+// Gets each whole group and the id of its segment. Views are valid during the
+// call.
+using GroupVisitor = std::function<void(const Group&, uint32_t segment)>;
 // Called after each segment with its size.
 using SegmentDone = std::function<void(uint64_t bytes)>;
 
-// Visits the records of all sealed segments, then of the live ones, as far as
-// they are whole. kCorruption names file, offset and what is affected; kFormat
-// for segments of a newer format.
-Result<LogTail> ReadLog(Directory& directory, const Manifest& manifest,
-                        const RecordVisitor& visit, const SegmentDone& done);
-
-// The live segments alone.
+// Visits the groups of the live segments, as far as they are whole. kCorruption
+// names file, offset and what is affected; kFormat for segments of a newer
+// format.
 Result<LogTail> ReadLiveSegments(Directory& directory, const Manifest& manifest,
-                                 const RecordVisitor& visit,
+                                 const GroupVisitor& visit,
                                  const SegmentDone& done);
 
 // After an unclean stop: writes the surviving prefixes again, the same bytes to
@@ -59,8 +56,14 @@ Result<void> RewriteSurvivors(Directory& directory, const LogTail& tail);
 // Returns false when anything was reported; an Error when it cannot be read.
 Result<bool> ReadSealedSegment(
     Directory& directory, const Manifest& manifest,
-    const SealedSegment& segment, const RecordVisitor& visit,
+    const SealedSegment& segment, const GroupVisitor& visit,
     const std::function<void(const std::string&)>& report);
+
+// Reads one sealed segment; kCorruption with the first damage in it, if any,
+// and what a person can do.
+Result<void> CheckSealedSegment(Directory& directory, const Manifest& manifest,
+                                const SealedSegment& segment,
+                                const GroupVisitor& visit);
 
 // Names of our own patterns that the manifest does not know and that may be
 // removed: left-overs of a crash. kCorruption when one of them shows that the

@@ -101,12 +101,14 @@ void EncodeGroupHeader(char* to, const GroupHeader& header, uint64_t seed) {
                     Checksum({to, kGroupChecksumAt}, seed));
 }
 
-std::optional<GroupHeader> DecodeGroupHeader(std::string_view segment,
-                                             uint64_t offset, uint64_t seed) {
-  if (offset > segment.size() || segment.size() - offset < kGroupHeaderBytes) {
+std::optional<GroupHeader> DecodeGroupHeader(std::string_view bytes,
+                                             uint64_t offset, uint64_t seed,
+                                             uint64_t base) {
+  const uint64_t at = offset - base;
+  if (at > bytes.size() || bytes.size() - at < kGroupHeaderBytes) {
     return std::nullopt;
   }
-  const char* from = segment.data() + offset;
+  const char* from = bytes.data() + at;
   // Cheap refusals first: whole segments are searched for headers.
   if (LoadLe<uint32_t>(from) != kGroupMagic) return std::nullopt;
   if (LoadLe<uint64_t>(from + 8) != offset) return std::nullopt;

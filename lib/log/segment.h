@@ -68,10 +68,12 @@ struct GroupHeader {
 
 // Writes kGroupHeaderBytes to `to`.
 void EncodeGroupHeader(char* to, const GroupHeader& header, uint64_t seed);
-// Reads the header at `offset` of a segment's bytes; nothing unless it verifies
-// and names that very offset. The body may still be cut short or damaged.
-std::optional<GroupHeader> DecodeGroupHeader(std::string_view segment,
-                                             uint64_t offset, uint64_t seed);
+// Reads the header at `offset` of a segment, of which `bytes` holds what is at
+// offset `base` and behind it; nothing unless it verifies and names that very
+// offset. The body may still be cut short or damaged.
+std::optional<GroupHeader> DecodeGroupHeader(std::string_view bytes,
+                                             uint64_t offset, uint64_t seed,
+                                             uint64_t base = 0);
 
 // "0000000012.seg"
 std::string SegmentName(uint64_t id);

@@ -29,11 +29,15 @@ struct Group {
 
 class SegmentReader {
  public:
-  // `bytes` is the whole segment, header included, and outlives the reader.
-  SegmentReader(std::string_view bytes, const SegmentIdentity& identity);
+  // `bytes` is the whole segment, header included, or a part of it that begins
+  // at offset `base` with a group. They outlive the reader.
+  SegmentReader(std::string_view bytes, const SegmentIdentity& identity,
+                uint64_t base = 0);
 
   // Reads the group at offset() into `group`. Only kGroup moves on.
   Found Next(Group* group);
+  // The same, but adds the records to those of the groups before it.
+  Found Append(Group* group);
 
   // Where the next group is expected.
   uint64_t offset() const { return offset_; }
@@ -48,12 +52,17 @@ class SegmentReader {
   uint64_t LastWrittenByte() const;
 
  private:
-  bool ReadBody(Group* group) const;
+  bool AppendBody(Group* group) const;
+  std::string_view From(uint64_t offset) const {
+    return bytes_.substr(offset - base_);
+  }
 
   std::string_view bytes_;
   SegmentIdentity identity_;
   uint64_t seed_;
-  uint64_t offset_ = kSegmentHeaderBytes;
+  uint64_t base_;  // Where the bytes begin in the segment, …
+  uint64_t end_;   // … and where they end.
+  uint64_t offset_;
 };
 
 }  // namespace kvd

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "store/keyspace.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 #include "log/record.h"
 
 namespace kvd {
+
 Keyspace::Keyspace(uint64_t hash_seed, SegmentUsage* usage,
                    uint64_t* entry_bytes)
     : hash_seed_(hash_seed),
@@ -31,7 +33,7 @@ void Keyspace::Forget(const Entry& entry) {
 
 void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
                    uint64_t seq, Place place, uint64_t deadline_ms) {
-  last_change_ = seq;
+  last_change_ = std::max(last_change_, seq);
   Entry* old = index_->Find(hash, key);
   if (old != nullptr && old->Fits(value.size(), deadline_ms)) {
     Forget(*old);
@@ -59,15 +61,25 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
 
 void Keyspace::Bury(uint64_t hash, std::string_view key, uint64_t seq,
                     Place place) {
-  last_change_ = seq;
+  const Entry* old = index_->Find(hash, key);
+  KVD_CHECK(old != nullptr && !old->is_ghost());
+  Remember(hash, key, seq, place);
+}
+
+void Keyspace::Remember(uint64_t hash, std::string_view key, uint64_t seq,
+                        Place place) {
+  last_change_ = std::max(last_change_, seq);
   EntryPtr ghost = Entry::CreateGhost(key, seq, place);
   entry_bytes_ += ghost->allocation_bytes();
+  ++ghosts_;
   Entry* old = index_->Find(hash, key);
-  KVD_CHECK(old != nullptr && !old->is_ghost());
+  if (old == nullptr) {
+    index_->Insert(hash, std::move(ghost));
+    return;
+  }
   Forget(*old);
   deadlines_->Remove(old);
   index_->Replace(hash, std::move(ghost));
-  ++ghosts_;
 }
 
 void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
@@ -78,7 +90,7 @@ void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
 }
 
 void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
-  last_change_ = seq;
+  last_change_ = std::max(last_change_, seq);
   Entry* entry = index_->Find(hash, key);
   KVD_CHECK(entry != nullptr && !entry->is_ghost());
   Forget(*entry);
@@ -87,7 +99,8 @@ void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
 }
 
 std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
-  flushed_ = last_change_ = seq;
+  flushed_ = seq;
+  last_change_ = std::max(last_change_, seq);
   ghosts_ = 0;
   deadlines_ = std::make_unique<DeadlineQueue>();
   return std::exchange(index_, std::make_unique<Index>(hash_seed_));

@@ -29,12 +29,16 @@ class Keyspace {
     return index_->Find(hash, key);
   }
   uint64_t Hash(std::string_view key) const { return index_->Hash(key); }
+  uint64_t hash_seed() const { return hash_seed_; }
 
   // Gives a key its value. Key and value may point into the entry they replace.
   void Put(uint64_t hash, std::string_view key, std::string_view value,
            uint64_t seq, Place place, uint64_t deadline_ms);
   // Puts a ghost in the place of a live key.
   void Bury(uint64_t hash, std::string_view key, uint64_t seq, Place place);
+  // For replay: leaves a ghost, newer than what is there of the key, if
+  // anything.
+  void Remember(uint64_t hash, std::string_view key, uint64_t seq, Place place);
   // Forgets the ghost of that removal, if it is still there.
   void DropGhost(uint64_t hash, std::string_view key, uint64_t seq);
   // Removes a live key without a trace.

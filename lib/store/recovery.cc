@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +15,8 @@
 #include "base/random.h"
 #include "log/log_reader.h"
 #include "log/segment.h"
+#include "store/loader.h"
+#include "store/replayer.h"
 
 namespace kvd {
 namespace {
@@ -56,8 +60,57 @@ Manifest NextEpoch(const Manifest& before, const LogTail& tail,
   next.sealed.insert(next.sealed.end(), tail.survivors.begin(),
                      tail.survivors.end());
   next.databases = databases;
-  next.databases_as_of = tail.last_seq;
+  // What had the newest change may have been compacted away.
+  next.databases_as_of = std::max(before.databases_as_of, tail.last_seq);
   return next;
+}
+
+class Progress {
+ public:
+  using Listener = std::function<void(const LoadProgress&)>;
+
+  Progress(const Manifest& manifest, const Listener& listener)
+      : listener_(listener) {
+    const std::vector<LiveSegmentLine> live = manifest.Live();
+    progress_.segments_all =
+        static_cast<int>(manifest.sealed.size() + live.size());
+    for (const SealedSegment& s : manifest.sealed) {
+      progress_.bytes_all += s.bytes;
+    }
+    for (const LiveSegmentLine& l : live) progress_.bytes_all += l.bytes;
+    listener_(progress_);
+  }
+
+  void SegmentDone(uint64_t bytes) {
+    progress_.bytes_done += bytes;
+    ++progress_.segments_done;
+    listener_(progress_);
+  }
+
+ private:
+  const Listener& listener_;
+  LoadProgress progress_;
+};
+
+Result<void> ReplaySealed(Directory& directory, const Manifest& manifest,
+                          Store::Impl* store, Replayer* replayer,
+                          Progress* progress) {
+  LoadOptions options;
+  options.threads = store->options.load_threads;
+  options.hash_seed = store->keyspaces.front()->hash_seed();
+  bool begun = false;
+  KVD_TRY(LoadSealedSegments(
+      directory, manifest, options,
+      [&](const LogPiece& piece, std::span<const uint64_t> hashes) {
+        const SealedSegment& segment = manifest.sealed[piece.segment()];
+        if (!begun) replayer->BeginSealed(piece.segment());
+        replayer->Apply(piece.records(), static_cast<uint32_t>(segment.id),
+                        hashes);
+        begun = !piece.ends_segment();
+        if (piece.ends_segment()) progress->SegmentDone(segment.bytes);
+      }));
+  replayer->EndSealed();
+  return {};
 }
 
 // Gives back the space that neither survivors nor anybody else needs. What
@@ -102,46 +155,6 @@ void Store::Impl::Adopt(const DatabaseMap& known) {
   }
 }
 
-void Store::Impl::Replay(const Record& record, Place place,
-                         uint64_t databases_as_of) {
-  ++report.records;
-  Keyspace& keyspace = *keyspaces[record.database];
-  const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
-  const uint64_t hash = keyspace.Hash(record.key);
-  const Entry* old = keyspace.Find(hash, record.key);
-  const bool newest = record.seq > keyspace.flushed() &&
-                      (old == nullptr || record.seq > old->seq());
-  switch (record.kind) {
-    case RecordKind::kPut:
-      if (newest) {
-        keyspace.Put(hash, record.key, record.value, record.seq, place,
-                     record.deadline_ms);
-      } else {
-        usage.AddDeadPut(place.segment, bytes);
-      }
-      return;
-    case RecordKind::kDelete:
-    case RecordKind::kExpire:
-      if (newest && old != nullptr) {
-        keyspace.Erase(hash, record.key, record.seq);
-      }
-      usage.AddDead(place.segment, bytes);
-      return;
-    case RecordKind::kFlush:
-      if (record.seq > keyspace.flushed()) {
-        databases.Apply(record);
-        const auto table = keyspace.Clear(record.seq);
-        while (keyspace.Free(table.get(), SIZE_MAX) != 0) continue;
-      }
-      usage.AddDead(place.segment, bytes);
-      return;
-    case RecordKind::kSwap:
-      if (record.seq > databases_as_of) databases.Apply(record);
-      usage.AddDead(place.segment, bytes);
-      return;
-  }
-}
-
 Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
   Result<Manifest> loaded = LoadManifest(directory);
   if (!loaded && loaded.error().code() == ErrorCode::kNotFound) {
@@ -153,25 +166,16 @@ Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
   KVD_TRY_ASSIGN(const std::vector<std::string> leftovers,
                  FindLeftovers(directory, before));
 
-  LoadProgress progress;
-  progress.segments_all =
-      static_cast<int>(before.sealed.size() + before.Live().size());
-  for (const SealedSegment& s : before.sealed) progress.bytes_all += s.bytes;
-  for (const LiveSegmentLine& l : before.Live()) progress.bytes_all += l.bytes;
-  store->options.on_progress(progress);
-
-  store->Adopt(before.databases);
+  Progress progress(before, store->options.on_progress);
+  Replayer replayer(store, before);
+  KVD_TRY(ReplaySealed(directory, before, store, &replayer, &progress));
   KVD_TRY_ASSIGN(const LogTail tail,
-                 ReadLog(
+                 ReadLiveSegments(
                      directory, before,
-                     [&](const Record& record, Place place) {
-                       store->Replay(record, place, before.databases_as_of);
+                     [&](const Group& group, uint32_t segment) {
+                       replayer.Apply(group, segment);
                      },
-                     [&](uint64_t bytes) {
-                       progress.bytes_done += bytes;
-                       ++progress.segments_done;
-                       store->options.on_progress(progress);
-                     }));
+                     [&](uint64_t bytes) { progress.SegmentDone(bytes); }));
 
   if (!IsPlanted(PlantedBug::kTailNotRewritten)) {
     KVD_TRY(RewriteSurvivors(directory, tail));

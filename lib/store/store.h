@@ -60,6 +60,7 @@ struct StoreOptions {
   uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
   CompactionOptions compaction;
+  int load_threads = 0;  // That help Open() read; 0 for the calling one alone.
   LogSink log = [](Severity, const std::string&) {};
   // Called while Open() replays, at least once a segment.
   std::function<void(const LoadProgress&)> on_progress =

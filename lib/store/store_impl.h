@@ -22,8 +22,6 @@ class Store::Impl {
  public:
   Impl(StoreOptions options, Clock& clock);
 
-  // Recovery: takes one record of the log in.
-  void Replay(const Record& record, Place place, uint64_t databases_as_of);
   // Recovery: what the MANIFEST knows of databases.
   void Adopt(const DatabaseMap& databases);
 

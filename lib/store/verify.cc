@@ -20,7 +20,9 @@ Result<VerifyReport> VerifyDirectory(
     damage(error.message().substr(0, error.message().find('\n')));
     return {};
   };
-  const RecordVisitor count = [&](const Record&, Place) { ++result.records; };
+  const GroupVisitor count = [&](const Group& group, uint32_t) {
+    result.records += group.records.size();
+  };
 
   const Result<Manifest> manifest = LoadManifest(directory);
   if (!manifest) {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "log/log_reader.h"
+#include "tests/log/read_log.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads the sealed segments with every core. Decoders take piece after piece,
+// verify it and hash its keys; the loading thread, which is the caller's, gets
+// the pieces in the order of the log, and alone touches the index. It is what
+// limits the speed: decoding a record costs less than a cache miss in a table
+// of millions.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/error.h"
+#include "fs/file_system.h"
+#include "log/manifest.h"
+#include "log/piece_cutter.h"
+
+namespace kvd {
+
+struct LoadOptions {
+  // Decoders beside the calling thread; 0 to decode on it. What the result is
+  // does not depend on it.
+  int threads = 0;
+  // Of Index::DefaultHash.
+  uint64_t hash_seed = 0;
+};
+
+// A verified piece and the hash of each record's key; both valid during the
+// call.
+using PieceVisitor = std::function<void(const LogPiece& piece,
+                                        std::span<const uint64_t> hashes)>;
+
+// Visits all sealed segments on the calling thread, in the order of the
+// MANIFEST. Fails like CheckSealedSegment() for the first one that is damaged;
+// what it holds may have been visited in part.
+Result<void> LoadSealedSegments(Directory& directory, const Manifest& manifest,
+                                const LoadOptions& options,
+                                const PieceVisitor& visit);
+
+}  // namespace kvd

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+//
+// From records to the state in memory: for each key the newest record counts,
+// in whatever order they come. Compacted segments hold old and new changes
+// side by side, and share their range of sequence numbers with other segments.
+//
+// A removal is remembered, as a ghost in the index, as long as an older put of
+// its key may still come. Segments come in the order of their lowest sequence
+// number, so that a log without compacted segments needs no ghosts at all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <queue>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "log/manifest.h"
+#include "log/segment_reader.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+
+// Thread: loop. Store and manifest outlive it.
+class Replayer {
+ public:
+  // Takes in what the MANIFEST knows of databases.
+  Replayer(Store::Impl* store, const Manifest& manifest);
+
+  // The records up to the next call are of sealed segment `index`; segments
+  // follow each other as in the MANIFEST.
+  void BeginSealed(size_t index);
+  // The records from here on are newer than all before.
+  void EndSealed();
+
+  // Takes records in, with the hash of each record's key.
+  void Apply(const Group& group, uint32_t segment,
+             std::span<const uint64_t> hashes);
+  // The same, without the hashes.
+  void Apply(const Group& group, uint32_t segment);
+
+ private:
+  struct Removal {
+    uint64_t seq;
+    uint64_t hash;
+    uint8_t database;
+    std::string key;
+
+    // The oldest is the first to be forgotten.
+    bool operator<(const Removal& other) const { return seq > other.seq; }
+  };
+
+  void Prefetch(const Record& record, uint64_t hash, bool entry) const;
+  void Apply(const Record& record, uint64_t hash, Place place);
+  void ApplyRemoval(const Record& record, uint64_t hash, Place place);
+  void ForgetRemovalsUpTo(uint64_t seq);
+
+  Store::Impl& store_;
+  const Manifest& manifest_;
+  // Records older than this do not come any more: with the segment that is
+  // being read, and by segment with the ones behind it.
+  uint64_t oldest_to_come_ = 0;
+  std::vector<uint64_t> oldest_behind_;
+  std::priority_queue<Removal> removals_;
+  std::vector<uint64_t> hashes_;
+};
+
+}  // namespace kvd
