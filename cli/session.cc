@@ -17,6 +17,14 @@ Attempt<Reply> Accept(Reply reply) {
   return reply;
 }
 
+bool SaysLoading(const Reply& status) {
+  for (size_t i = 0; i + 1 < status.elements.size(); i += 2) {
+    if (status.elements[i].text != "state") continue;
+    return status.elements[i + 1].text == "loading";
+  }
+  return false;
+}
+
 }  // namespace
 
 Attempt<Reply> Session::Call(Words words) {
@@ -28,6 +36,15 @@ Attempt<Reply> Session::Call(Words words) {
 
 Attempt<Reply> Session::Call(std::initializer_list<std::string_view> words) {
   return Call(Words(words.begin(), words.size()));
+}
+
+Attempt<void> Session::AwaitLoaded() {
+  KVD_TRY(Connect());
+  ClientResult<Reply> reply = client_->Call({"KV.STATUS"});
+  // The client repeats a command that needs the data until it is there.
+  if (reply && SaysLoading(*reply)) reply = client_->Call({"EXISTS", ""});
+  if (!reply) return Unexpected(Describe(reply.error(), false));
+  return {};
 }
 
 Attempt<std::vector<Reply>> Session::CallAll(

@@ -38,6 +38,9 @@ class Session {
   Attempt<Reply> Call(Words words);
   Attempt<Reply> Call(std::initializer_list<std::string_view> words);
 
+  // Fails, after the time that --wait gives, while kvd loads its data.
+  Attempt<void> AwaitLoaded();
+
   // Sends `commands` in one go; replies in the same order.
   Attempt<std::vector<Reply>> CallAll(
       std::span<const std::vector<std::string_view>> commands);

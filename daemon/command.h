@@ -20,14 +20,14 @@ namespace kvd {
 
 // One execution of a command, made by Execute() (dispatch.h).
 struct Call {
-  Operation& op;
+  Operation* op;  // Null while the store loads: then only kLoading runs.
   std::span<const std::string_view> args;  // With the name.
   ReplyWriter& reply;
   Session& session;
   Service& service;
 };
 
-// Writes one reply. Works in three steps: find and compute, op.Reserve() for
+// Writes one reply. Works in three steps: find and compute, op->Reserve() for
 // all changes at once, change. When Reserve() does not say kReady it returns,
 // and Execute() drops the reply and parks or refuses the command; hence no
 // effect before that.

@@ -78,16 +78,16 @@ void Expire(Call& call, TimeUnit unit, TimeBase base) {
   const auto deadline_ms = DeadlineFrom(call, *time, unit, base);
   if (!deadline_ms) return InvalidExpireTime(call);
 
-  const Entry* entry = call.op.Find(key);
+  const Entry* entry = call.op->Find(key);
   if (entry == nullptr || !MayExpireAt(*conditions, *entry, *deadline_ms)) {
     return call.reply.Integer(0);
   }
-  if (*deadline_ms <= call.op.now_ms()) {
+  if (*deadline_ms <= call.op->now_ms()) {
     if (!ReserveRemoval(call, key)) return;
-    call.op.Remove(key);
+    call.op->Remove(key);
   } else {
     if (!ReservePut(call, key, entry->value().size())) return;
-    call.op.Put(key, entry->value(), *deadline_ms);
+    call.op->Put(key, entry->value(), *deadline_ms);
   }
   call.reply.Integer(1);
 }
@@ -100,7 +100,7 @@ void ReplyDeadline(Call& call, TimeKind kind, TimeUnit unit) {
   if (!entry->has_deadline()) return call.reply.Integer(kNoDeadline);
   int64_t ms = DeadlineOf(entry);
   if (kind == TimeKind::kRemaining) {
-    ms = std::max<int64_t>(ms - call.op.now_ms(), 0);
+    ms = std::max<int64_t>(ms - call.op->now_ms(), 0);
   }
   constexpr int64_t kHalfSecondMs = 500;
   const int64_t rounded = ms / 1000 + (ms % 1000 >= kHalfSecondMs ? 1 : 0);
@@ -181,9 +181,9 @@ bool Rename(Call& call, const Entry& from) {
   const uint64_t bytes =
       Operation::PutBytes(call.args[2].size(), from.value().size()) +
       Operation::RemoveBytes(call.args[1].size());
-  if (call.op.Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
-  call.op.Put(call.args[2], from.value(), DeadlineOf(&from));
-  call.op.Remove(call.args[1]);
+  if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
+  call.op->Put(call.args[2], from.value(), DeadlineOf(&from));
+  call.op->Remove(call.args[1]);
   return true;
 }
 
@@ -193,17 +193,17 @@ void HandleDel(Call& call) {
   const auto keys = call.args.subspan(1);
   uint64_t bytes = 0;
   for (const std::string_view key : keys) {
-    if (call.op.Find(key) != nullptr) {
+    if (call.op->Find(key) != nullptr) {
       bytes += Operation::RemoveBytes(key.size());
     }
   }
   if (bytes == 0) return call.reply.Integer(0);
-  if (call.op.Reserve(bytes, Purpose::kRemoval) != Room::kReady) return;
+  if (call.op->Reserve(bytes, Purpose::kRemoval) != Room::kReady) return;
   int64_t removed = 0;
   for (const std::string_view key : keys) {
     // Looked up again: a key may be named twice.
-    if (keys.size() > 1 && call.op.Find(key) == nullptr) continue;
-    call.op.Remove(key);
+    if (keys.size() > 1 && call.op->Find(key) == nullptr) continue;
+    call.op->Remove(key);
     ++removed;
   }
   call.reply.Integer(removed);
@@ -255,27 +255,27 @@ void HandlePExpireTime(Call& call) {
 }
 
 void HandlePersist(Call& call) {
-  const Entry* entry = call.op.Find(call.args[1]);
+  const Entry* entry = call.op->Find(call.args[1]);
   if (entry == nullptr || !entry->has_deadline()) return call.reply.Integer(0);
   if (!ReservePut(call, call.args[1], entry->value().size())) return;
-  call.op.Put(call.args[1], entry->value(), 0);
+  call.op->Put(call.args[1], entry->value(), 0);
   call.reply.Integer(1);
 }
 
 void HandleRename(Call& call) {
-  const Entry* from = call.op.Find(call.args[1]);
+  const Entry* from = call.op->Find(call.args[1]);
   if (from == nullptr) return call.reply.Error("ERR no such key");
   if (call.args[1] != call.args[2] && !Rename(call, *from)) return;
   call.reply.Ok();
 }
 
 void HandleRenameNx(Call& call) {
-  if (call.op.Find(call.args[1]) == nullptr) {
+  if (call.op->Find(call.args[1]) == nullptr) {
     return call.reply.Error("ERR no such key");
   }
-  if (call.op.Find(call.args[2]) != nullptr) return call.reply.Integer(0);
+  if (call.op->Find(call.args[2]) != nullptr) return call.reply.Integer(0);
   // Finding the second may have changed the store.
-  if (!Rename(call, *call.op.Find(call.args[1]))) return;
+  if (!Rename(call, *call.op->Find(call.args[1]))) return;
   call.reply.Integer(1);
 }
 
@@ -284,11 +284,11 @@ void HandleKeys(Call& call) {
   KeyList keys(call);
   uint64_t cursor = 0;
   do {
-    cursor = call.op.Scan(cursor, std::numeric_limits<size_t>::max(),
-                          [&](const Entry& entry) {
-                            if (GlobMatches(pattern, entry.key()))
-                              keys.Add(entry.key());
-                          });
+    cursor = call.op->Scan(cursor, std::numeric_limits<size_t>::max(),
+                           [&](const Entry& entry) {
+                             if (GlobMatches(pattern, entry.key()))
+                               keys.Add(entry.key());
+                           });
   } while (cursor != 0);
   keys.Reply(call);
 }
@@ -301,7 +301,7 @@ void HandleScan(Call& call) {
   const bool all = MatchesAll(options->pattern);
   KeyList keys(call);
   const uint64_t next =
-      call.op.Scan(*cursor, options->count, [&](const Entry& entry) {
+      call.op->Scan(*cursor, options->count, [&](const Entry& entry) {
         if (options->strings &&
             (all || GlobMatches(options->pattern, entry.key()))) {
           keys.Add(entry.key());
@@ -314,20 +314,20 @@ void HandleScan(Call& call) {
 }
 
 void HandleDbSize(Call& call) {
-  call.reply.Integer(static_cast<int64_t>(call.op.Count()));
+  call.reply.Integer(static_cast<int64_t>(call.op->Count()));
 }
 
 void HandleFlushDb(Call& call) {
   if (!FlushWordsFit(call) || !ReserveRemoval(call, {})) return;
-  call.op.FlushDatabase();
+  call.op->FlushDatabase();
   call.reply.Ok();
 }
 
 void HandleFlushAll(Call& call) {
   if (!FlushWordsFit(call)) return;
   const uint64_t bytes = Operation::RemoveBytes(0) * kDatabases;
-  if (call.op.Reserve(bytes, Purpose::kRemoval) != Room::kReady) return;
-  call.op.FlushAll();
+  if (call.op->Reserve(bytes, Purpose::kRemoval) != Room::kReady) return;
+  call.op->FlushAll();
   call.reply.Ok();
 }
 

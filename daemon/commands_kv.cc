@@ -20,6 +20,9 @@ struct State {
 };
 
 State StateOf(const Service& service, const StoreStats& stats) {
+  if (service.store == nullptr) {
+    return {"loading", service.loading.Text(service.NowMs())};
+  }
   if (stats.disk_full) {
     return {"full", "the disk has no room for writes; deleting keys works"};
   }
@@ -45,7 +48,25 @@ struct StatusWriter {
   }
 };
 
-constexpr size_t kStatusFields = 17;
+constexpr size_t kDaemonFields = 11;
+constexpr size_t kStoreFields = 6;
+constexpr size_t kLoadingFields = 2;
+
+void AddStoreFields(const StoreStats& stats, StatusWriter status) {
+  uint64_t keys = 0;
+  for (const uint64_t count : stats.keys) keys += count;
+  status.Number("keys", keys);
+  status.Number("live_bytes", stats.live_bytes);
+  status.Number("dead_bytes", stats.dead_bytes);
+  status.Number("segments", stats.segments);
+  status.Number("last_seq", stats.last_seq);
+  status.Number("durable_seq", stats.durable_seq);
+}
+
+void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {
+  status.Number("loaded_bytes", progress.bytes_done);
+  status.Number("loading_bytes", progress.bytes_all);
+}
 
 }  // namespace
 
@@ -56,7 +77,7 @@ void HandleKvGet(Call& call) {
   call.reply.Bulk(entry->value());
   ReplyRevision(call, entry->seq());
   call.reply.Integer(
-      entry->has_deadline() ? DeadlineOf(entry) - call.op.now_ms() : -1);
+      entry->has_deadline() ? DeadlineOf(entry) - call.op->now_ms() : -1);
 }
 
 void HandleKvSet(Call& call) {
@@ -64,12 +85,12 @@ void HandleKvSet(Call& call) {
   const std::string_view value = call.args[2];
   const auto options = ParseSetOptions(call, SetDialect::kKv);
   if (!options || !ValueFits(call, value.size())) return;
-  const Entry* old = call.op.Find(key);
+  const Entry* old = call.op->Find(key);
   if (!ConditionHolds(*options, old)) return call.reply.Null();
   const int64_t deadline_ms =
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms.value_or(0);
   if (!ReservePut(call, key, value.size())) return;
-  ReplyRevision(call, call.op.Put(key, value, deadline_ms));
+  ReplyRevision(call, call.op->Put(key, value, deadline_ms));
 }
 
 void HandleKvDel(Call& call) {
@@ -82,24 +103,24 @@ void HandleKvDel(Call& call) {
     expected = ParseUnsigned(call.args[3]);
     if (!expected) return call.reply.Error(kNotAnInteger);
   }
-  const Entry* old = call.op.Find(key);
+  const Entry* old = call.op->Find(key);
   if (old == nullptr || (expected && old->seq() != *expected)) {
     return call.reply.Null();
   }
   if (!ReserveRemoval(call, key)) return;
-  ReplyRevision(call, call.op.Remove(key));
+  ReplyRevision(call, call.op->Remove(key));
 }
 
 // Shows memory as it is, durable or not: it must answer while the disk does
-// not.
+// not. While the store loads, what is not known yet is missing.
 void HandleKvStatus(Call& call) {
   const Service& service = call.service;
-  const StoreStats stats = service.store.Stats();
+  const Store* store = service.store;
+  const StoreStats stats = store != nullptr ? store->Stats() : StoreStats();
   const State state = StateOf(service, stats);
-  uint64_t keys = 0;
-  for (const uint64_t count : stats.keys) keys += count;
 
-  call.reply.MapHeader(kStatusFields);
+  call.reply.MapHeader(kDaemonFields +
+                       (store != nullptr ? kStoreFields : kLoadingFields));
   StatusWriter status{call.reply};
   status.Text("version", kVersion);
   status.Number("uptime_s", static_cast<uint64_t>(
@@ -109,13 +130,12 @@ void HandleKvStatus(Call& call) {
   status.Text("data_dir", service.config.data_dir);
   status.Text("state", state.name);
   status.Text("state_reason", state.reason);
-  status.Number("keys", keys);
-  status.Number("live_bytes", stats.live_bytes);
-  status.Number("dead_bytes", stats.dead_bytes);
-  status.Text("sync", ToString(service.store.sync()));
-  status.Number("segments", stats.segments);
-  status.Number("last_seq", stats.last_seq);
-  status.Number("durable_seq", stats.durable_seq);
+  if (store != nullptr) {
+    AddStoreFields(stats, status);
+  } else {
+    AddLoadingFields(service.loading.progress, status);
+  }
+  status.Text("sync", ToString(service.config.durability.sync));
   status.Number("connections", service.sessions.size());
   status.Text("compaction", "idle");
   status.Number("errors", service.stats.output_limit_closed +

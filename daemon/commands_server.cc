@@ -33,7 +33,7 @@ std::string_view FsyncName(SyncMode mode) {
 // kvd's settings, and those of Redis that clients ask for.
 std::vector<Setting> Settings(const Service& service) {
   std::vector<Setting> settings = {
-      {"appendfsync", std::string(FsyncName(service.store.sync()))},
+      {"appendfsync", std::string(FsyncName(service.config.durability.sync))},
       {"appendonly", "yes"},
       {"databases", std::to_string(kDatabases)},
       {"maxclients", std::to_string(service.connections_max)},

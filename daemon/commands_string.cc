@@ -26,7 +26,7 @@ void ReplyValue(Call& call, const Entry* entry) {
 bool PutChecked(Call& call, std::string_view key, std::string_view value,
                 int64_t deadline_ms) {
   if (!ReservePut(call, key, value.size())) return false;
-  call.op.Put(key, value, deadline_ms);
+  call.op->Put(key, value, deadline_ms);
   return true;
 }
 
@@ -43,7 +43,7 @@ void SetWithDeadline(Call& call, TimeUnit unit) {
 }
 
 void AddInteger(Call& call, int64_t delta) {
-  const Entry* old = call.op.Find(call.args[1]);
+  const Entry* old = call.op->Find(call.args[1]);
   const auto before =
       old == nullptr ? std::optional<int64_t>(0) : ParseInteger(old->value());
   if (!before) return call.reply.Error(kNotAnInteger);
@@ -82,11 +82,11 @@ bool PairsFit(Call& call) {
 }
 
 bool PutPairs(Call& call) {
-  if (call.op.Reserve(PairsBytes(call), Purpose::kWrite) != Room::kReady) {
+  if (call.op->Reserve(PairsBytes(call), Purpose::kWrite) != Room::kReady) {
     return false;
   }
   for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
-    call.op.Put(call.args[i], call.args[i + 1], 0);
+    call.op->Put(call.args[i], call.args[i + 1], 0);
   }
   return true;
 }
@@ -117,7 +117,7 @@ void HandleSet(Call& call) {
   const Entry* old = nullptr;
   if (options->condition != SetOptions::Condition::kNone || options->get ||
       options->keep_ttl) {
-    old = call.op.Find(key);
+    old = call.op->Find(key);
   }
   if (options->get) ReplyValue(call, old);
   if (!ConditionHolds(*options, old)) {
@@ -132,7 +132,7 @@ void HandleSet(Call& call) {
 
 void HandleSetNx(Call& call) {
   if (!ValueFits(call, call.args[2].size())) return;
-  if (call.op.Find(call.args[1]) != nullptr) return call.reply.Integer(0);
+  if (call.op->Find(call.args[1]) != nullptr) return call.reply.Integer(0);
   if (!PutChecked(call, call.args[1], call.args[2], 0)) return;
   call.reply.Integer(1);
 }
@@ -153,7 +153,7 @@ void HandleGetDel(Call& call) {
   const Entry* old = Lookup(call, call.args[1]);
   ReplyValue(call, old);
   if (old == nullptr || !ReserveRemoval(call, call.args[1])) return;
-  call.op.Remove(call.args[1]);
+  call.op->Remove(call.args[1]);
 }
 
 void HandleGetEx(Call& call) {
@@ -178,20 +178,20 @@ void HandleGetEx(Call& call) {
   const Entry* entry = Lookup(call, key);
   ReplyValue(call, entry);
   if (entry == nullptr) return;
-  if (deadline_ms && *deadline_ms <= call.op.now_ms()) {
-    if (ReserveRemoval(call, key)) call.op.Remove(key);
+  if (deadline_ms && *deadline_ms <= call.op->now_ms()) {
+    if (ReserveRemoval(call, key)) call.op->Remove(key);
   } else if (deadline_ms || (persist && entry->has_deadline())) {
     PutChecked(call, key, entry->value(), deadline_ms.value_or(0));
   }
 }
 
 void HandleDelIfEq(Call& call) {
-  const Entry* old = call.op.Find(call.args[1]);
+  const Entry* old = call.op->Find(call.args[1]);
   if (old == nullptr || old->value() != call.args[2]) {
     return call.reply.Integer(0);
   }
   if (!ReserveRemoval(call, call.args[1])) return;
-  call.op.Remove(call.args[1]);
+  call.op->Remove(call.args[1]);
   call.reply.Integer(1);
 }
 
@@ -209,13 +209,13 @@ void HandleMSet(Call& call) {
 void HandleMSetNx(Call& call) {
   if (!PairsFit(call)) return;
   for (size_t i = 1; i < call.args.size(); i += 2) {
-    if (call.op.Find(call.args[i]) != nullptr) return call.reply.Integer(0);
+    if (call.op->Find(call.args[i]) != nullptr) return call.reply.Integer(0);
   }
   if (PutPairs(call)) call.reply.Integer(1);
 }
 
 void HandleAppend(Call& call) {
-  const Entry* old = call.op.Find(call.args[1]);
+  const Entry* old = call.op->Find(call.args[1]);
   const std::string_view before =
       old == nullptr ? std::string_view() : old->value();
   if (!ValueFits(call, before.size() + call.args[2].size())) return;
@@ -247,7 +247,7 @@ void HandleSetRange(Call& call) {
   if (!offset) return;
   if (*offset < 0) return call.reply.Error("ERR offset is out of range");
   const std::string_view part = call.args[3];
-  const Entry* old = call.op.Find(call.args[1]);
+  const Entry* old = call.op->Find(call.args[1]);
   std::string after(old == nullptr ? std::string_view() : old->value());
   if (part.empty()) {
     return call.reply.Integer(static_cast<int64_t>(after.size()));
@@ -279,7 +279,7 @@ void HandleDecrBy(Call& call) {
 }
 
 void HandleIncrByFloat(Call& call) {
-  const Entry* old = call.op.Find(call.args[1]);
+  const Entry* old = call.op->Find(call.args[1]);
   const auto before =
       old == nullptr ? std::optional<long double>(0) : ParseFloat(old->value());
   const auto delta = ParseFloat(call.args[2]);

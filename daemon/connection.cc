@@ -73,16 +73,18 @@ ParseOutcome Connection::NextCommand() {
 }
 
 void Connection::PrefetchKeys() const {
+  const Store* store = service_.store;
+  if (store == nullptr) return;
   std::array<uint64_t, CommandsAhead::kCommandsMax> hashes;
   size_t keys = 0;
   const int database = session_.database;
   commands_.ForEachKey([&](std::string_view key) {
-    hashes[keys++] = service_.store.PrefetchSlot(database, key);
+    hashes[keys++] = store->PrefetchSlot(database, key);
   });
   // A single command gains nothing: it runs right now.
   if (keys < 2) return;
   for (size_t i = 0; i < keys; ++i) {
-    service_.store.PrefetchEntry(database, hashes[i]);
+    store->PrefetchEntry(database, hashes[i]);
   }
 }
 

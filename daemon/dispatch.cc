@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 
 #include "daemon/text.h"
 
@@ -32,6 +33,12 @@ void UnknownCommand(Call& call) {
   call.reply.Error(
       fmt::format("ERR unknown command '{}', with args beginning with: {}",
                   call.args[0].substr(0, kQuotedNameBytes), quoted));
+}
+
+void StillLoading(Call& call) {
+  const Service& service = call.service;
+  call.reply.Error(fmt::format("LOADING kvd is loading the data; {}",
+                               service.loading.Text(service.NowMs())));
 }
 
 bool RightNumberOfWords(const Command& command, size_t words) {
@@ -136,6 +143,10 @@ Admitted Admit(Call& call, bool queue_writers) {
   if (command == nullptr || !KeysFit(call, *command)) {
     return {Admission::kRejected, container, nullptr};
   }
+  if (call.op == nullptr && (command->flags & kLoading) == 0) {
+    StillLoading(call);
+    return {Admission::kRejected, container, nullptr};
+  }
   if (queue_writers && command->access == Access::kWrite) {
     return {Admission::kQueued, container, nullptr};
   }
@@ -149,9 +160,10 @@ Executed Execute(Service& service, Session& session,
                  std::string* out) {
   const size_t start = out->size();
   const Session::ReplyMode reply_mode = session.reply_mode;
-  Operation op(service.store, session.database);
+  std::optional<Operation> op;
+  if (service.store != nullptr) op.emplace(*service.store, session.database);
   ReplyWriter reply(out, session.protocol);
-  Call call{op, args, reply, session, service};
+  Call call{op ? &*op : nullptr, args, reply, session, service};
 
   const Admitted admitted = Admit(call, queue_writers);
   if (admitted.admission == Admission::kQueued) {
@@ -165,13 +177,13 @@ Executed Execute(Service& service, Session& session,
     session.last_container = admitted.container;
     session.last_command = admitted.command;
     Run(call, *admitted.command, *stats);
-    if (op.blocked() != Room::kReady) {
+    if (op && op->blocked() != Room::kReady) {
       out->resize(start);
-      if (op.blocked() == Room::kWait) {
+      if (op->blocked() == Room::kWait) {
         --stats->calls;
         return {ExecuteOutcome::kParked, 0};
       }
-      reply.Error(RefusalOf(op.blocked()));
+      reply.Error(RefusalOf(op->blocked()));
     }
   }
 
@@ -185,7 +197,7 @@ Executed Execute(Service& service, Session& session,
     }
   }
   if (!TakesReply(session, reply_mode)) out->resize(start);
-  return {ExecuteOutcome::kDone, op.seen()};
+  return {ExecuteOutcome::kDone, op ? op->seen() : 0};
 }
 
 }  // namespace kvd

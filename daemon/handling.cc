@@ -103,13 +103,13 @@ bool ValueFits(Call& call, uint64_t bytes) {
 }
 
 bool ReservePut(Call& call, std::string_view key, size_t value_size) {
-  return call.op.Reserve(Operation::PutBytes(key.size(), value_size),
-                         Purpose::kWrite) == Room::kReady;
+  return call.op->Reserve(Operation::PutBytes(key.size(), value_size),
+                          Purpose::kWrite) == Room::kReady;
 }
 
 bool ReserveRemoval(Call& call, std::string_view key) {
-  return call.op.Reserve(Operation::RemoveBytes(key.size()),
-                         Purpose::kRemoval) == Room::kReady;
+  return call.op->Reserve(Operation::RemoveBytes(key.size()),
+                          Purpose::kRemoval) == Room::kReady;
 }
 
 std::optional<int64_t> IntegerWord(Call& call, size_t index) {
@@ -127,8 +127,8 @@ std::optional<int64_t> DeadlineFrom(const Call& call, int64_t value,
     value *= 1000;
   }
   if (base == TimeBase::kEpoch) return value;
-  if (value > kInt64Max - call.op.now_ms()) return std::nullopt;
-  return value + call.op.now_ms();
+  if (value > kInt64Max - call.op->now_ms()) return std::nullopt;
+  return value + call.op->now_ms();
 }
 
 void InvalidExpireTime(Call& call) {

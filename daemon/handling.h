@@ -18,7 +18,7 @@ inline constexpr std::string_view kNotAnInteger =
 
 // Finds a key for a command that reads it, and counts hit or miss.
 inline const Entry* Lookup(Call& call, std::string_view key) {
-  const Entry* entry = call.op.Find(key);
+  const Entry* entry = call.op->Find(key);
   ++(entry != nullptr ? call.service.stats.keyspace_hits
                       : call.service.stats.keyspace_misses);
   return entry;

@@ -81,8 +81,12 @@ std::string Clients(const Service& service) {
   return lines.Take();
 }
 
+StoreStats StatsOf(const Service& service) {
+  return service.store != nullptr ? service.store->Stats() : StoreStats();
+}
+
 std::string Memory(const Service& service) {
-  const StoreStats stats = service.store.Stats();
+  const StoreStats stats = StatsOf(service);
   const uint64_t used = stats.index_bytes + stats.entry_bytes;
   const uint64_t resident = ResidentBytes();
   Lines lines;
@@ -98,10 +102,24 @@ std::string Memory(const Service& service) {
   return lines.Take();
 }
 
+// Named and computed as Redis does.
+void AddLoading(const Service& service, Lines* lines) {
+  const Loading& loading = service.loading;
+  lines->Add("loading_start_time", loading.started_wall_ms / 1000);
+  lines->Add("loading_total_bytes", loading.progress.bytes_all);
+  lines->Add("loading_loaded_bytes", loading.progress.bytes_done);
+  lines->Add("loading_loaded_perc",
+             fmt::format("{:.2f}", loading.PercentDone()));
+  // A second when nothing is known.
+  lines->Add("loading_eta_seconds",
+             loading.SecondsLeft(service.NowMs()).value_or(1));
+}
+
 std::string Persistence(const Service& service) {
-  const StoreStats stats = service.store.Stats();
+  const StoreStats stats = StatsOf(service);
+  const bool loads = service.store == nullptr;
   Lines lines;
-  lines.Add("loading", 0);
+  lines.Add("loading", loads ? 1 : 0);
   lines.Add("async_loading", 0);
   lines.Add("rdb_changes_since_last_save", 0);
   lines.Add("rdb_bgsave_in_progress", 0);
@@ -111,7 +129,7 @@ std::string Persistence(const Service& service) {
   lines.Add("aof_rewrite_scheduled", 0);
   lines.Add("aof_last_bgrewrite_status", "ok");
   lines.Add("aof_last_write_status", stats.disk_full ? "err" : "ok");
-  lines.Add("kvd_sync", ToString(service.store.sync()));
+  lines.Add("kvd_sync", ToString(service.config.durability.sync));
   lines.Add("kvd_last_seq", stats.last_seq);
   lines.Add("kvd_durable_seq", stats.durable_seq);
   lines.Add("kvd_segments", stats.segments);
@@ -122,6 +140,7 @@ std::string Persistence(const Service& service) {
   lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
   lines.Add("kvd_disk_full", stats.disk_full ? 1 : 0);
   lines.Add("kvd_free_disk_bytes", stats.free_disk_bytes);
+  if (loads) AddLoading(service, &lines);
   return lines.Take();
 }
 
@@ -134,7 +153,7 @@ std::string Stats(const Service& service) {
   lines.Add("total_net_input_bytes", stats.input_bytes);
   lines.Add("total_net_output_bytes", stats.output_bytes);
   lines.Add("rejected_connections", stats.connections_rejected);
-  lines.Add("expired_keys", service.store.Stats().expired_keys);
+  lines.Add("expired_keys", StatsOf(service).expired_keys);
   lines.Add("evicted_keys", 0);
   lines.Add("keyspace_hits", stats.keyspace_hits);
   lines.Add("keyspace_misses", stats.keyspace_misses);
@@ -202,7 +221,7 @@ std::string Cluster(const Service&) {
 }
 
 std::string KeyspaceText(const Service& service) {
-  const StoreStats stats = service.store.Stats();
+  const StoreStats stats = StatsOf(service);
   Lines lines;
   for (int i = 0; i < kDatabases; ++i) {
     if (stats.keys[i] == 0) continue;

@@ -18,6 +18,7 @@
 #include "daemon/logging.h"
 #include "daemon/notify.h"
 #include "daemon/server.h"
+#include "daemon/store_loader.h"
 #include "fs/posix_file_system.h"
 #include "store/store.h"
 #include "store/verify.h"
@@ -61,7 +62,7 @@ int64_t ConnectionsMax(const Config::Limits& limits) {
 
 using Sockets = std::vector<std::unique_ptr<ListeningSocket>>;
 
-// The manager's sockets, or one of our own that clients cannot see yet.
+// The manager's sockets, or one of our own. Clients find it from now on.
 Result<Sockets> OpenSockets(const Config& config) {
   Sockets sockets;
   for (const int fd : notify::PassedSockets()) {
@@ -70,12 +71,14 @@ Result<Sockets> OpenSockets(const Config& config) {
   }
   if (sockets.empty()) {
     KVD_TRY_ASSIGN(auto socket, ListeningSocket::Bind(config.socket));
+    KVD_TRY(socket->Publish());
     sockets.push_back(std::move(socket));
   }
   return sockets;
 }
 
-StoreOptions StoreOptionsOf(const Config& config) {
+StoreOptions StoreOptionsOf(const Config& config,
+                            const StoreOptions::OnProgress& on_progress) {
   StoreOptions options;
   options.sync = config.durability.sync;
   options.sync_interval_ms = config.durability.interval_ms;
@@ -90,9 +93,7 @@ StoreOptions StoreOptionsOf(const Config& config) {
   options.log = [](Severity severity, const std::string& message) {
     Log(severity, message);
   };
-  options.on_progress = [](const LoadProgress& progress) {
-    notify::Loading(progress);
-  };
+  options.on_progress = on_progress;
   return options;
 }
 
@@ -119,6 +120,24 @@ ExitCode Refuse(const Error& error, ExitCode code) {
   return code;
 }
 
+// Opens the store while `server` answers clients. Null when the server has
+// ended before that, as it was told to.
+Result<std::unique_ptr<Store>> Load(Server& server, EventLoop& loop,
+                                    StoreLoader::Open open) {
+  StoreLoader loader(
+      loop, std::move(open),
+      [&server](const LoadProgress& progress) {
+        server.ShowProgress(progress);
+        if (server.loading()) notify::Loading(progress);
+      },
+      [&loop] { loop.Stop(); });
+  server.Run();
+  if (server.loading()) return loader.TakeStore();
+  // The loop may have been stopped in the middle of the server's stop.
+  server.Run();
+  return nullptr;
+}
+
 // Everything below is destroyed from the bottom up: the server closes its
 // sockets before the store, the store before its threads, and the lock on the
 // directory is released last.
@@ -133,23 +152,24 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
   }
   auto sockets = OpenSockets(config);
   if (!sockets) return Refuse(sockets.error(), ExitCode::kCannotStart);
+  const std::string path = sockets->front()->path();
 
   ThreadExecutor slow_work("kvd-prepare");
   ThreadExecutor maintenance("kvd-maintain");
   SystemClock clock;
-  auto store = Store::Open(**directory, StoreOptionsOf(config), slow_work,
-                           maintenance, clock, [&waker] { waker.Wake(); });
-  if (!store) return Refuse(store.error(), ExitCodeOf(store.error()));
-  LogRecovery(**store);
-
-  for (const auto& socket : *sockets) {
-    if (const auto published = socket->Publish(); !published) {
-      return Refuse(published.error(), ExitCode::kCannotStart);
-    }
-  }
-  const std::string path = sockets->front()->path();
-  Server server(loop, waker, signals, **store, clock, config,
+  std::unique_ptr<Store> store;
+  Server server(loop, waker, signals, clock, config,
                 ConnectionsMax(config.limits), std::move(*sockets));
+  auto loaded = Load(server, loop, [&](const auto& on_progress) {
+    return Store::Open(**directory, StoreOptionsOf(config, on_progress),
+                       slow_work, maintenance, clock,
+                       [&waker] { waker.Wake(); });
+  });
+  if (!loaded) return Refuse(loaded.error(), ExitCodeOf(loaded.error()));
+  store = std::move(*loaded);
+  if (store == nullptr) return server.exit_code();
+  LogRecovery(*store);
+  server.Serve(*store);
   LogInfo("ready: socket {}, data directory {}, sync {}", path, config.data_dir,
           ToString(config.durability.sync));
   notify::Ready("Serving");

@@ -62,13 +62,12 @@ void StopSignals::OnSignal(std::function<void(int)> on_signal) {
 }
 
 Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
-               Store& store, Clock& clock, const Config& config,
-               int64_t connections_max,
+               Clock& clock, const Config& config, int64_t connections_max,
                std::vector<std::unique_ptr<ListeningSocket>> sockets)
     : loop_(loop),
       waker_(waker),
       signals_(signals),
-      service_{.store = store, .config = config, .clock = clock},
+      service_{.config = config, .clock = clock},
       turn_(loop, service_),
       sockets_(std::move(sockets)),
       tick_(loop, [this] { ScheduleTick(); }),
@@ -76,6 +75,8 @@ Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
       stop_limit_(loop, [this] { Advance(); }) {
   KVD_CHECK(!sockets_.empty());
   service_.started_ms = service_.NowMs();
+  service_.loading = {.started_ms = service_.started_ms,
+                      .started_wall_ms = clock.WallMs()};
   service_.socket_path = sockets_.front()->path();
   service_.connections_max = connections_max;
   service_.command_stats.resize(Commands().size());
@@ -98,9 +99,6 @@ Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
   signals_.OnSignal([this](int signal) {
     BeginStop(signal == SIGINT ? "SIGINT" : "SIGTERM");
   });
-  // What came in while nobody listened, such as completions of opening.
-  waker_.Wake();
-  ScheduleTick();
 }
 
 Server::~Server() {
@@ -108,6 +106,15 @@ Server::~Server() {
   signals_.OnSignal(nullptr);
   for (auto& [id, connection] : connections_) connection->Close();
   BuryClosed();
+}
+
+void Server::Serve(Store& store) {
+  KVD_CHECK(loading());
+  stage_ = Stage::kServing;
+  service_.store = &store;
+  // What came in before, such as completions of opening.
+  waker_.Wake();
+  ScheduleTick();
 }
 
 ExitCode Server::Run() {
@@ -140,11 +147,11 @@ void Server::RunTurn() {
   CloseKilled();
   BuryClosed();
   Advance();
-  const Store& store = service_.store;
+  if (stage_ != Stage::kServing) return;
+  const Store& store = *service_.store;
   const bool changed = store.last_seq() != ticked_seq_ ||
                        store.durable_seq() != ticked_durable_seq_;
-  if (changed && stage_ == Stage::kServing &&
-      (!tick_.active() || tick_.due_in_ms() > kTickSoonMs)) {
+  if (changed && (!tick_.active() || tick_.due_in_ms() > kTickSoonMs)) {
     tick_.Start(kTickSoonMs);
   }
 }
@@ -166,16 +173,17 @@ void Server::BuryClosed() {
 
 void Server::ScheduleTick() {
   if (stage_ != Stage::kServing) return;
-  const std::optional<int64_t> again_ms = service_.store.Tick();
-  ticked_seq_ = service_.store.last_seq();
-  ticked_durable_seq_ = service_.store.durable_seq();
+  Store& store = *service_.store;
+  const std::optional<int64_t> again_ms = store.Tick();
+  ticked_seq_ = store.last_seq();
+  ticked_durable_seq_ = store.durable_seq();
   if (again_ms) {
     tick_.Start(std::max<int64_t>(*again_ms, 1));
   } else {
     tick_.Stop();
   }
   // Expired keys may have been removed; the loop may be about to sleep.
-  service_.store.Pump();
+  store.Pump();
 }
 
 void Server::KeepHouse() {
@@ -207,7 +215,8 @@ void Server::EndHalfCommands() {
 }
 
 void Server::CheckFlushes() {
-  const Store& store = service_.store;
+  if (service_.store == nullptr) return;
+  const Store& store = *service_.store;
   const Seq durable_seq = store.durable_seq();
   const bool waits = store.MustWait(store.last_seq());
   if (!waits || durable_seq != stalled_at_seq_) {
@@ -231,7 +240,7 @@ void Server::CheckFlushes() {
 }
 
 void Server::BeginStop(std::string_view reason) {
-  if (stage_ != Stage::kServing) return;
+  if (stage_ != Stage::kLoading && stage_ != Stage::kServing) return;
   stage_ = Stage::kDraining;
   LogInfo("stopping: {}", reason);
   notify::Stopping();
@@ -246,12 +255,14 @@ void Server::BeginStop(std::string_view reason) {
 }
 
 void Server::Advance() {
-  Store& store = service_.store;
-  if (store.failure() && stage_ != Stage::kFailing && stage_ != Stage::kEnded) {
-    return Fail(*store.failure());
+  const Store* store = service_.store;
+  if (store != nullptr && store->failure() && stage_ != Stage::kFailing &&
+      stage_ != Stage::kEnded) {
+    return Fail(*store->failure());
   }
   const bool late = !stop_limit_.active();
   switch (stage_) {
+    case Stage::kLoading:
     case Stage::kServing:
     case Stage::kEnded:
       return;
@@ -259,7 +270,7 @@ void Server::Advance() {
       if (turn_.drained() && (!turn_.has_parked() || late)) StopStore();
       return;
     case Stage::kClosing:
-      if (store.stopped()) BeginFlushing(kFlushMsMax);
+      if (store->stopped()) BeginFlushing(kFlushMsMax);
       return;
     case Stage::kFlushing:
     case Stage::kFailing:
@@ -272,21 +283,26 @@ void Server::StopStore() {
   stage_ = Stage::kClosing;
   turn_.StopExecuting(
       "ERR kvd is stopping; the command was not executed, nothing was changed");
-  service_.store.Stop();
+  Store* const store = service_.store;
+  if (store == nullptr) return BeginFlushing(kFlushMsMax);
+  store->Stop();
   // It may be done at once, without waking anybody.
   turn_.Woken();
   tick_.Stop();
   turn_.Run();
   BuryClosed();
-  if (service_.store.failure()) return Fail(*service_.store.failure());
-  if (service_.store.stopped()) BeginFlushing(kFlushMsMax);
+  if (store->failure()) return Fail(*store->failure());
+  if (store->stopped()) BeginFlushing(kFlushMsMax);
 }
 
 void Server::BeginFlushing(int64_t limit_ms) {
   if (stage_ != Stage::kFailing) stage_ = Stage::kFlushing;
+  // Without a store nothing has been withheld.
+  const Seq durable_seq =
+      service_.store != nullptr ? service_.store->durable_seq() : 0;
   for (auto& [id, connection] : connections_) {
     connection->session().closing = true;
-    connection->replies().Release(service_.store.durable_seq());
+    connection->replies().Release(durable_seq);
     turn_.NeedsFlush(*connection);
   }
   stop_limit_.Start(limit_ms);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The daemon's life between "the store is open" and "everything is on disk":
+// The daemon's life between "the socket is there" and "everything is on disk":
 // who connects, when a turn runs, and how it ends.
 #pragma once
 
@@ -39,16 +39,28 @@ class StopSignals {
 // references outlive it. Thread: loop.
 class Server {
  public:
+  // Clients are accepted from now on, and told that the store loads.
   // `connections_max` is what limits and descriptors allow.
-  Server(EventLoop& loop, Waker& waker, StopSignals& signals, Store& store,
-         Clock& clock, const Config& config, int64_t connections_max,
+  Server(EventLoop& loop, Waker& waker, StopSignals& signals, Clock& clock,
+         const Config& config, int64_t connections_max,
          std::vector<std::unique_ptr<ListeningSocket>> sockets);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  // Runs the loop until the end; the listening sockets are closed by then, and
-  // with kStopped the store has stopped cleanly.
+  // Whether there is no store yet, and no stop has begun.
+  bool loading() const { return stage_ == Stage::kLoading; }
+  // What clients hear about the loading.
+  void ShowProgress(const LoadProgress& progress) {
+    service_.loading.progress = progress;
+  }
+  // The store is loaded: from now on it is served. Only while loading(). The
+  // waker's Wake() is the store's.
+  void Serve(Store& store);
+
+  // Runs the loop until the end, or until somebody stops the loop before. At
+  // the end the listening sockets are closed, and with kStopped the store, if
+  // there was one, has stopped cleanly.
   ExitCode Run();
 
   // Whether Run() would return now, and what.
@@ -60,6 +72,7 @@ class Server {
 
  private:
   enum class Stage {
+    kLoading,
     kServing,
     kDraining,  // Stopping: what was read is executed.
     kClosing,   // The store stops.
@@ -89,7 +102,7 @@ class Server {
   StopSignals& signals_;
   Service service_;
   Turn turn_;
-  Stage stage_ = Stage::kServing;
+  Stage stage_ = Stage::kLoading;
   ExitCode exit_code_ = ExitCode::kStopped;
 
   std::vector<std::unique_ptr<ListeningSocket>> sockets_;

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "daemon/loading.h"
 #include "daemon/session.h"
 #include "store/store.h"
 
@@ -48,10 +49,11 @@ struct ServiceStats {
 
 // Thread: loop.
 struct Service {
-  Store& store;
+  Store* store = nullptr;  // Null while it loads.
   const Config& config;
   Clock& clock;
 
+  Loading loading = {};    // Of use while there is no store.
   int64_t started_ms = 0;  // Monotonic.
   std::string socket_path = {};
   int64_t connections_max = 0;

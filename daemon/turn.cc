@@ -39,10 +39,13 @@ void Turn::NeedsFlush(Connection& connection) {
 }
 
 void Turn::Run() {
-  if (std::exchange(woken_, false) && service_.store.Poll()) TakeNews();
+  Store* const store = service_.store;
+  if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
+    TakeNews();
+  }
   ExecuteReady();
   // Before the replies: the disk starts while they are written.
-  service_.store.Pump();
+  if (store != nullptr) store->Pump();
   FlushAll();
   if (ready_.empty()) {
     uv_idle_stop(awake_.get());
@@ -53,8 +56,8 @@ void Turn::Run() {
 
 void Turn::TakeNews() {
   // After a fault the owner replaces what is withheld.
-  if (service_.store.failure()) return;
-  const Seq durable_seq = service_.store.durable_seq();
+  if (service_.store->failure()) return;
+  const Seq durable_seq = service_.store->durable_seq();
   std::erase_if(waiting_, [&](Connection* connection) {
     if (connection->closed()) return true;
     connection->replies().Release(durable_seq);
@@ -135,7 +138,7 @@ bool Turn::ExecuteOne(Connection& connection, bool is_retry) {
               replies.buffer());
   if (executed.outcome == ExecuteOutcome::kParked) return false;
   replies.Commit(executed.seen,
-                 executed.seen != 0 && service_.store.MustWait(executed.seen));
+                 executed.seen != 0 && service_.store->MustWait(executed.seen));
   connection.CommandDone();
   return true;
 }

@@ -13,6 +13,8 @@ class Ping final : public Verb {
   void Declare(Arguments&) override {}
 
   Attempt<ExitCode> Run(Session& session) override {
+    // PING alone is answered while kvd loads.
+    KVD_TRY(session.AwaitLoaded());
     KVD_TRY_ASSIGN(const Reply reply, session.Call({"PING"}));
     if (!reply.is_text()) return UnforeseenReply("PING");
     session.output().Write(session.json()

@@ -124,13 +124,22 @@ std::string StateText(Fields& fields, bool color) {
   const std::optional<std::string> reason = fields.Text("state_reason");
   if (!state || *state == "ok") return "";
   const std::string why = reason && !reason->empty() ? ": " + *reason : "";
+  if (*state == "loading") color = false;  // Nothing is wrong.
   return fmt::format("{}{}{}{}\n", color ? kRed : "", *state, why,
                      color ? kPlain : "");
+}
+
+std::optional<std::string> LoadedText(std::optional<int64_t> loaded,
+                                      std::optional<int64_t> all) {
+  if (!loaded || !all) return {};
+  return fmt::format("{} of {}", HumanBytes(*loaded), HumanBytes(*all));
 }
 
 std::string StatusText(Fields& fields, bool color) {
   const std::optional<int64_t> live = fields.Integer("live_bytes");
   const std::optional<int64_t> dead = fields.Integer("dead_bytes");
+  const std::optional<int64_t> loaded = fields.Integer("loaded_bytes");
+  const std::optional<int64_t> loading = fields.Integer("loading_bytes");
   const std::optional<int64_t> last = fields.Integer("last_seq");
   const std::optional<int64_t> durable = fields.Integer("durable_seq");
   std::string text =
@@ -142,6 +151,7 @@ std::string StatusText(Fields& fields, bool color) {
           .Take();
   text += StateText(fields, color);
   text += Line("   ")
+              .Add("loaded", LoadedText(loaded, loading))
               .Add("keys", Format(fields.Integer("keys"), &Grouped))
               .Add("live", Format(live, &HumanBytes))
               .Add("dead", DeadText(dead, live))

@@ -76,7 +76,7 @@ constexpr VerbRow kVerbs[] = {
     {"ping",
      {},
      false,
-     "Ask whether kvd answers",
+     "Ask whether kvd is there and has loaded its data",
      "[OPTIONS]",
      "kvctl ping --wait 10s",
      MakePing},

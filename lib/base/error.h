@@ -26,6 +26,7 @@ enum class ErrorCode {
   kCorruption,   // Stored bytes are not what was written.
   kFormat,       // Written by a newer kvd, or not by kvd.
   kUnavailable,  // Not reachable, or not now.
+  kCancelled,    // The caller asked to give up.
 };
 
 class [[nodiscard]] Error {

@@ -37,7 +37,6 @@
 #include "store/compaction_job.h"
 #include "store/compaction_plan.h"
 #include "store/store.h"
-#include "store/store.h"
 
 namespace kvd {
 

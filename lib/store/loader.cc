@@ -53,7 +53,7 @@ class Acceptor {
     const SealedSegment& segment = manifest_.sealed[piece.segment()];
     ++next_;
     if (!piece.intact()) return Refuse(piece, segment);
-    visit_(piece, decoded.hashes);
+    KVD_TRY(visit_(piece, decoded.hashes));
     totals_.Add(piece.records());
     if (piece.ends_segment()) {
       if (!totals_.AreThoseOf(segment)) return Refuse(piece, segment);

@@ -28,8 +28,9 @@ struct LoadOptions {
 
 // A verified piece and the hash of each record's key; both valid during the
 // call.
-using PieceVisitor = std::function<void(const LogPiece& piece,
-                                        std::span<const uint64_t> hashes)>;
+// An Error ends the loading.
+using PieceVisitor = std::function<Result<void>(
+    const LogPiece& piece, std::span<const uint64_t> hashes)>;
 
 // Visits all sealed segments on the calling thread, in the order of the
 // MANIFEST. Fails like CheckSealedSegment() for the first one that is damaged;

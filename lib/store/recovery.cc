@@ -65,12 +65,14 @@ Manifest NextEpoch(const Manifest& before, const LogTail& tail,
   return next;
 }
 
+// Tells how far the loading is, and hears when it shall be given up.
 class Progress {
  public:
-  using Listener = std::function<void(const LoadProgress&)>;
+  using Listener = StoreOptions::OnProgress;
 
-  Progress(const Manifest& manifest, const Listener& listener)
-      : listener_(listener) {
+  Progress(const Directory& directory, const Manifest& manifest,
+           const Listener& listener)
+      : directory_(directory), listener_(listener) {
     const std::vector<LiveSegmentLine> live = manifest.Live();
     progress_.segments_all =
         static_cast<int>(manifest.sealed.size() + live.size());
@@ -78,18 +80,26 @@ class Progress {
       progress_.bytes_all += s.bytes;
     }
     for (const LiveSegmentLine& l : live) progress_.bytes_all += l.bytes;
-    listener_(progress_);
+    go_on_ = listener_(progress_);
   }
 
   void SegmentDone(uint64_t bytes) {
     progress_.bytes_done += bytes;
     ++progress_.segments_done;
-    listener_(progress_);
+    go_on_ = go_on_ && listener_(progress_);
+  }
+
+  Result<void> Check() const {
+    if (go_on_) return {};
+    return Fail(ErrorCode::kCancelled, "{}: loading was given up",
+                directory_.path());
   }
 
  private:
+  const Directory& directory_;
   const Listener& listener_;
   LoadProgress progress_;
+  bool go_on_ = true;
 };
 
 Result<void> ReplaySealed(Directory& directory, const Manifest& manifest,
@@ -101,13 +111,15 @@ Result<void> ReplaySealed(Directory& directory, const Manifest& manifest,
   bool begun = false;
   KVD_TRY(LoadSealedSegments(
       directory, manifest, options,
-      [&](const LogPiece& piece, std::span<const uint64_t> hashes) {
+      [&](const LogPiece& piece,
+          std::span<const uint64_t> hashes) -> Result<void> {
         const SealedSegment& segment = manifest.sealed[piece.segment()];
         if (!begun) replayer->BeginSealed(piece.segment());
         replayer->Apply(piece.records(), static_cast<uint32_t>(segment.id),
                         hashes);
         begun = !piece.ends_segment();
         if (piece.ends_segment()) progress->SegmentDone(segment.bytes);
+        return progress->Check();
       }));
   replayer->EndSealed();
   return {};
@@ -166,7 +178,7 @@ Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
   KVD_TRY_ASSIGN(const std::vector<std::string> leftovers,
                  FindLeftovers(directory, before));
 
-  Progress progress(before, store->options.on_progress);
+  Progress progress(directory, before, store->options.on_progress);
   Replayer replayer(store, before);
   KVD_TRY(ReplaySealed(directory, before, store, &replayer, &progress));
   KVD_TRY_ASSIGN(const LogTail tail,
@@ -176,6 +188,7 @@ Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
                        replayer.Apply(group, segment);
                      },
                      [&](uint64_t bytes) { progress.SegmentDone(bytes); }));
+  KVD_TRY(progress.Check());
 
   if (!IsPlanted(PlantedBug::kTailNotRewritten)) {
     KVD_TRY(RewriteSurvivors(directory, tail));

@@ -62,9 +62,11 @@ struct StoreOptions {
   CompactionOptions compaction;
   int load_threads = 0;  // That help Open() read; 0 for the calling one alone.
   LogSink log = [](Severity, const std::string&) {};
-  // Called while Open() replays, at least once a segment.
-  std::function<void(const LoadProgress&)> on_progress =
-      [](const LoadProgress&) {};
+  // Called while Open() replays, at least once a segment, on the thread of
+  // Open(). When it returns false, Open() gives up: kCancelled, and nothing was
+  // changed but that a new store may have been made.
+  using OnProgress = std::function<bool(const LoadProgress&)>;
+  OnProgress on_progress = [](const LoadProgress&) { return true; };
 };
 
 // What Open() found and did; for the log and for tests.
@@ -119,9 +121,10 @@ class Store {
 
   // Opens or creates the store in `directory`, which the caller has locked:
   // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
-  // newer format (kFormat). `slow_work` runs preparation of segments and
-  // writing of the manifest, `maintenance` compaction; `wake` is called on any
-  // thread. All references must outlive the store.
+  // newer format (kFormat). Runs on any thread; the store that it returns
+  // belongs to one thread from then on. `slow_work` runs preparation of
+  // segments and writing of the manifest, `maintenance` compaction; `wake` is
+  // called on any thread. All references must outlive the store.
   static Result<std::unique_ptr<Store>> Open(Directory& directory,
                                              StoreOptions options,
                                              Executor& slow_work,

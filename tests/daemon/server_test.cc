@@ -89,6 +89,22 @@ class ServerTest : public testing::Test {
   }
 
   void Start(int64_t connections_max = 100) {
+    Listen(connections_max);
+    Load();
+  }
+
+  // The daemon while it loads.
+  void Listen(int64_t connections_max = 100) {
+    auto socket = ListeningSocket::Bind(config_.socket);
+    KVD_CHECK(socket.ok() && (*socket)->Publish().ok());
+    std::vector<std::unique_ptr<ListeningSocket>> sockets;
+    sockets.push_back(std::move(*socket));
+    server_.emplace(loop_, waker_, signals_, clock_, config_, connections_max,
+                    std::move(sockets));
+    Settle();
+  }
+
+  void Load() {
     StoreOptions options;
     options.segment_bytes = 16 << 20;
     options.open_group_bytes_max = 64 << 10;
@@ -97,12 +113,7 @@ class ServerTest : public testing::Test {
     KVD_CHECK(store.ok());
     store_ = std::move(*store);
     disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
-    auto socket = ListeningSocket::Bind(config_.socket);
-    KVD_CHECK(socket.ok() && (*socket)->Publish().ok());
-    std::vector<std::unique_ptr<ListeningSocket>> sockets;
-    sockets.push_back(std::move(*socket));
-    server_.emplace(loop_, waker_, signals_, *store_, clock_, config_,
-                    connections_max, std::move(sockets));
+    server_->Serve(*store_);
     Settle();
   }
 
@@ -386,6 +397,54 @@ TEST_F(ServerTest, ShutdownStopsWithoutAReply) {
   EXPECT_EQ(client.Receive(), "+OK\r\n");
   EXPECT_EQ(server_->exit_code(), ExitCode::kStopped);
   EXPECT_EQ(store_->Stats().keys[0], 1u);
+}
+
+TEST_F(ServerTest, AnswersWhileItLoadsAndServesTheSameClientsAfterwards) {
+  Listen();
+  Client client = Connect();
+  client.Send("PING\r\n" + Command({"SET", "a", "1"}) + Command({"GET", "a"}));
+  Settle();
+  const std::string loading = "-LOADING kvd is loading the data; 0% done\r\n";
+  EXPECT_EQ(client.Receive(), "+PONG\r\n" + loading + loading);
+
+  server_->ShowProgress({.bytes_done = 1, .bytes_all = 2});
+  client.Send(Command({"GET", "a"}));
+  Settle();
+  EXPECT_TRUE(client.Receive().starts_with(
+      "-LOADING kvd is loading the data; 50% done, about "));
+
+  Load();
+  EXPECT_FALSE(server_->loading());
+  client.Send(Command({"SET", "a", "1"}) + Command({"GET", "a"}));
+  Settle();
+  EXPECT_EQ(client.Receive(), "+OK\r\n$1\r\n1\r\n");
+}
+
+TEST_F(ServerTest, AStopWhileItLoadsAnswersAndEnds) {
+  Listen();
+  Client client = Connect();
+  Client half = Connect();
+  half.Send("*2\r\n$3\r\nGE");
+  client.Send(Command({"GET", "a"}));
+  Settle();
+  server_->BeginStop("test");
+  SettleUntil([&] { return server_->ended(); });
+  EXPECT_FALSE(server_->loading());
+  EXPECT_EQ(server_->exit_code(), ExitCode::kStopped);
+  EXPECT_EQ(client.Receive(), "-LOADING kvd is loading the data; 0% done\r\n");
+  EXPECT_TRUE(client.closed());
+  half.Receive();
+  EXPECT_TRUE(half.closed());
+}
+
+TEST_F(ServerTest, ShutdownWhileItLoadsEnds) {
+  Listen();
+  Client client = Connect();
+  client.Send(Command({"SHUTDOWN"}));
+  SettleUntil([&] { return server_->ended(); });
+  EXPECT_EQ(client.Receive(), "");
+  EXPECT_TRUE(client.closed());
+  EXPECT_EQ(server_->exit_code(), ExitCode::kStopped);
 }
 
 TEST_F(ServerTest, ADiskFaultAnswersEachWithheldReplyAndEnds) {

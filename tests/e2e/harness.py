@@ -339,8 +339,8 @@ class Daemon:
             raise AssertionError(
                 f"kvd ended with {self.process.wait()}:\n{self.log()}")
         try:
-            with Connection(self.socket_path) as connection:
-                return connection.call("PING") == "PONG"
+            # Not PING, which is answered before the data is loaded.
+            return self.status()["state"] != b"loading"
         except (OSError, Closed):
             return False
 

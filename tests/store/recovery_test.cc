@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -152,6 +153,37 @@ TEST_F(Recovery, AfterACleanStopContinuesWithoutAGap) {
     m.Put("b", "2");
     EXPECT_EQ(m.store().last_seq(), 2u);
   });
+}
+
+TEST_F(Recovery, GivesUpWhenAskedAndChangesNothing) {
+  PutSome(0, 4);
+  PutSome(4, 8);
+  const auto content_of = [](const SimFileSystem& disk) {
+    std::map<std::string, std::string> content;
+    for (const auto& name : disk.Names()) content[name] = disk.ReadAll(name);
+    return content;
+  };
+  const auto before = content_of(disk_);
+  int signs = 0;
+  bool opened = false;
+  for (int last = 1; !opened; ++last) {
+    SCOPED_TRACE(last);
+    ASSERT_LT(last, 20);
+    const auto disk = disk_.Clone();
+    StoreOptions options = SmallStore();
+    signs = 0;
+    options.on_progress = [&](const LoadProgress&) { return ++signs < last; };
+    History fresh;
+    Machine machine(disk.get(), &fresh, options);
+    const Result<void> result = machine.Open();
+    opened = result.has_value();
+    if (opened) continue;
+    EXPECT_EQ(result.error().code(), ErrorCode::kCancelled);
+    EXPECT_EQ(signs, last);  // It does not ask again.
+    EXPECT_EQ(content_of(*disk), before);
+  }
+  // A sign before the first segment, and one behind each.
+  EXPECT_GE(signs, 3);
 }
 
 TEST_F(Recovery, RefusesSegmentsWithoutAManifest) {

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/store_loader.h"
+
+#include <utility>
+
+#include "base/check.h"
+
+namespace kvd {
+
+StoreLoader::StoreLoader(EventLoop& loop, Open open, OnProgress on_progress,
+                         std::function<void()> on_end)
+    : on_progress_(std::move(on_progress)),
+      on_end_(std::move(on_end)),
+      waker_(loop),
+      thread_("kvd-load") {
+  waker_.OnWake([this] { TakeNews(); });
+  thread_.Post([this, open = std::move(open)] {
+    news_.Put(open([this](const LoadProgress& progress) {
+      news_.Put(progress);
+      waker_.Wake();
+      return !given_up_.load();
+    }));
+    waker_.Wake();
+  });
+}
+
+StoreLoader::~StoreLoader() { given_up_ = true; }
+
+Result<std::unique_ptr<Store>> StoreLoader::TakeStore() {
+  KVD_CHECK(opened_.has_value());
+  Opened opened = std::move(*opened_);
+  opened_.reset();
+  return opened;
+}
+
+void StoreLoader::TakeNews() {
+  for (auto& news : news_.TakeAll()) {
+    if (const auto* progress = std::get_if<LoadProgress>(&news)) {
+      on_progress_(*progress);
+    } else {
+      opened_ = std::move(std::get<Opened>(news));
+      on_end_();
+    }
+  }
+}
+
+}  // namespace kvd
