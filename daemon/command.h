@@ -25,6 +25,9 @@ struct Call {
   ReplyWriter& reply;
   Session& session;
   Service& service;
+  // Set by a handler that has nothing to reply yet: it is called again with the
+  // same words when the store has news.
+  bool awaits_news = false;
 };
 
 // Writes one reply. Works in three steps: find and compute, op->Reserve() for

@@ -31,6 +31,12 @@ State StateOf(const Service& service, const StoreStats& stats) {
                                     "{} ms",
                                     service.stats.flush_stalled_ms)};
   }
+  if (const uint64_t damaged = service.store->compaction().quarantined;
+      damaged > 0) {
+    return {"damaged", fmt::format("{} segments are damaged; see the log, and "
+                                   "copy the data directory",
+                                   damaged)};
+  }
   return {"ok", ""};
 }
 
@@ -48,8 +54,8 @@ struct StatusWriter {
   }
 };
 
-constexpr size_t kDaemonFields = 11;
-constexpr size_t kStoreFields = 6;
+constexpr size_t kDaemonFields = 10;
+constexpr size_t kStoreFields = 18;
 constexpr size_t kLoadingFields = 2;
 
 void AddStoreFields(const StoreStats& stats, StatusWriter status) {
@@ -61,6 +67,25 @@ void AddStoreFields(const StoreStats& stats, StatusWriter status) {
   status.Number("segments", stats.segments);
   status.Number("last_seq", stats.last_seq);
   status.Number("durable_seq", stats.durable_seq);
+  status.Number("sealed_bytes", stats.sealed_bytes);
+  status.Number("reclaimable_bytes", stats.reclaimable_bytes);
+}
+
+void AddCompactionFields(const CompactionStatus& compaction,
+                         StatusWriter status) {
+  status.Text("compaction", compaction.running ? "running" : "idle");
+  status.Number("compaction_runs", compaction.runs_ended);
+  status.Number("compaction_done_bytes", compaction.bytes_done);
+  status.Number("compaction_all_bytes", compaction.bytes_all);
+  status.Number("compaction_last_ended_ms",
+                static_cast<uint64_t>(compaction.last_ended_ms));
+  status.Number("compaction_last_took_ms",
+                static_cast<uint64_t>(compaction.last_took_ms));
+  status.Number("compaction_last_reclaimed_bytes",
+                compaction.last_reclaimed_bytes);
+  status.Text("compaction_last_error", compaction.last_error);
+  status.Number("compaction_reclaimed_bytes", compaction.reclaimed_bytes);
+  status.Number("damaged_segments", compaction.quarantined);
 }
 
 void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {
@@ -91,6 +116,28 @@ void HandleKvSet(Call& call) {
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms.value_or(0);
   if (!ReservePut(call, key, value.size())) return;
   ReplyRevision(call, call.op->Put(key, value, deadline_ms));
+}
+
+void HandleKvCompact(Call& call) {
+  Store& store = *call.service.store;
+  const bool waits = call.args.size() > 1;
+  if (waits && !IsWord(call.args[1], "WAIT")) {
+    return call.reply.Error(kSyntaxError);
+  }
+  uint64_t& awaited = call.session.awaited_compaction;
+  if (awaited == 0) awaited = store.Compact();
+  const CompactionStatus& status = store.compaction();
+  if (waits && status.runs_ended < awaited) {
+    call.awaits_news = true;
+    return;
+  }
+  const uint64_t run = std::exchange(awaited, 0);
+  if (!waits) return call.reply.Integer(static_cast<int64_t>(run));
+  if (!status.last_error.empty()) {
+    return call.reply.Error("ERR compaction gave up, nothing was lost: " +
+                            status.last_error);
+  }
+  call.reply.Integer(static_cast<int64_t>(status.last_reclaimed_bytes));
 }
 
 void HandleKvDel(Call& call) {
@@ -132,12 +179,12 @@ void HandleKvStatus(Call& call) {
   status.Text("state_reason", state.reason);
   if (store != nullptr) {
     AddStoreFields(stats, status);
+    AddCompactionFields(store->compaction(), status);
   } else {
     AddLoadingFields(service.loading.progress, status);
   }
   status.Text("sync", ToString(service.config.durability.sync));
   status.Number("connections", service.sessions.size());
-  status.Text("compaction", "idle");
   status.Number("errors", service.stats.output_limit_closed +
                               service.stats.protocol_errors);
 }

@@ -122,6 +122,16 @@ void HandleShutdown(Call& call) {
   call.service.stop();
 }
 
+// Source of the replies: Redis.
+void HandleBgRewriteAof(Call& call) {
+  Store& store = *call.service.store;
+  const bool runs = store.compaction().running;
+  store.Compact();
+  call.reply.SimpleString(
+      runs ? "Background append only file rewriting scheduled"
+           : "Background append only file rewriting started");
+}
+
 void HandleCluster(Call& call) {
   call.reply.Error("ERR This instance has cluster support disabled");
 }

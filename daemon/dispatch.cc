@@ -177,6 +177,11 @@ Executed Execute(Service& service, Session& session,
     session.last_container = admitted.container;
     session.last_command = admitted.command;
     Run(call, *admitted.command, *stats);
+    if (call.awaits_news) {
+      out->resize(start);
+      --stats->calls;
+      return {ExecuteOutcome::kAwaits, 0};
+    }
     if (op && op->blocked() != Room::kReady) {
       out->resize(start);
       if (op->blocked() == Room::kWait) {

@@ -15,6 +15,8 @@ enum class ExecuteOutcome {
   kDone,    // The reply was appended; perhaps an empty one (CLIENT REPLY OFF).
   kParked,  // There is no room in the log now: nothing happened, nothing was
             // appended; execute it again later.
+  kAwaits,  // There is nothing to reply yet: execute it again when the store
+            // has news. Nobody else has to wait behind it.
 };
 
 struct Executed {

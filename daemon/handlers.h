@@ -72,6 +72,7 @@ void HandleReset(Call& call);
 void HandleSelect(Call& call);
 
 // commands_server.cc
+void HandleBgRewriteAof(Call& call);
 void HandleCluster(Call& call);
 void HandleConfigGet(Call& call);
 void HandleConfigHelp(Call& call);
@@ -90,6 +91,7 @@ void HandleCommandInfo(Call& call);
 void HandleCommandList(Call& call);
 
 // commands_kv.cc
+void HandleKvCompact(Call& call);
 void HandleKvDel(Call& call);
 void HandleKvGet(Call& call);
 void HandleKvSet(Call& call);

@@ -125,9 +125,14 @@ std::string Persistence(const Service& service) {
   lines.Add("rdb_bgsave_in_progress", 0);
   lines.Add("rdb_last_bgsave_status", "ok");
   lines.Add("aof_enabled", 1);
-  lines.Add("aof_rewrite_in_progress", 0);
+  const CompactionStatus compaction =
+      loads ? CompactionStatus() : service.store->compaction();
+  lines.Add("aof_rewrite_in_progress", compaction.running ? 1 : 0);
   lines.Add("aof_rewrite_scheduled", 0);
-  lines.Add("aof_last_bgrewrite_status", "ok");
+  lines.Add("aof_last_rewrite_time_sec",
+            compaction.runs_ended == 0 ? -1 : compaction.last_took_ms / 1000);
+  lines.Add("aof_last_bgrewrite_status",
+            compaction.last_error.empty() ? "ok" : "err");
   lines.Add("aof_last_write_status", stats.disk_full ? "err" : "ok");
   lines.Add("kvd_sync", ToString(service.config.durability.sync));
   lines.Add("kvd_last_seq", stats.last_seq);
@@ -135,6 +140,17 @@ std::string Persistence(const Service& service) {
   lines.Add("kvd_segments", stats.segments);
   lines.Add("kvd_live_bytes", stats.live_bytes);
   lines.Add("kvd_dead_bytes", stats.dead_bytes);
+  lines.Add("kvd_sealed_bytes", stats.sealed_bytes);
+  lines.Add("kvd_reclaimable_bytes", stats.reclaimable_bytes);
+  lines.Add("kvd_compaction_runs", compaction.runs_ended);
+  lines.Add("kvd_compaction_done_bytes", compaction.bytes_done);
+  lines.Add("kvd_compaction_all_bytes", compaction.bytes_all);
+  lines.Add("kvd_compaction_last_reclaimed_bytes",
+            compaction.last_reclaimed_bytes);
+  lines.Add("kvd_compaction_last_took_ms", compaction.last_took_ms);
+  lines.Add("kvd_compaction_reclaimed_bytes", compaction.reclaimed_bytes);
+  lines.Add("kvd_compaction_errors", compaction.errors);
+  lines.Add("kvd_damaged_segments", compaction.quarantined);
   lines.Add("kvd_groups_written", stats.groups_written);
   lines.Add("kvd_flushes", stats.flushes);
   lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
@@ -214,6 +230,17 @@ std::string CommandStatistics(const Service& service) {
   return lines.Take();
 }
 
+// How long background work held the loop at a time.
+std::string LatencyStatistics(const Service& service) {
+  const CompactionStatus compaction = service.store == nullptr
+                                          ? CompactionStatus()
+                                          : service.store->compaction();
+  Lines lines;
+  lines.Add("kvd_compaction_slice_usec_max", compaction.longest_slice_us);
+  lines.Add("kvd_compaction_slice_records_max", compaction.largest_slice);
+  return lines.Take();
+}
+
 std::string Cluster(const Service&) {
   Lines lines;
   lines.Add("cluster_enabled", 0);
@@ -239,11 +266,17 @@ struct Section {
 };
 
 constexpr Section kSections[] = {
-    {"Server", Server, true},   {"Clients", Clients, true},
-    {"Memory", Memory, true},   {"Persistence", Persistence, true},
-    {"Stats", Stats, true},     {"Replication", Replication, true},
-    {"CPU", Cpu, true},         {"Commandstats", CommandStatistics, false},
-    {"Cluster", Cluster, true}, {"Keyspace", KeyspaceText, true},
+    {"Server", Server, true},
+    {"Clients", Clients, true},
+    {"Memory", Memory, true},
+    {"Persistence", Persistence, true},
+    {"Stats", Stats, true},
+    {"Replication", Replication, true},
+    {"CPU", Cpu, true},
+    {"Commandstats", CommandStatistics, false},
+    {"Latencystats", LatencyStatistics, false},
+    {"Cluster", Cluster, true},
+    {"Keyspace", KeyspaceText, true},
 };
 
 bool Wanted(const Section& section,

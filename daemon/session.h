@@ -36,6 +36,9 @@ struct Session {
   const Command* last_command = nullptr;
   uint64_t commands = 0;
 
+  // The compaction that its command waits for; 0 for none.
+  uint64_t awaited_compaction = 0;
+
   // No further command of this connection is executed; it closes once its
   // replies are out.
   bool closing = false;

@@ -66,6 +66,7 @@ void Turn::TakeNews() {
     return !connection->in.waiting;
   });
   RetryParked();
+  RetryAwaiting();
 }
 
 void Turn::RetryParked() {
@@ -73,7 +74,7 @@ void Turn::RetryParked() {
     Connection& connection = *parked_.front();
     if (!connection.closed()) {
       connection.set_parked(false);
-      if (!ExecuteOne(connection, /*is_retry=*/true)) {
+      if (ExecuteOne(connection, /*is_retry=*/true) != ExecuteOutcome::kDone) {
         connection.set_parked(true);
         break;
       }
@@ -83,6 +84,30 @@ void Turn::RetryParked() {
     parked_.pop_front();
   }
   service_.stats.parked = parked_.size();
+}
+
+void Turn::RetryAwaiting() {
+  for (Connection* connection : std::exchange(awaiting_, {})) {
+    if (connection->closed()) continue;
+    connection->set_parked(false);
+    const ExecuteOutcome outcome = ExecuteOne(*connection, /*is_retry=*/true);
+    if (outcome != ExecuteOutcome::kDone) {
+      Park(*connection, outcome);
+      continue;
+    }
+    AfterExecuting(*connection);
+    Ready(*connection);
+  }
+}
+
+void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
+  connection.set_parked(true);
+  if (outcome == ExecuteOutcome::kAwaits) {
+    awaiting_.push_back(&connection);
+  } else {
+    parked_.push_back(&connection);
+    service_.stats.parked = parked_.size();
+  }
 }
 
 void Turn::ExecuteReady() {
@@ -120,27 +145,26 @@ void Turn::ExecuteSome(Connection& connection) {
     }
     ++commands;
     bytes += connection.command_bytes();
-    if (!ExecuteOne(connection, /*is_retry=*/false)) {
-      connection.set_parked(true);
-      parked_.push_back(&connection);
-      service_.stats.parked = parked_.size();
+    if (const auto outcome = ExecuteOne(connection, /*is_retry=*/false);
+        outcome != ExecuteOutcome::kDone) {
+      Park(connection, outcome);
     }
   }
   if (commands > 0) connection.session().active_ms = loop_.now_ms();
   AfterExecuting(connection);
 }
 
-bool Turn::ExecuteOne(Connection& connection, bool is_retry) {
+ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
   const bool queue_writers = !is_retry && !parked_.empty();
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
               replies.buffer());
-  if (executed.outcome == ExecuteOutcome::kParked) return false;
+  if (executed.outcome != ExecuteOutcome::kDone) return executed.outcome;
   replies.Commit(executed.seen,
                  executed.seen != 0 && service_.store->MustWait(executed.seen));
   connection.CommandDone();
-  return true;
+  return ExecuteOutcome::kDone;
 }
 
 void Turn::AfterExecuting(Connection& connection) {
@@ -190,6 +214,8 @@ void Turn::FlushAll() {
 
 void Turn::StopExecuting(std::string_view error) {
   executing_ = false;
+  parked_.insert(parked_.end(), awaiting_.begin(), awaiting_.end());
+  awaiting_.clear();
   for (Connection* connection : std::exchange(parked_, {})) {
     if (connection->closed()) continue;
     connection->set_parked(false);
@@ -206,6 +232,7 @@ std::vector<Connection*> Turn::TakeClosed() {
   if (closed_.empty()) return {};
   EraseClosed(ready_);
   EraseClosed(parked_);
+  EraseClosed(awaiting_);
   EraseClosed(waiting_);
   EraseClosed(flush_);
   service_.stats.parked = parked_.size();

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "daemon/connection.h"
+#include "daemon/dispatch.h"
 #include "daemon/event_loop.h"
 #include "daemon/logging.h"
 #include "daemon/service.h"
@@ -49,9 +50,11 @@ class Turn {
  private:
   void TakeNews();
   void RetryParked();
+  void RetryAwaiting();
   void ExecuteReady();
   void ExecuteSome(Connection& connection);
-  bool ExecuteOne(Connection& connection, bool is_retry);
+  ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
+  void Park(Connection& connection, ExecuteOutcome outcome);
   void AfterExecuting(Connection& connection);
   void CloseIfOverLimit(Connection& connection);
   void FlushAll();
@@ -62,9 +65,10 @@ class Turn {
   bool executing_ = true;
   LogRate log_rate_;
 
-  std::vector<Connection*> ready_;    // In order of arrival.
-  std::deque<Connection*> parked_;    // Their command waits for room; FIFO.
-  std::vector<Connection*> waiting_;  // They withhold replies.
+  std::vector<Connection*> ready_;     // In order of arrival.
+  std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
+  std::vector<Connection*> awaiting_;  // Their command waits for news.
+  std::vector<Connection*> waiting_;   // They withhold replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;
 

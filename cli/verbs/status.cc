@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 
 #include "cli/command_line.h"
@@ -9,6 +8,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/text.h"
+#include "cli/verbs/status_fields.h"
 #include "cli/verbs/verb.h"
 
 namespace kvd {
@@ -16,60 +16,6 @@ namespace {
 
 constexpr const char* kRed = "\x1b[31m";
 constexpr const char* kPlain = "\x1b[0m";
-
-// KV.STATUS's names and values. Each is taken once, and what is left is shown
-// as it is: a newer kvd may say more than this kvctl knows.
-class Fields {
- public:
-  explicit Fields(const Reply& reply) {
-    for (size_t i = 0; i + 1 < reply.elements.size(); i += 2) {
-      fields_.emplace_back(reply.elements[i].text, reply.elements[i + 1]);
-    }
-  }
-
-  std::optional<std::string> Text(std::string_view name) {
-    const std::optional<Reply> value = Take(name);
-    if (!value) return {};
-    return Shown(*value);
-  }
-
-  std::optional<int64_t> Integer(std::string_view name) {
-    const std::optional<Reply> value = Take(name);
-    if (!value) return {};
-    if (value->type == ReplyType::kInteger) return value->integer;
-    int64_t number = 0;
-    const char* last = value->text.data() + value->text.size();
-    const auto [end, fault] = std::from_chars(value->text.data(), last, number);
-    if (fault != std::errc() || end != last) return {};
-    return number;
-  }
-
-  std::string Rest() const {
-    std::string lines;
-    for (const auto& [name, value] : fields_) {
-      lines += fmt::format("{} {}\n", Escape(name), Shown(value));
-    }
-    return lines;
-  }
-
- private:
-  static std::string Shown(const Reply& value) {
-    if (value.is_text()) return Escape(value.text);
-    return value.is_null() ? "-" : ToJson(value);
-  }
-
-  std::optional<Reply> Take(std::string_view name) {
-    const auto found =
-        std::find_if(fields_.begin(), fields_.end(),
-                     [&](const auto& field) { return field.first == name; });
-    if (found == fields_.end()) return {};
-    Reply value = std::move(found->second);
-    fields_.erase(found);
-    return value;
-  }
-
-  std::vector<std::pair<std::string, Reply>> fields_;
-};
 
 // A line of parts, without those whose value is missing.
 class Line {
@@ -119,7 +65,7 @@ std::optional<std::string> RevisionText(std::optional<int64_t> last,
   return fmt::format("{} (on disk: {})", Grouped(*last), Grouped(*durable));
 }
 
-std::string StateText(Fields& fields, bool color) {
+std::string StateText(StatusFields& fields, bool color) {
   const std::optional<std::string> state = fields.Text("state");
   const std::optional<std::string> reason = fields.Text("state_reason");
   if (!state || *state == "ok") return "";
@@ -135,7 +81,35 @@ std::optional<std::string> LoadedText(std::optional<int64_t> loaded,
   return fmt::format("{} of {}", HumanBytes(*loaded), HumanBytes(*all));
 }
 
-std::string StatusText(Fields& fields, bool color) {
+// "idle, last 14m ago (reclaimed 312 MiB)", "running 43%".
+std::optional<std::string> CompactionText(StatusFields& fields) {
+  const std::optional<std::string> state = fields.Text("compaction");
+  const int64_t runs = fields.Integer("compaction_runs").value_or(0);
+  const int64_t done = fields.Integer("compaction_done_bytes").value_or(0);
+  const int64_t all = fields.Integer("compaction_all_bytes").value_or(0);
+  const int64_t ended = fields.Integer("compaction_last_ended_ms").value_or(0);
+  const int64_t reclaimed =
+      fields.Integer("compaction_last_reclaimed_bytes").value_or(0);
+  const std::string error = fields.Text("compaction_last_error").value_or("");
+  if (!state) return {};
+  if (*state == "running" && all > 0) {
+    return fmt::format("running {}%", std::min<int64_t>(100 * done / all, 100));
+  }
+  if (*state != "idle" || runs == 0) return state;
+  using std::chrono::milliseconds;
+  const auto now = std::chrono::duration_cast<milliseconds>(
+      std::chrono::system_clock::now().time_since_epoch());
+  const auto ago = std::max(now - milliseconds(ended), milliseconds(1000));
+  const std::string when =
+      FormatDuration(std::chrono::duration_cast<std::chrono::seconds>(ago));
+  if (!error.empty()) {
+    return fmt::format("idle, gave up {} ago: {}", when, error);
+  }
+  return fmt::format("idle, last {} ago (reclaimed {})", when,
+                     HumanBytes(reclaimed));
+}
+
+std::string StatusText(StatusFields& fields, bool color) {
   const std::optional<int64_t> live = fields.Integer("live_bytes");
   const std::optional<int64_t> dead = fields.Integer("dead_bytes");
   const std::optional<int64_t> loaded = fields.Integer("loaded_bytes");
@@ -163,9 +137,15 @@ std::string StatusText(Fields& fields, bool color) {
               .Add("rev", RevisionText(last, durable))
               .Take();
   text += Line("   ")
-              .Add("compaction", fields.Text("compaction"))
+              .Add("compaction", CompactionText(fields))
               .Add("errors", Format(fields.Integer("errors"), &Grouped))
               .Take();
+  // In the parts above, or for programs.
+  for (const char* name :
+       {"sealed_bytes", "reclaimable_bytes", "compaction_last_took_ms",
+        "compaction_reclaimed_bytes", "damaged_segments"}) {
+    (void)fields.Text(name);
+  }
   return text + fields.Rest();
 }
 
@@ -181,7 +161,7 @@ class Status final : public Verb {
       session.output().Write(ToJson(reply) + "\n");
       return ExitCode::kOk;
     }
-    Fields fields(reply);
+    StatusFields fields(reply);
     session.output().Write(StatusText(fields, session.color()));
     return ExitCode::kOk;
   }

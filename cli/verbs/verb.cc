@@ -88,6 +88,14 @@ constexpr VerbRow kVerbs[] = {
      "kvctl status\n"
      "kvctl status --json",
      MakeStatus},
+    {"compact",
+     {},
+     false,
+     "Get the space of overwritten and deleted values back now",
+     "[OPTIONS]",
+     "kvctl compact\n"
+     "kvctl compact --json",
+     MakeCompact},
     {"call",
      {},
      true,

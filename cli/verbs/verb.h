@@ -43,6 +43,7 @@ struct VerbRow {
 std::span<const VerbRow> Verbs();
 
 std::unique_ptr<Verb> MakeCall();
+std::unique_ptr<Verb> MakeCompact();
 std::unique_ptr<Verb> MakeDel();
 std::unique_ptr<Verb> MakeExists();
 std::unique_ptr<Verb> MakeExpire();

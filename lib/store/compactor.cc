@@ -301,14 +301,24 @@ void Compactor::StepRewrite() {
         if (!done) return GiveUp(done.error());
         pace_bytes_ += job_->bytes_read();
         status_.bytes_done += job_->bytes_read();
-        Judge();
+        HandleSlice(job_->records(), [this](auto records) { Judge(records); });
         if (job_->read_all()) Finish();
       });
 }
 
-void Compactor::Judge() {
-  const std::span<const Record> records = job_->records();
+void Compactor::HandleSlice(
+    std::span<const Record> records,
+    const std::function<void(std::span<const Record>)>& handle) {
+  const int64_t start_us = store_.clock.MonotonicUs();
   PrefetchRecords(records);
+  handle(records);
+  status_.largest_slice =
+      std::max<uint64_t>(status_.largest_slice, records.size());
+  status_.longest_slice_us =
+      std::max(status_.longest_slice_us, store_.clock.MonotonicUs() - start_us);
+}
+
+void Compactor::Judge(std::span<const Record> records) {
   for (size_t i = 0; i < records.size(); ++i) {
     fates_.push_back(FateOf(records[i], hashes_[i]));
   }
@@ -317,8 +327,6 @@ void Compactor::Judge() {
 
 // Overlaps the cache misses of a slice's keys.
 void Compactor::PrefetchRecords(std::span<const Record> records) {
-  status_.largest_slice =
-      std::max<uint64_t>(status_.largest_slice, records.size());
   hashes_.clear();
   for (const Record& record : records) {
     const Index& index = store_.keyspaces[record.database]->index();
@@ -384,14 +392,13 @@ void Compactor::StepRepoint() {
          if (!done) {
            failure_ = done.error();
          } else {
-           Repoint();
+           HandleSlice(job_->moved(),
+                       [this](auto records) { Repoint(records); });
          }
        });
 }
 
-void Compactor::Repoint() {
-  const std::span<const Record> records = job_->moved();
-  PrefetchRecords(records);
+void Compactor::Repoint(std::span<const Record> records) {
   for (size_t i = 0; i < records.size(); ++i) {
     const Record& record = records[i];
     const Place place = job_->place_of_moved(i);

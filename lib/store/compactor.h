@@ -112,13 +112,16 @@ class Compactor {
 
   void Measure();
   void StepRewrite();
-  void Judge();
+  void Judge(std::span<const Record> records);
+  // What the loop does with one slice of records, measured.
+  void HandleSlice(std::span<const Record> records,
+                   const std::function<void(std::span<const Record>)>& handle);
   void PrefetchRecords(std::span<const Record> records);
   Fate FateOf(const Record& record, uint64_t hash) const;
   void Finish();
   void Install();
   void StepRepoint();
-  void Repoint();
+  void Repoint(std::span<const Record> records);
   void AdvanceStop();
   std::optional<int64_t> LookForWork();
 

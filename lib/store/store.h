@@ -93,7 +93,8 @@ struct CompactionStatus {
   uint64_t reclaimed_bytes = 0;  // Since the start.
   uint64_t errors = 0;           // Jobs that were given up.
   uint64_t quarantined = 0;      // Damaged segments left alone.
-  uint64_t largest_slice = 0;    // Records that the loop handled in one go.
+  uint64_t largest_slice = 0;    // Records that the loop handled in one go …
+  int64_t longest_slice_us = 0;  // … and how long it took, at the most.
 };
 
 struct StoreStats {
