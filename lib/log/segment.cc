@@ -133,6 +133,8 @@ std::optional<uint64_t> SegmentIdOf(std::string_view name) {
   return IdOf(name, ".seg");
 }
 
+std::string HintName(uint64_t id) { return fmt::format("{:010}.hint", id); }
+
 std::optional<uint64_t> HintIdOf(std::string_view name) {
   return IdOf(name, ".hint");
 }

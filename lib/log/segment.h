@@ -80,6 +80,7 @@ std::string SegmentName(uint64_t id);
 // The id in a segment's file name; nothing for other names.
 std::optional<uint64_t> SegmentIdOf(std::string_view name);
 // Likewise for "0000000012.hint".
+std::string HintName(uint64_t id);
 std::optional<uint64_t> HintIdOf(std::string_view name);
 
 }  // namespace kvd

@@ -156,6 +156,7 @@ TEST(SegmentName, IsTheIdInTenDigits) {
   EXPECT_EQ(SegmentName(12), "0000000012.seg");
   EXPECT_EQ(SegmentName(UINT32_MAX), "4294967295.seg");
   EXPECT_EQ(SegmentIdOf("0000000012.seg"), 12u);
+  EXPECT_EQ(HintName(12), "0000000012.hint");
   EXPECT_EQ(HintIdOf("0000000012.hint"), 12u);
   for (const char* name :
        {"", ".seg", "12.seg", "00000000012.seg", "0000000000.seg",
