@@ -32,6 +32,11 @@ constexpr mode_t kUmask = 0077;
 // standard streams, epoll, eventfds, listening sockets, lock.
 constexpr int64_t kOwnDescriptors = 32;
 
+// Clients of a store that loads faster wait for it, and never hear LOADING:
+// most take that for a failure, and under socket activation the first client of
+// each start would hear it.
+constexpr int64_t kQuietLoadingMs = 500;
+
 void IgnoreSignals() {
   // A write beyond RLIMIT_FSIZE or to a client that left is answered with an
   // error, not with a signal; a closed terminal is no reason to stop.
@@ -131,10 +136,14 @@ Result<std::unique_ptr<Store>> Load(Server& server, EventLoop& loop,
         if (server.loading()) notify::Loading(progress);
       },
       [&loop] { loop.Stop(); });
+  Timer patience(loop, [&server] { server.Listen(); });
+  patience.Start(kQuietLoadingMs);
   server.Run();
   if (server.loading()) return loader.TakeStore();
   // The loop may have been stopped in the middle of the server's stop.
   server.Run();
+  loader.GiveUp();
+  LogInfo("gave up loading");
   return nullptr;
 }
 

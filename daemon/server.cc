@@ -81,11 +81,6 @@ Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
   service_.connections_max = connections_max;
   service_.command_stats.resize(Commands().size());
   service_.stop = [this] { BeginStop("SHUTDOWN"); };
-  for (const auto& socket : sockets_) {
-    acceptors_.push_back(std::make_unique<Acceptor>(
-        loop, socket->fd(),
-        [this](UniqueFd client) { Accept(std::move(client)); }));
-  }
   auto* check = new uv_check_t;
   KVD_CHECK(uv_check_init(loop.get(), check) == 0);
   check->data = this;
@@ -108,10 +103,21 @@ Server::~Server() {
   BuryClosed();
 }
 
+void Server::Listen() {
+  if (!acceptors_.empty()) return;
+  // None is left once a stop has begun.
+  for (const auto& socket : sockets_) {
+    acceptors_.push_back(std::make_unique<Acceptor>(
+        loop_, socket->fd(),
+        [this](UniqueFd client) { Accept(std::move(client)); }));
+  }
+}
+
 void Server::Serve(Store& store) {
   KVD_CHECK(loading());
   stage_ = Stage::kServing;
   service_.store = &store;
+  Listen();
   // What came in before, such as completions of opening.
   waker_.Wake();
   ScheduleTick();

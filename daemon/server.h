@@ -39,8 +39,8 @@ class StopSignals {
 // references outlive it. Thread: loop.
 class Server {
  public:
-  // Clients are accepted from now on, and told that the store loads.
-  // `connections_max` is what limits and descriptors allow.
+  // Clients queue until Listen() or Serve(). `connections_max` is what limits
+  // and descriptors allow.
   Server(EventLoop& loop, Waker& waker, StopSignals& signals, Clock& clock,
          const Config& config, int64_t connections_max,
          std::vector<std::unique_ptr<ListeningSocket>> sockets);
@@ -50,7 +50,9 @@ class Server {
 
   // Whether there is no store yet, and no stop has begun.
   bool loading() const { return stage_ == Stage::kLoading; }
-  // What clients hear about the loading.
+  // Clients are answered from now on, by commands on data with how far the
+  // loading is.
+  void Listen();
   void ShowProgress(const LoadProgress& progress) {
     service_.loading.progress = progress;
   }

@@ -14,8 +14,8 @@ StoreLoader::StoreLoader(EventLoop& loop, Open open, OnProgress on_progress,
       waker_(loop),
       thread_("kvd-load") {
   waker_.OnWake([this] { TakeNews(); });
-  thread_.Post([this, open = std::move(open)] {
-    news_.Put(open([this](const LoadProgress& progress) {
+  thread_.Post([this, open_store = std::move(open)] {
+    news_.Put(open_store([this](const LoadProgress& progress) {
       news_.Put(progress);
       waker_.Wake();
       return !given_up_.load();
@@ -24,9 +24,9 @@ StoreLoader::StoreLoader(EventLoop& loop, Open open, OnProgress on_progress,
   });
 }
 
-StoreLoader::~StoreLoader() { given_up_ = true; }
+StoreLoader::~StoreLoader() { GiveUp(); }
 
-Result<std::unique_ptr<Store>> StoreLoader::TakeStore() {
+StoreLoader::Opened StoreLoader::TakeStore() {
   KVD_CHECK(opened_.has_value());
   Opened opened = std::move(*opened_);
   opened_.reset();

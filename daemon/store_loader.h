@@ -22,26 +22,27 @@ namespace kvd {
 // from TakeStore() on.
 class StoreLoader {
  public:
+  using Opened = Result<std::unique_ptr<Store>>;
   // Calls Store::Open() with that StoreOptions::on_progress, on the thread.
-  using Open =
-      std::function<Result<std::unique_ptr<Store>>(StoreOptions::OnProgress)>;
+  using Open = std::function<Opened(StoreOptions::OnProgress)>;
   using OnProgress = std::function<void(const LoadProgress&)>;
 
   // Begins at once. The callbacks run on the loop: `on_progress` for each sign
   // of progress, `on_end` once, when TakeStore() has something to give.
   StoreLoader(EventLoop& loop, Open open, OnProgress on_progress,
               std::function<void()> on_end);
-  // Gives up if it has not ended: waits for the segment at hand, no longer.
+  // Gives up if it has not ended, and waits for the thread.
   ~StoreLoader();
   StoreLoader(const StoreLoader&) = delete;
   StoreLoader& operator=(const StoreLoader&) = delete;
 
+  // Lets the opening fail with its next sign of progress, if there comes one.
+  void GiveUp() { given_up_ = true; }
+
   // What Store::Open() returned; only once, after `on_end`.
-  Result<std::unique_ptr<Store>> TakeStore();
+  Opened TakeStore();
 
  private:
-  using Opened = Result<std::unique_ptr<Store>>;
-
   void TakeNews();
 
   const OnProgress on_progress_;

@@ -89,12 +89,11 @@ class ServerTest : public testing::Test {
   }
 
   void Start(int64_t connections_max = 100) {
-    Listen(connections_max);
+    StartLoading(connections_max);
     Load();
   }
 
-  // The daemon while it loads.
-  void Listen(int64_t connections_max = 100) {
+  void StartLoading(int64_t connections_max = 100) {
     auto socket = ListeningSocket::Bind(config_.socket);
     KVD_CHECK(socket.ok() && (*socket)->Publish().ok());
     std::vector<std::unique_ptr<ListeningSocket>> sockets;
@@ -400,7 +399,8 @@ TEST_F(ServerTest, ShutdownStopsWithoutAReply) {
 }
 
 TEST_F(ServerTest, AnswersWhileItLoadsAndServesTheSameClientsAfterwards) {
-  Listen();
+  StartLoading();
+  server_->Listen();
   Client client = Connect();
   client.Send("PING\r\n" + Command({"SET", "a", "1"}) + Command({"GET", "a"}));
   Settle();
@@ -420,8 +420,30 @@ TEST_F(ServerTest, AnswersWhileItLoadsAndServesTheSameClientsAfterwards) {
   EXPECT_EQ(client.Receive(), "+OK\r\n$1\r\n1\r\n");
 }
 
+TEST_F(ServerTest, ClientsQueueUntilItListensOrServes) {
+  StartLoading();
+  Client client = Connect();
+  client.Send("PING\r\n" + Command({"SET", "a", "1"}));
+  Settle();
+  EXPECT_EQ(client.Receive(), "");
+  Load();
+  EXPECT_EQ(client.Receive(), "+PONG\r\n+OK\r\n");
+}
+
+TEST_F(ServerTest, AStopBeforeItListensEndsWithoutClients) {
+  StartLoading();
+  Client client = Connect();
+  client.Send("PING\r\n");
+  server_->BeginStop("test");
+  server_->Listen();
+  SettleUntil([&] { return server_->ended(); });
+  client.Receive();
+  EXPECT_TRUE(client.closed());
+}
+
 TEST_F(ServerTest, AStopWhileItLoadsAnswersAndEnds) {
-  Listen();
+  StartLoading();
+  server_->Listen();
   Client client = Connect();
   Client half = Connect();
   half.Send("*2\r\n$3\r\nGE");
@@ -438,7 +460,8 @@ TEST_F(ServerTest, AStopWhileItLoadsAnswersAndEnds) {
 }
 
 TEST_F(ServerTest, ShutdownWhileItLoadsEnds) {
-  Listen();
+  StartLoading();
+  server_->Listen();
   Client client = Connect();
   client.Send(Command({"SHUTDOWN"}));
   SettleUntil([&] { return server_->ended(); });
