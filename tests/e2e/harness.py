@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
@@ -191,6 +192,16 @@ class Connection:
         """Sends a command; its reply as a Python value."""
         self.send(command(*words))
         return self.reply()
+
+    def call_when_loaded(self, *words):
+        """call(), again for as long as kvd answers that it loads."""
+        def loaded():
+            reply = self.call(*words)
+            is_loading = (isinstance(reply, ReplyError) and
+                          reply.startswith("LOADING "))
+            return None if is_loading else (reply,)
+
+        return wait_until(loaded, "kvd has loaded")[0]
 
     def raw(self, *words):
         """Sends a command; its reply as bytes."""
@@ -498,6 +509,61 @@ class E2eTest(unittest.TestCase):
 
         wait_until(serves, "redis-server is ready")
         return path
+
+
+class Manager:
+    """A notify socket as systemd has it; collects what is said.
+
+    It always reads, as systemd does: a full queue would hold up the sender.
+    """
+
+    def __init__(self, test):
+        self.path = os.path.join(test.new_folder(), "notify")
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(self.path)
+        self._messages = []
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+        test.addCleanup(self._close)
+
+    def _read(self):
+        while True:
+            message = self._socket.recv(65536).decode()
+            if message == "end":
+                return
+            self._messages.append(message)
+
+    def _close(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            own.sendto(b"end", self.path)
+        self._thread.join(SECONDS_MAX)
+        self._socket.close()
+
+    def forget(self):
+        """Forgets what was said so far by daemons that have ended."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
+            own.sendto(b"mark", self.path)
+        wait_until(lambda: "mark" in self._messages, "the queue is empty")
+        del self._messages[:]
+
+    def lines(self):
+        """All lines so far, in order."""
+        return [line for message in list(self._messages)
+                for line in message.splitlines()]
+
+    def wait_for(self, beginning):
+        def found():
+            return next((line for line in self.lines()
+                         if line.startswith(beginning)), None)
+
+        return wait_until(found, f"{beginning} is said")
+
+
+def activate(passed):
+    """A command line to put before kvd's that passes it a socket."""
+    return ["/bin/bash", "-c",
+            f'exec 3<&{passed.fileno()}; '
+            'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@"']
 
 
 def say(text):

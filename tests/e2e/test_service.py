@@ -5,59 +5,10 @@ import os
 import shutil
 import signal
 import socket
-import threading
 import unittest
 
-from harness import KVD, SECONDS_MAX, Connection, E2eTest, command, scaled
-from harness import wait_until
-
-
-class Manager:
-    """A notify socket as systemd has it; collects what is said.
-
-    It always reads, as systemd does: a full queue would hold up the sender.
-    """
-
-    def __init__(self, test):
-        self.path = os.path.join(test.new_folder(), "notify")
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(self.path)
-        self._messages = []
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-        test.addCleanup(self._close)
-
-    def _read(self):
-        while True:
-            message = self._socket.recv(65536).decode()
-            if message == "end":
-                return
-            self._messages.append(message)
-
-    def _close(self):
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
-            own.sendto(b"end", self.path)
-        self._thread.join(SECONDS_MAX)
-        self._socket.close()
-
-    def forget(self):
-        """Forgets what was said so far by daemons that have ended."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as own:
-            own.sendto(b"mark", self.path)
-        wait_until(lambda: "mark" in self._messages, "the queue is empty")
-        del self._messages[:]
-
-    def lines(self):
-        """All lines so far, in order."""
-        return [line for message in list(self._messages)
-                for line in message.splitlines()]
-
-    def wait_for(self, beginning):
-        def found():
-            return next((line for line in self.lines()
-                         if line.startswith(beginning)), None)
-
-        return wait_until(found, f"{beginning} is said")
+from harness import KVD, Connection, E2eTest, Manager, activate, command
+from harness import scaled, wait_until
 
 
 class Notify(E2eTest):
@@ -221,9 +172,9 @@ class SocketActivation(E2eTest):
             return os.path.exists(path)
 
         wait_until(listens, "the manager listens")
-        # The first client starts kvd, and waits in the queue until it serves.
+        # The first client starts kvd, and waits in the queue until it answers.
         with Connection(path) as client:
-            self.assertEqual(client.call("SET", "k", "v"), "OK")
+            self.assertEqual(client.call_when_loaded("SET", "k", "v"), "OK")
             self.assertEqual(client.call("GET", "k"), b"v")
             self.assertIn(f"unixsocket:{path}\r\n".encode(),
                           client.call("INFO", "server"))
@@ -246,9 +197,10 @@ class SocketActivation(E2eTest):
         for life in range(3):
             waiting = Connection(path)
             self.addCleanup(waiting.close)
-            waiting.send(command("INCR", "n"))
+            waiting.send(command("PING"))
             daemon.launch()
-            self.assertEqual(waiting.reply(), life + 1)
+            self.assertEqual(waiting.reply(), "PONG")
+            self.assertEqual(waiting.call_when_loaded("INCR", "n"), life + 1)
             daemon.stop()
 
     def test_something_else_than_a_listening_socket_is_refused(self):
@@ -259,13 +211,6 @@ class SocketActivation(E2eTest):
             code, log = daemon.refuses_to_start()
         self.assertEqual(code, 1, log)
         self.assertIn("service manager", log)
-
-
-def activate(passed):
-    """A command line to put before kvd's that passes it a socket."""
-    return ["/bin/bash", "-c",
-            f'exec 3<&{passed.fileno()}; '
-            'export LISTEN_PID=$$ LISTEN_FDS=1; exec "$0" "$@"']
 
 
 if __name__ == "__main__":
