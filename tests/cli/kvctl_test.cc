@@ -433,6 +433,36 @@ TEST_F(Kvctl, PassesOnHowFarTheLoadingIs) {
             "use --wait 30s\n");
 }
 
+TEST_F(Kvctl, PingsOnlyADaemonThatHasLoaded) {
+  Serve({{"PING", "+PONG\r\n"},
+         {"KV.STATUS", Status({{"version", "0.1.0"}, {"state", "loading"}})},
+         {"EXISTS ", "-LOADING kvd is loading the data; 42% done\r\n"}});
+  EXPECT_EQ(Err(3, {"ping"}),
+            "kvctl: kvd is loading the data; 42% done; use --wait 30s\n");
+  EXPECT_EQ(Out({"call", "PING"}), "PONG\n");
+}
+
+TEST_F(Kvctl, PingsWhateverTheState) {
+  Serve({{"PING", "+PONG\r\n"},
+         {"KV.STATUS", Status({{"version", "0.1.0"}, {"state", "full"}})}});
+  EXPECT_EQ(Out({"ping"}), "PONG\n");
+}
+
+TEST_F(Kvctl, ShowsHowFarTheLoadingIs) {
+  Serve({{"KV.STATUS", Status({{"version", "0.1.0"},
+                               {"uptime_s", "8"},
+                               {"state", "loading"},
+                               {"state_reason", "42% done, about 11 s left"},
+                               {"loaded_bytes", "1073741824"},
+                               {"loading_bytes", "2556528152"},
+                               {"sync", "always"}})}});
+  EXPECT_EQ(Out({"status"}),
+            "kvd 0.1.0  up 8s\n"
+            "loading: 42% done, about 11 s left\n"
+            "loaded 1.0 GiB of 2.4 GiB   sync always\n");
+  EXPECT_THAT(Out({"status", "--color", "always"}), Not(HasSubstr("\x1b")));
+}
+
 TEST_F(Kvctl, SuggestsTheCommandThatWasMeant) {
   EXPECT_EQ(Err(2, {"gte", "k"}),
             "kvctl: unknown command \"gte\". Did you mean \"get\"?\n");
