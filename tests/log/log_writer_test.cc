@@ -358,7 +358,7 @@ TEST_F(LogWriterTest, SealedLinesSayWhatTheSegmentsHold) {
   ASSERT_GE(manifest.sealed.size(), 3u);
   for (const SealedSegment& segment : manifest.sealed) {
     const auto clean = ReadSealedSegment(
-        *directory_, manifest, segment, [](const Record&, Place) {},
+        *directory_, manifest, segment, [](const Group&, uint32_t) {},
         [](const std::string& damage) { ADD_FAILURE() << damage; });
     ASSERT_TRUE(clean.ok());
     EXPECT_TRUE(*clean);
