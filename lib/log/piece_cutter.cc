@@ -111,7 +111,7 @@ bool PieceCutter::OpenSegment(LogPiece* piece) {
 // Makes the piece `size` bytes long: what is left over from the one before
 // first, the rest from the file.
 bool PieceCutter::ReadUpTo(size_t size, LogPiece* piece) {
-  piece->Grow(std::max(size, kPieceBytes), piece->size_);
+  piece->Grow(size, piece->size_);
   char* to = piece->memory_.get();
   if (piece->size_ == 0) {
     std::memcpy(to, rest_.data(), rest_.size());

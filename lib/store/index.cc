@@ -145,7 +145,21 @@ void Index::PrefetchEntry(uint64_t hash) const {
   const uint64_t* slot =
       ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
   while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
-  __builtin_prefetch(EntryOfWord(*slot));
+  // The entry of another key is none that anybody will look at.
+  if (TagOfWord(*slot) == tag) __builtin_prefetch(EntryOfWord(*slot));
+}
+
+void Index::PrefetchForInsert(uint64_t hash) const {
+  constexpr size_t kSlotsPerLine = 8;
+  const BucketRef ref = RefOf(hash);
+  const uint64_t tag = TagOf(hash, ref.depth());
+  Bucket* bucket = ref.bucket();
+  const uint64_t* home =
+      bucket->slots() + HomeOf(tag, ref.depth(), ref.units());
+  // The count, too, and where those go that are moved out of the way.
+  __builtin_prefetch(bucket, /*rw=*/1);
+  __builtin_prefetch(home, /*rw=*/1);
+  __builtin_prefetch(home + kSlotsPerLine, /*rw=*/1);
 }
 
 uint64_t* Index::FindSlot(BucketRef ref, uint64_t tag, std::string_view key) {

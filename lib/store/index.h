@@ -73,6 +73,8 @@ class Index {
   // key of the batch, then the second for every key, then Find().
   void PrefetchSlot(uint64_t hash) const;
   void PrefetchEntry(uint64_t hash) const;
+  // Instead of the first, for keys that will probably be inserted.
+  void PrefetchForInsert(uint64_t hash) const;
 
   // The entry of `key` (a ghost too), or null.
   Entry* Find(std::string_view key) const { return Find(Hash(key), key); }

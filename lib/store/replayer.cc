@@ -73,7 +73,7 @@ void Replayer::Prefetch(const Record& record, uint64_t hash, bool entry) const {
   if (entry) {
     index.PrefetchEntry(hash);
   } else {
-    index.PrefetchSlot(hash);
+    index.PrefetchForInsert(hash);
   }
 }
 

@@ -24,7 +24,10 @@
 namespace kvd {
 namespace {
 
-constexpr int kThreadCounts[] = {0, 1, 2, 4};
+// What needs no threads is tried on the calling thread alone where there are
+// many cases: starting threads is what takes the time of this test.
+const std::vector<int> kAllCounts = {0, 1, 2, 4};
+const std::vector<int> kNoThreads = {0};
 
 // Everything that recovery makes, as text.
 using State = std::set<std::string>;
@@ -133,10 +136,11 @@ State Expected(HandmadeStore& store) {
   return state;
 }
 
-void ExpectRightOnAnyThreads(HandmadeStore& store) {
+void ExpectRight(HandmadeStore& store,
+                 const std::vector<int>& thread_counts = kAllCounts) {
   const State expected = Expected(store);
   std::optional<Recovered> first;
-  for (const int threads : kThreadCounts) {
+  for (const int threads : thread_counts) {
     SCOPED_TRACE(fmt::format("{} threads", threads));
     const Recovered recovered = RecoverOn(store.Disk().get(), threads);
     ASSERT_EQ(recovered.error, "");
@@ -161,7 +165,7 @@ TEST(LoadOrder, ARemovalBeforeAnOlderPutKeepsTheKeyDead) {
           put_is_in_log ? SegmentKind::kLog : SegmentKind::kCompacted,
           {{RecordKind::kPut, 500, "key", "old"},
            {RecordKind::kPut, 501, "third", "value"}});
-      ExpectRightOnAnyThreads(store);
+      ExpectRight(store);
     }
   }
 }
@@ -276,7 +280,7 @@ TEST(LoadOrder, RandomCompactionsChangeNothing) {
     SCOPED_TRACE(fmt::format("seed {}", seed));
     HandmadeStore store;
     BuildRandomStore(seed, &store);
-    ExpectRightOnAnyThreads(store);
+    ExpectRight(store, seed % 10 == 0 ? kAllCounts : kNoThreads);
     if (testing::Test::HasFailure()) return;
   }
 }
@@ -306,7 +310,7 @@ TEST(LoadOrder, TheLiveSegmentGoesOnBehindWhatIsCompactedAway) {
   store.manifest().next_seq = 21;
   store.manifest().databases_as_of = 20;
   store.AddLive({{RecordKind::kPut, 21, "b", "2"}});
-  ExpectRightOnAnyThreads(store);
+  ExpectRight(store);
   const Recovered recovered = RecoverOn(store.Disk().get(), 0);
   EXPECT_EQ(recovered.last_seq, 21u);
   EXPECT_EQ(recovered.next.databases_as_of, 21u);
@@ -337,7 +341,7 @@ void BuildLargeStore(HandmadeStore* store) {
 TEST(Load, ReadsGroupsOfAnySizeInPieces) {
   HandmadeStore store;
   BuildLargeStore(&store);
-  ExpectRightOnAnyThreads(store);
+  ExpectRight(store);
 }
 
 class LoadDamage : public testing::Test {
@@ -351,17 +355,19 @@ class LoadDamage : public testing::Test {
     return tail ? "" : tail.error().message();
   }
 
-  static void ExpectSameWords(const SimFileSystem& disk) {
+  static void ExpectSameWords(
+      const SimFileSystem& disk,
+      const std::vector<int>& thread_counts = kAllCounts) {
     const std::string plainly = Plainly(disk.Clone().get());
     EXPECT_NE(plainly, "");
-    for (const int threads : kThreadCounts) {
+    for (const int threads : thread_counts) {
       SCOPED_TRACE(fmt::format("{} threads", threads));
       EXPECT_EQ(RecoverOn(disk.Clone().get(), threads).error, plainly);
     }
   }
 };
 
-TEST_F(LoadDamage, IsDescribedInTheSameWordsForEveryBit) {
+TEST_F(LoadDamage, IsDescribedInTheSameWordsForEveryByte) {
   HandmadeStore store;
   store.AddSealed(SegmentKind::kLog, {{RecordKind::kPut, 1, "a", "1"},
                                       {RecordKind::kPut, 2, "b", "2"},
@@ -375,12 +381,13 @@ TEST_F(LoadDamage, IsDescribedInTheSameWordsForEveryBit) {
     const size_t size = disk->ReadAll(name).size();
     for (size_t byte = 0; byte < size; ++byte) {
       SCOPED_TRACE(fmt::format("byte {} of {}", byte, name));
+      const auto& counts = byte % 32 == 0 ? kAllCounts : kNoThreads;
       const auto flipped = disk->Clone();
       flipped->Flip(name, 8 * byte + byte % 8);
-      ExpectSameWords(*flipped);
+      ExpectSameWords(*flipped, counts);
       const auto cut = disk->Clone();
       cut->Truncate(name, byte);
-      ExpectSameWords(*cut);
+      ExpectSameWords(*cut, counts);
       if (HasFailure()) return;
     }
   }
@@ -434,7 +441,7 @@ TEST_F(LoadDamage, FindsAManifestThatSaysSomethingElse) {
 TEST_F(LoadDamage, AReadErrorIsReportedAsSuch) {
   HandmadeStore store;
   BuildLargeStore(&store);
-  for (const int threads : kThreadCounts) {
+  for (const int threads : kAllCounts) {
     const auto disk = store.Disk();
     // The MANIFEST is read first.
     disk->FailAt(SimFileSystem::Op::kRead, 3, EIO);
