@@ -20,26 +20,31 @@ void LogPiece::Grow(size_t capacity, size_t kept) {
 void LogPiece::Verify() {
   group_.records.clear();
   group_.offsets.clear();
+  totals_ = {};
   if (!intact_) return;
   SegmentReader reader(bytes(), identity_, base_);
   const uint64_t end = base_ + size_;
   while (intact_ && reader.offset() < end) {
     intact_ = reader.Append(&group_) == Found::kGroup;
   }
+  for (const Record& record : group_.records) totals_.Add(record);
 }
 
-void SegmentTotals::Add(const Group& records) {
-  for (const Record& record : records.records) {
-    first_seq_ =
-        first_seq_ == 0 ? record.seq : std::min(first_seq_, record.seq);
-    last_seq_ = std::max(last_seq_, record.seq);
-  }
-  records_ += records.records.size();
+void SegmentTotals::Add(const Record& record) {
+  Add({.records = 1, .first_seq = record.seq, .last_seq = record.seq});
+}
+
+void SegmentTotals::Add(const SegmentTotals& part) {
+  if (part.records == 0) return;
+  first_seq =
+      records == 0 ? part.first_seq : std::min(first_seq, part.first_seq);
+  last_seq = std::max(last_seq, part.last_seq);
+  records += part.records;
 }
 
 bool SegmentTotals::AreThoseOf(const SealedSegment& segment) const {
-  return records_ == segment.records && first_seq_ == segment.first_seq &&
-         last_seq_ == segment.last_seq;
+  return records == segment.records && first_seq == segment.first_seq &&
+         last_seq == segment.last_seq;
 }
 
 bool PieceCutter::Next(LogPiece* piece) {

@@ -26,6 +26,18 @@ namespace kvd {
 
 inline constexpr size_t kPieceBytes = size_t{1} << 20;
 
+// What a part of a segment holds, to be added up and compared with the
+// MANIFEST.
+struct SegmentTotals {
+  uint64_t records = 0;
+  uint64_t first_seq = 0;  // The lowest; 0 when there are no records.
+  uint64_t last_seq = 0;   // The highest.
+
+  void Add(const Record& record);
+  void Add(const SegmentTotals& part);
+  bool AreThoseOf(const SealedSegment& segment) const;
+};
+
 // A piece, to be used again and again. The records of a verified one are views
 // into it. Thread: one at a time.
 class LogPiece {
@@ -33,6 +45,7 @@ class LogPiece {
   uint64_t number() const { return number_; }
   // Where it is from: an index into Manifest::sealed.
   size_t segment() const { return segment_; }
+  uint32_t segment_id() const { return static_cast<uint32_t>(identity_.id); }
   // Whether it is the last one of its segment; of all segments.
   bool ends_segment() const { return ends_segment_; }
   bool ends_log() const { return ends_log_; }
@@ -46,6 +59,7 @@ class LogPiece {
   void Verify();
   // All records, once verified.
   const Group& records() const { return group_; }
+  const SegmentTotals& totals() const { return totals_; }
 
  private:
   friend class PieceCutter;
@@ -66,18 +80,7 @@ class LogPiece {
   bool intact_ = true;
   std::optional<Error> error_;
   Group group_;
-};
-
-// Adds up what a segment's pieces hold, for comparison with the MANIFEST.
-class SegmentTotals {
- public:
-  void Add(const Group& records);
-  bool AreThoseOf(const SealedSegment& segment) const;
-
- private:
-  uint64_t records_ = 0;
-  uint64_t first_seq_ = 0;
-  uint64_t last_seq_ = 0;
+  SegmentTotals totals_;
 };
 
 // Reads segment after segment, in the order of the MANIFEST. It looks at group

@@ -45,7 +45,17 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
     return;
   }
 
-  EntryPtr entry = Entry::Create(key, value, seq, place, deadline_ms);
+  PutInPlaceOf(old, hash, Entry::Create(key, value, seq, place, deadline_ms));
+}
+
+void Keyspace::Put(uint64_t hash, EntryPtr entry) {
+  last_change_ = std::max(last_change_, entry->seq());
+  Entry* old = index_->Find(hash, entry->key());
+  PutInPlaceOf(old, hash, std::move(entry));
+}
+
+// `old` is the entry of that key, or null.
+void Keyspace::PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry) {
   Entry* fresh = entry.get();
   if (old != nullptr) {
     Forget(*old);
@@ -56,7 +66,7 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
     if (fresh->has_deadline()) deadlines_->Add(fresh);
   }
   entry_bytes_ += fresh->allocation_bytes();
-  usage_.AddLive(place.segment, RecordBytesOf(*fresh));
+  usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));
 }
 
 void Keyspace::Bury(uint64_t hash, std::string_view key, uint64_t seq,

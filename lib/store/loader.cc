@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "store/loader.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -22,17 +24,17 @@ constexpr int kDecodersMax = 8;
 constexpr int kPiecesPerDecoder = 2;
 constexpr int kPiecesBeside = 2;
 
+// What a thread frees goes back to the arena that it came from. With one for
+// each decoder the loop could not use again what it frees of their entries.
+void UseOneArena() {
+#ifdef M_ARENA_MAX
+  mallopt(M_ARENA_MAX, 1);
+#endif
+}
+
 struct Decoded {
   LogPiece piece;
-  std::vector<uint64_t> hashes;
-
-  void Decode(uint64_t hash_seed) {
-    piece.Verify();
-    hashes.clear();
-    for (const Record& record : piece.records().records) {
-      hashes.push_back(Index::DefaultHash(record.key, hash_seed));
-    }
-  }
+  PreparedRecords prepared;
 };
 using DecodedPtr = std::unique_ptr<Decoded>;
 
@@ -48,13 +50,13 @@ class Acceptor {
   uint64_t next() const { return next_; }
   bool done() const { return done_; }
 
-  Result<void> Take(const Decoded& decoded) {
-    const LogPiece& piece = decoded.piece;
+  Result<void> Take(Decoded* decoded) {
+    const LogPiece& piece = decoded->piece;
     const SealedSegment& segment = manifest_.sealed[piece.segment()];
     ++next_;
     if (!piece.intact()) return Refuse(piece, segment);
-    KVD_TRY(visit_(piece, decoded.hashes));
-    totals_.Add(piece.records());
+    KVD_TRY(visit_(piece, &decoded->prepared));
+    totals_.Add(piece.totals());
     if (piece.ends_segment()) {
       if (!totals_.AreThoseOf(segment)) return Refuse(piece, segment);
       totals_ = {};
@@ -91,6 +93,8 @@ class Decoders {
  public:
   Decoders(PieceCutter* cutter, const LoadOptions& options) {
     cutter_.Put(cutter);
+    allocating_.Put({});
+    UseOneArena();
     const int wanted = std::min(options.threads, kDecodersMax);
     for (int i = 0; i < wanted * kPiecesPerDecoder + kPiecesBeside; ++i) {
       empty_.Put(std::make_unique<Decoded>());
@@ -135,7 +139,13 @@ class Decoders {
       const bool more = cutter->Next(&(*decoded)->piece);
       cutter_.Put(cutter);
       if (!more) return;
-      (*decoded)->Decode(hash_seed);
+      LogPiece& piece = (*decoded)->piece;
+      piece.Verify();
+      PreparedRecords& prepared = (*decoded)->prepared;
+      prepared.Hash(piece.records(), hash_seed);
+      const std::optional<Turn> turn = allocating_.Wait();
+      prepared.MakeEntries(piece.records(), piece.segment_id());
+      allocating_.Put(*turn);
       full_.Put(std::move(*decoded));
     }
   }
@@ -143,6 +153,10 @@ class Decoders {
   Mailbox<DecodedPtr> empty_;
   Mailbox<DecodedPtr> full_;
   Mailbox<PieceCutter*> cutter_;
+  // Whose turn it is to make entries: all come out of one arena, whose lock
+  // would cost more than the wait.
+  struct Turn {};
+  Mailbox<Turn> allocating_;
   // Those that came before their turn, by number: there are never more than
   // this.
   std::vector<DecodedPtr> ahead_;
@@ -162,7 +176,7 @@ Result<void> LoadSealedSegments(Directory& directory, const Manifest& manifest,
     if (decoders.any()) {
       while (!acceptor.done()) {
         DecodedPtr decoded = decoders.Wait(acceptor.next());
-        KVD_TRY(acceptor.Take(*decoded));
+        KVD_TRY(acceptor.Take(decoded.get()));
         decoders.GiveBack(std::move(decoded));
       }
       return {};
@@ -171,8 +185,10 @@ Result<void> LoadSealedSegments(Directory& directory, const Manifest& manifest,
   Decoded decoded;
   while (!acceptor.done()) {
     cutter.Next(&decoded.piece);
-    decoded.Decode(options.hash_seed);
-    KVD_TRY(acceptor.Take(decoded));
+    decoded.piece.Verify();
+    decoded.prepared.Prepare(decoded.piece.records(),
+                             decoded.piece.segment_id(), options.hash_seed);
+    KVD_TRY(acceptor.Take(&decoded));
   }
   return {};
 }

@@ -1,20 +1,19 @@
 // SPDX-License-Identifier: MIT
 //
 // Reads the sealed segments with every core. Decoders take piece after piece,
-// verify it and hash its keys; the loading thread, which is the caller's, gets
-// the pieces in the order of the log, and alone touches the index. It is what
-// limits the speed: decoding a record costs less than a cache miss in a table
-// of millions.
+// verify it, hash its keys and make its entries; the loading thread, which is
+// the caller's, gets the pieces in the order of the log, and alone touches the
+// index. It is what limits the speed.
 #pragma once
 
 #include <cstdint>
 #include <functional>
-#include <span>
 
 #include "base/error.h"
 #include "fs/file_system.h"
 #include "log/manifest.h"
 #include "log/piece_cutter.h"
+#include "store/prepared_records.h"
 
 namespace kvd {
 
@@ -26,11 +25,10 @@ struct LoadOptions {
   uint64_t hash_seed = 0;
 };
 
-// A verified piece and the hash of each record's key; both valid during the
-// call.
-// An Error ends the loading.
-using PieceVisitor = std::function<Result<void>(
-    const LogPiece& piece, std::span<const uint64_t> hashes)>;
+// A verified piece and what was prepared of it; valid during the call, and the
+// entries may be taken. An Error ends the loading.
+using PieceVisitor = std::function<Result<void>(const LogPiece& piece,
+                                                PreparedRecords* prepared)>;
 
 // Visits all sealed segments on the calling thread, in the order of the
 // MANIFEST. Fails like CheckSealedSegment() for the first one that is damaged;

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -111,12 +110,10 @@ Result<void> ReplaySealed(Directory& directory, const Manifest& manifest,
   bool begun = false;
   KVD_TRY(LoadSealedSegments(
       directory, manifest, options,
-      [&](const LogPiece& piece,
-          std::span<const uint64_t> hashes) -> Result<void> {
+      [&](const LogPiece& piece, PreparedRecords* prepared) -> Result<void> {
         const SealedSegment& segment = manifest.sealed[piece.segment()];
         if (!begun) replayer->BeginSealed(piece.segment());
-        replayer->Apply(piece.records(), static_cast<uint32_t>(segment.id),
-                        hashes);
+        replayer->Apply(piece.records(), piece.segment_id(), prepared);
         begun = !piece.ends_segment();
         if (piece.ends_segment()) progress->SegmentDone(segment.bytes);
         return progress->Check();

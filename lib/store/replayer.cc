@@ -44,16 +44,14 @@ void Replayer::EndSealed() {
 }
 
 void Replayer::Apply(const Group& group, uint32_t segment) {
-  hashes_.clear();
-  for (const Record& record : group.records) {
-    hashes_.push_back(store_.keyspaces[record.database]->Hash(record.key));
-  }
-  Apply(group, segment, hashes_);
+  prepared_.Prepare(group, segment, store_.keyspaces.front()->hash_seed());
+  Apply(group, segment, &prepared_);
 }
 
 void Replayer::Apply(const Group& group, uint32_t segment,
-                     std::span<const uint64_t> hashes) {
+                     PreparedRecords* prepared) {
   const std::vector<Record>& records = group.records;
+  const std::vector<uint64_t>& hashes = prepared->hashes;
   KVD_CHECK(hashes.size() == records.size());
   for (size_t i = 0; i < records.size(); ++i) {
     if (const size_t ahead = i + kSlotsAhead; ahead < records.size()) {
@@ -63,7 +61,8 @@ void Replayer::Apply(const Group& group, uint32_t segment,
       Prefetch(records[ahead], hashes[ahead], /*entry=*/true);
     }
     Apply(records[i], hashes[i],
-          {segment, static_cast<uint32_t>(group.offsets[i])});
+          {segment, static_cast<uint32_t>(group.offsets[i])},
+          std::move(prepared->entries[i]));
   }
   store_.report.records += records.size();
 }
@@ -77,15 +76,15 @@ void Replayer::Prefetch(const Record& record, uint64_t hash, bool entry) const {
   }
 }
 
-void Replayer::Apply(const Record& record, uint64_t hash, Place place) {
+void Replayer::Apply(const Record& record, uint64_t hash, Place place,
+                     EntryPtr entry) {
   Keyspace& keyspace = *store_.keyspaces[record.database];
   const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
   if (record.kind == RecordKind::kPut) {
     const Entry* old = keyspace.Find(hash, record.key);
     if (record.seq > keyspace.flushed() &&
         (old == nullptr || record.seq > old->seq())) {
-      keyspace.Put(hash, record.key, record.value, record.seq, place,
-                   record.deadline_ms);
+      keyspace.Put(hash, std::move(entry));
     } else {
       store_.usage.AddDeadPut(place.segment, bytes);
     }

@@ -12,12 +12,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <queue>
-#include <span>
 #include <string>
 #include <vector>
 
 #include "log/manifest.h"
 #include "log/segment_reader.h"
+#include "store/prepared_records.h"
 #include "store/store_impl.h"
 
 namespace kvd {
@@ -34,10 +34,9 @@ class Replayer {
   // The records from here on are newer than all before.
   void EndSealed();
 
-  // Takes records in, with the hash of each record's key.
-  void Apply(const Group& group, uint32_t segment,
-             std::span<const uint64_t> hashes);
-  // The same, without the hashes.
+  // Takes records in, with what was prepared for them elsewhere …
+  void Apply(const Group& group, uint32_t segment, PreparedRecords* prepared);
+  // … or without.
   void Apply(const Group& group, uint32_t segment);
 
  private:
@@ -52,7 +51,7 @@ class Replayer {
   };
 
   void Prefetch(const Record& record, uint64_t hash, bool entry) const;
-  void Apply(const Record& record, uint64_t hash, Place place);
+  void Apply(const Record& record, uint64_t hash, Place place, EntryPtr entry);
   void ApplyRemoval(const Record& record, uint64_t hash, Place place);
   void ForgetRemovalsUpTo(uint64_t seq);
 
@@ -63,7 +62,7 @@ class Replayer {
   uint64_t oldest_to_come_ = 0;
   std::vector<uint64_t> oldest_behind_;
   std::priority_queue<Removal> removals_;
-  std::vector<uint64_t> hashes_;
+  PreparedRecords prepared_;
 };
 
 }  // namespace kvd
