@@ -325,13 +325,13 @@ void BuildLargeStore(HandmadeStore* store) {
   uint64_t seq = 1;
   for (const size_t per_group : {1, 7, 40}) {
     std::vector<OwnRecord> records;
-    for (int i = 0; i < 90; ++i, ++seq) {
+    for (int i = 0; i < 30; ++i, ++seq) {
       const size_t size = 1 + random() % (kPieceBytes / 12);
       records.push_back({RecordKind::kPut, seq, fmt::format("key{}", seq % 50),
                          std::string(size, static_cast<char>('a' + i % 26))});
     }
     records.push_back({RecordKind::kPut, seq++, "large",
-                       std::string(2 * kPieceBytes + 12345, 'L')});
+                       std::string(kPieceBytes + 12345, 'L')});
     records.push_back({RecordKind::kPut, seq++, "small", "s"});
     store->AddSealed(SegmentKind::kLog, records, per_group);
   }
@@ -416,11 +416,11 @@ TEST_F(LoadDamage, TheFirstOneIsReportedWhoeverFindsAnotherFirst) {
   swapped->Put(names[1], disk->ReadAll(names[2]));
   ExpectSameWords(*swapped);
   for (uint64_t offset = 0; offset < disk->ReadAll(names[2]).size();
-       offset += kPieceBytes / 2 + 77) {
+       offset += kPieceBytes + 77) {
     SCOPED_TRACE(offset);
     const auto one = disk->Clone();
     one->Flip(names[2], 8 * offset);
-    ExpectSameWords(*one);
+    ExpectSameWords(*one, {0, 2});
   }
 }
 
@@ -434,7 +434,7 @@ TEST_F(LoadDamage, FindsAManifestThatSaysSomethingElse) {
     if (what == 1) ++line.last_seq;
     if (what == 2) line.checksum ^= 1;
     if (what == 3) line.bytes -= kGroupAlignment;
-    ExpectSameWords(*store.Disk());
+    ExpectSameWords(*store.Disk(), {0, 2});
   }
 }
 
