@@ -59,6 +59,7 @@ Recovered RecoverOn(SimFileSystem* disk, int threads) {
   options.load_threads = threads;
   options.on_progress = [&](const LoadProgress& progress) {
     recovered.progress.push_back(progress.bytes_done);
+    return true;
   };
   ManualClock clock;
   Store::Impl impl(options, clock);
