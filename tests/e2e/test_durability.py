@@ -305,17 +305,23 @@ class Durability(E2eTest):
         seed = seed_from_environment(1)
         say(f"KVD_SEED={seed} KVD_KILL_CYCLES={CYCLES}")
         chance = random.Random(seed)
-        # Small segments, so that kills hit their changes too.
+        # Small segments and compaction all the time, so that kills hit their
+        # changes too.
         daemon = self.started(settings={"log.segment_size": "256KiB",
-                                        "durability.declare_after": "10ms"})
+                                        "durability.declare_after": "10ms",
+                                        "compaction.interval": "20ms",
+                                        "compaction.min_dead_ratio": "0.05",
+                                        "compaction.rate": "0B"})
         load = Load(self, daemon, seed)
         last_seq = 0
+        compactions = 0
         for cycle in range(CYCLES):
             enough = load.operations() + chance.choice([1, 50, 500, 2000])
             load.begin()
             wait_until(lambda: load.operations() >= enough or not all(
                 thread.is_alive() for thread in load.threads), "writes")
             time.sleep(chance.random() * 0.05)
+            compactions += daemon.status()["compaction_runs"]
             daemon.kill()
             load.end()
             if chance.randrange(3) == 0:
@@ -332,6 +338,8 @@ class Durability(E2eTest):
             if (cycle + 1) % 20 == 0:
                 say(f"{cycle + 1} cycles, {load.operations()} operations")
         self.assertTrue(all(reader.reads for reader in load.readers))
+        self.assertGreater(compactions, 0)
+        say(f"{compactions} compactions had ended before a kill")
         say(f"{load.operations()} operations acknowledged, "
             f"{len(load.owners)} revisions compared, all accounted for")
         daemon.restart()

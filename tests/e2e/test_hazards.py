@@ -200,6 +200,8 @@ class Disk(E2eTest):
         disk = SmallDisk(self, "size=12m")
         daemon = self.daemon(data_dir=os.path.join(disk.path, "data"))
         daemon.settings["log.segment_size"] = "1MiB"
+        # What compaction does about it is another test.
+        daemon.settings["compaction.interval"] = "0s"
         daemon.start()
         client = daemon.connect()
         value = "v" * 50_000
