@@ -91,6 +91,11 @@ void Compactor::EndRun() {
   status_.last_took_ms = NowMs() - run_.started_ms;
   status_.last_ended_ms = store_.clock.WallMs();
   status_.last_error = run_.error;
+  if (run_.reclaimed_bytes > 0) {
+    store_.options.log(Severity::kInfo,
+                       fmt::format("compaction reclaimed {} bytes in {} ms",
+                                   run_.reclaimed_bytes, status_.last_took_ms));
+  }
   look_at_ms_ = NowMs() + (InDanger() ? kDangerLookMs
                                       : store_.options.compaction.interval_ms);
   if (std::exchange(asked_, false) && !stopping_) {
@@ -128,10 +133,14 @@ uint64_t Compactor::reclaimable_bytes() const {
   return bytes;
 }
 
-bool Compactor::InDanger() const {
+bool Compactor::InDanger() {
+  // Whoever looked last knows best.
+  if (store_.log->free_disk_bytes() != seen_by_log_bytes_) {
+    free_bytes_ = seen_by_log_bytes_ = store_.log->free_disk_bytes();
+  }
   return store_.log->disk_full() ||
-         store_.log->free_disk_bytes() <
-             kDangerSegments * store_.options.segment_bytes;
+         (free_bytes_ != 0 &&
+          free_bytes_ < kDangerSegments * store_.options.segment_bytes);
 }
 
 // --- One job after the other ------------------------------------------------
@@ -209,10 +218,12 @@ void Compactor::Measure() {
   Step(
       [this]() -> Result<void> {
         // Not knowing is no reason not to try.
-        free_bytes_ = directory_.FreeBytes().value_or(UINT64_MAX);
+        measured_bytes_ = directory_.FreeBytes().value_or(UINT64_MAX);
         return {};
       },
-      [this](const Result<void>&) { NextJob(free_bytes_); });
+      [this](const Result<void>&) {
+        if (!stopping_) NextJob();
+      });
 }
 
 PlanRules Compactor::Rules(CompactionMode mode, uint64_t space_bytes) const {
@@ -225,7 +236,8 @@ PlanRules Compactor::Rules(CompactionMode mode, uint64_t space_bytes) const {
   return rules;
 }
 
-void Compactor::NextJob(uint64_t free_bytes) {
+void Compactor::NextJob() {
+  const uint64_t free_bytes = free_bytes_ = measured_bytes_;
   // Ordinary segments leave more free than this.
   const uint64_t space_bytes =
       free_bytes - std::min(free_bytes, kManifestReserveBytes);

@@ -105,7 +105,7 @@ class Compactor {
   void EndRun();
   // The next step or wait, as far as it goes without waiting.
   void Advance();
-  void NextJob(uint64_t free_bytes);
+  void NextJob();
   void StartJob(const std::vector<uint64_t>& victims);
   void EndJob();
   void GiveUp(const Error& error);
@@ -132,7 +132,7 @@ class Compactor {
   int64_t PaceUs() const;
   std::vector<SegmentFacts> Facts() const;
   PlanRules Rules(CompactionMode mode, uint64_t space_bytes) const;
-  bool InDanger() const;
+  bool InDanger();
   int64_t NowMs() const;
 
   Store::Impl& store_;
@@ -148,7 +148,9 @@ class Compactor {
   bool asked_ = false;  // For another run after this one.
   bool run_ended_ = false;
   int64_t look_at_ms_ = 0;
-  uint64_t free_bytes_ = 0;
+  uint64_t measured_bytes_ = 0;     // By the step that measures.
+  uint64_t free_bytes_ = 0;         // On the disk, as far as known; 0 for not.
+  uint64_t seen_by_log_bytes_ = 0;  // What the log writer found last.
 
   std::unique_ptr<CompactionJob> job_;
   std::vector<SealedSegment> victims_;
