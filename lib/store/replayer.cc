@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 #include "log/record.h"
 
 namespace kvd {
@@ -119,7 +120,7 @@ void Replayer::ApplyRemoval(const Record& record, uint64_t hash, Place place) {
   if (record.seq <= keyspace.flushed()) return;
   const Entry* old = keyspace.Find(hash, record.key);
   if (old != nullptr && record.seq <= old->seq()) return;
-  if (record.seq > oldest_to_come_) {
+  if (record.seq > oldest_to_come_ && !IsPlanted(PlantedBug::kForgetRemovals)) {
     keyspace.Remember(hash, record.key, record.seq, place);
     removals_.push(
         {record.seq, hash, record.database, std::string(record.key)});

@@ -209,25 +209,6 @@ TEST_F(Compaction, KeepsATombstoneWhileAnOlderPutIsThere) {
   EXPECT_EQ(m().Get("gone"), std::nullopt);
 }
 
-// The other way round: the tombstone moves into a segment that is read before
-// the one with the older put.
-TEST_F(Compaction, ATombstoneHidesWhatIsReadLater) {
-  Open();
-  m().Put("early", "stays");
-  Roll();
-  m().Put("gone", "1");
-  Roll();
-  m().Delete("gone");
-  Roll();
-  const std::vector<uint64_t> sealed = store().SealedSegments();
-  ASSERT_GE(sealed.size(), 3u);
-  // One segment then has changes from before and from after the put's.
-  m().Compact({sealed[0], sealed[2]});
-  Reopen();
-  ExpectIntact();
-  EXPECT_EQ(m().Get("gone"), std::nullopt);
-}
-
 TEST_F(Compaction, ExpiredKeysStayExpired) {
   Open();
   m().Put("soon", "1", m().clock().WallMs() + 10);
@@ -466,6 +447,7 @@ TEST_F(Compaction, KeysThatComeAndGoLeaveNothing) {
 
 TEST_F(Compaction, KeepsItsPromises) {
   EXPECT_EQ(CheckDamagedVictimStays(), "");
+  EXPECT_EQ(CheckRemovalHidesWhatIsReadLater(), "");
   EXPECT_EQ(CheckUsageIsExact(), "");
   EXPECT_EQ(CheckOutputIdsAreGivenOut(), "");
 }

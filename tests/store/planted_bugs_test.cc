@@ -87,6 +87,8 @@ const Planted kPlanted[] = {
     {"ForgetRetiredSeqs", PlantedBug::kForgetRetiredSeqs,
      Crashes({"CompactsAllOfAnEpoch"})},
     {"BelieveVictims", PlantedBug::kBelieveVictims, CheckDamagedVictimStays},
+    {"ForgetRemovals", PlantedBug::kForgetRemovals,
+     CheckRemovalHidesWhatIsReadLater},
     {"RepointBlindly", PlantedBug::kRepointBlindly, CheckUsageIsExact},
 };
 

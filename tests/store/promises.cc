@@ -179,6 +179,37 @@ std::string CheckFailedFlushBeforeCrash() {
   return "";
 }
 
+std::string CheckRemovalHidesWhatIsReadLater() {
+  SimFileSystem disk;
+  History history;
+  const auto roll = [](Machine* machine) {
+    const size_t before = machine->store().SealedSegments().size();
+    for (int i = 0; i < 20; ++i) {
+      if (machine->store().SealedSegments().size() != before) return;
+      machine->Put("filler", std::string(2000, 'a'));
+      machine->Settle();
+    }
+  };
+  {
+    Machine machine(&disk, &history);
+    if (!machine.Open()) return "does not open";
+    machine.Put("early", "stays");
+    roll(&machine);
+    machine.Put("gone", "1");
+    roll(&machine);
+    machine.Delete("gone");
+    roll(&machine);
+    const std::vector<uint64_t> sealed = machine.store().SealedSegments();
+    if (sealed.size() < 3) return "fills no segments";
+    // One segment then has changes from before and from after the put's.
+    machine.Compact({sealed[0], sealed[2]});
+  }
+  Machine machine(&disk, &history);
+  if (!machine.Open()) return "does not open again";
+  if (machine.Get("gone")) return "a removed key is back";
+  return machine.Dump() == history.states.back() ? "" : "holds another state";
+}
+
 std::string CheckDamagedVictimStays() {
   SimFileSystem disk;
   History history;

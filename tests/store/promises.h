@@ -23,6 +23,9 @@ std::string CheckFlipsAreFound();
 std::string CheckFailedFlushBeforeCrash();
 // A compaction that meets damage leaves the segment, and all that is in it.
 std::string CheckDamagedVictimStays();
+// A removal that compaction moved into a segment which is read before the one
+// with the older put still hides that.
+std::string CheckRemovalHidesWhatIsReadLater();
 // What is live and what is dead is known exactly, also after keys changed while
 // they were being moved: as exactly as after reading the whole log anew.
 std::string CheckUsageIsExact();
