@@ -143,6 +143,34 @@ class Server:
             for version in range(1, 1 + PASSES_OVER_HALF):
                 send(client, range(keys // 2), version)
 
+    def call(self, *words):
+        """An inline command's reply: one line, or a bulk string's."""
+        with connect(self.path) as client:
+            client.settimeout(SECONDS_MAX)
+            client.sendall(" ".join(words).encode() + b"\r\n")
+            with client.makefile("rb") as replies:
+                line = replies.readline().decode().strip()
+                if line.startswith("$"):
+                    return replies.read(int(line[1:])).decode()
+                return line
+
+    def info(self, field):
+        for line in self.call("INFO", "persistence").splitlines():
+            if line.startswith(field + ":"):
+                return line.split(":", 1)[1]
+        sys.exit(f"{self.name} says nothing about {field}")
+
+    def compact(self):
+        """Rewrites the log without what is dead, to the end."""
+        began = time.monotonic()
+        self.call("BGREWRITEAOF")
+        while self.info("aof_rewrite_in_progress") != "0":
+            if time.monotonic() - began > SECONDS_MAX:
+                sys.exit(f"{self.name} does not end its compaction")
+            time.sleep(0.05)
+        print(f"  {self.name}: compacted in {time.monotonic() - began:.1f} s",
+              flush=True)
+
     def warm(self):
         """Reads every file once; returns how many bytes they have."""
         total = 0
@@ -166,7 +194,8 @@ def send(client, numbers, version):
 def kvd_arguments(binary):
     return lambda folder, path: [
         binary, "--config", os.path.join(ROOT, "etc", "kvd.toml"),
-        "--data-dir", folder, "--socket", path]
+        "--data-dir", folder, "--socket", path,
+        "--set", "compaction.interval=0s"]
 
 
 def redis_arguments(folder, path):
@@ -199,13 +228,26 @@ STOPS = (("after a clean stop", signal.SIGTERM),
          ("after kill -9", signal.SIGKILL))
 
 
-def measure(servers, rounds, keys):
+def show_space(kvd):
+    """What the sealed segments take for what they hold."""
+    sealed = int(kvd.info("kvd_sealed_bytes"))
+    live = int(kvd.info("kvd_live_bytes"))
+    print(f"  kvd: sealed segments of {sealed / 1e6:,.0f} MB for "
+          f"{live / 1e6:,.0f} MB of live records: {sealed / live:.3f}",
+          flush=True)
+
+
+def measure(servers, rounds, keys, compact):
     """Times by server and kind of stop."""
     newest = value(0, PASSES_OVER_HALF if keys > 1 else 0)
     for server in servers:
         server.start()
         server.load(keys)
         print(f"  {server.name}: loaded", flush=True)
+        if compact:
+            server.compact()
+            if server.name == "kvd":
+                show_space(server)
     times = {(server.name, stop): [] for server in servers
              for stop, _ in STOPS}
     for number in range(rounds):
@@ -231,6 +273,8 @@ def main():
         formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--keys", type=int, default=5_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--compact", action="store_true",
+                        help="compact both logs before the first stop")
     parser.add_argument("--dir", default=os.path.join(ROOT, "build"),
                         help="on the disk to measure")
     parser.add_argument("--kvd", default=os.path.join(ROOT, "build", "release",
@@ -240,11 +284,13 @@ def main():
 
     kvd_version, redis_version = versions(options.kvd)
     print(f"{machine()}; load {os.getloadavg()[0]:.1f}")
-    print(f"{kvd_version}\n{redis_version}, appendonly yes")
+    print(f"{kvd_version}, sync always\n"
+          f"{redis_version}, appendonly yes, appendfsync everysec")
     print(f"{options.keys:,} keys\n")
     with Server("kvd", options.dir, kvd_arguments(options.kvd)) as kvd, \
             Server("redis", options.dir, redis_arguments) as redis:
-        times = measure([kvd, redis], options.rounds, options.keys)
+        times = measure([kvd, redis], options.rounds, options.keys,
+                        options.compact)
 
     print(f"\nStart to first GET, medians of {options.rounds} rounds:\n")
     print("| Start | kvd, s | Redis, s | kvd : Redis |")

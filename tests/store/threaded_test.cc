@@ -32,6 +32,9 @@ class ThreadedStore {
     options.sync = sync;
     options.segment_bytes = 64 * 1024;
     options.open_group_bytes_max = 16 * 1024;
+    options.compaction.interval_ms = 0;
+    options.compaction.rate_bytes_per_s = 0;
+    options.load_threads = 2;
     auto store = Store::Open(*directory_, options, executor_, maintenance_,
                              clock_, [this] { wakes_.Put(true); });
     EXPECT_TRUE(store) << store.error().message();
@@ -118,6 +121,34 @@ TEST_P(Threaded, LivesThroughSegmentsAndStops) {
       if (GetParam() != SyncMode::kAlways) store.Stop();
     }
   }
+}
+
+TEST_P(Threaded, CompactsBesideItsWriter) {
+  const TempDir directory;
+  std::map<std::string, std::string> expected;
+  {
+    ThreadedStore store(directory.path() + "/data", GetParam());
+    uint64_t run = 0;
+    for (int i = 0; i < 3000; ++i) {
+      const std::string key = "key" + std::to_string(i % 97);
+      const std::string value(200, static_cast<char>('a' + i % 26));
+      store.Put(key, value);
+      expected[key] = value;
+      store.store().Pump();
+      store.store().Poll();
+      if (store.store().compaction().runs_ended >= run) {
+        run = store.store().Compact();
+      }
+    }
+    while (store.store().compaction().runs_ended < run) store.Turn();
+    EXPECT_GT(store.store().compaction().reclaimed_bytes, 0u);
+    EXPECT_EQ(store.store().compaction().errors, 0u);
+    EXPECT_EQ(store.Dump(), expected);
+    store.Stop();
+  }
+  ThreadedStore store(directory.path() + "/data", GetParam());
+  EXPECT_EQ(store.Dump(), expected);
+  store.Stop();
 }
 
 INSTANTIATE_TEST_SUITE_P(SyncModes, Threaded,
