@@ -351,9 +351,12 @@ class Daemon:
                 f"kvd ended with {self.process.wait()}:\n{self.log()}")
         try:
             # Not PING, which is answered before the data is loaded.
-            return self.status()["state"] != b"loading"
+            reply = self.call("KV.STATUS")
         except (OSError, Closed):
             return False
+        # An error when there are too many clients.
+        return (not isinstance(reply, ReplyError) and
+                as_map(reply)["state"] != b"loading")
 
     def refuses_to_start(self, *more):
         """Starts it and returns (exit code, log): it must end by itself."""
