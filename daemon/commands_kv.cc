@@ -31,11 +31,10 @@ State StateOf(const Service& service, const StoreStats& stats) {
                                     "{} ms",
                                     service.stats.flush_stalled_ms)};
   }
-  if (const uint64_t damaged = service.store->compaction().quarantined;
-      damaged > 0) {
+  if (stats.damaged_segments > 0) {
     return {"damaged", fmt::format("{} segments are damaged; see the log, and "
                                    "copy the data directory",
-                                   damaged)};
+                                   stats.damaged_segments)};
   }
   return {"ok", ""};
 }
@@ -55,7 +54,7 @@ struct StatusWriter {
 };
 
 constexpr size_t kDaemonFields = 10;
-constexpr size_t kStoreFields = 18;
+constexpr size_t kStoreFields = 23;
 constexpr size_t kLoadingFields = 2;
 
 void AddStoreFields(const StoreStats& stats, StatusWriter status) {
@@ -69,6 +68,7 @@ void AddStoreFields(const StoreStats& stats, StatusWriter status) {
   status.Number("durable_seq", stats.durable_seq);
   status.Number("sealed_bytes", stats.sealed_bytes);
   status.Number("reclaimable_bytes", stats.reclaimable_bytes);
+  status.Number("damaged_segments", stats.damaged_segments);
 }
 
 void AddCompactionFields(const CompactionStatus& compaction,
@@ -85,7 +85,15 @@ void AddCompactionFields(const CompactionStatus& compaction,
                 compaction.last_reclaimed_bytes);
   status.Text("compaction_last_error", compaction.last_error);
   status.Number("compaction_reclaimed_bytes", compaction.reclaimed_bytes);
-  status.Number("damaged_segments", compaction.quarantined);
+}
+
+void AddScrubFields(const ScrubStatus& scrub, StatusWriter status) {
+  status.Text("scrub", scrub.running ? "running" : "idle");
+  status.Number("scrub_rounds", scrub.rounds);
+  status.Number("scrub_done_bytes", scrub.bytes_done);
+  status.Number("scrub_all_bytes", scrub.bytes_all);
+  status.Number("scrub_last_ended_ms",
+                static_cast<uint64_t>(scrub.last_ended_ms));
 }
 
 void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {
@@ -180,6 +188,7 @@ void HandleKvStatus(Call& call) {
   if (store != nullptr) {
     AddStoreFields(stats, status);
     AddCompactionFields(store->compaction(), status);
+    AddScrubFields(store->scrub(), status);
   } else {
     AddLoadingFields(service.loading.progress, status);
   }

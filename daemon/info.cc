@@ -150,7 +150,14 @@ std::string Persistence(const Service& service) {
   lines.Add("kvd_compaction_last_took_ms", compaction.last_took_ms);
   lines.Add("kvd_compaction_reclaimed_bytes", compaction.reclaimed_bytes);
   lines.Add("kvd_compaction_errors", compaction.errors);
-  lines.Add("kvd_damaged_segments", compaction.quarantined);
+  const ScrubStatus scrub = loads ? ScrubStatus() : service.store->scrub();
+  lines.Add("kvd_scrub_running", scrub.running ? 1 : 0);
+  lines.Add("kvd_scrub_rounds", scrub.rounds);
+  lines.Add("kvd_scrub_done_bytes", scrub.bytes_done);
+  lines.Add("kvd_scrub_all_bytes", scrub.bytes_all);
+  lines.Add("kvd_scrub_last_ended_ms", scrub.last_ended_ms);
+  lines.Add("kvd_scrub_errors", scrub.errors);
+  lines.Add("kvd_damaged_segments", stats.damaged_segments);
   lines.Add("kvd_groups_written", stats.groups_written);
   lines.Add("kvd_flushes", stats.flushes);
   lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);

@@ -93,6 +93,8 @@ StoreOptions StoreOptionsOf(const Config& config,
   options.compaction.min_dead_ratio = config.compaction.min_dead_ratio;
   options.compaction.rate_bytes_per_s = config.compaction.rate_bytes;
   options.compaction.history_bytes = config.compaction.history_bytes;
+  options.scrub.interval_ms = config.scrub.interval_ms;
+  options.scrub.rate_bytes_per_s = config.scrub.rate_bytes;
   options.load_threads = static_cast<int>(std::thread::hardware_concurrency());
   options.open_group_bytes_max = config.limits.open_group_bytes;
   options.log = [](Severity severity, const std::string& message) {

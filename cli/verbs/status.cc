@@ -109,6 +109,15 @@ std::optional<std::string> CompactionText(StatusFields& fields) {
                      HumanBytes(reclaimed));
 }
 
+// Nothing while there is nothing to see.
+std::optional<std::string> ScrubText(StatusFields& fields) {
+  const std::optional<std::string> state = fields.Text("scrub");
+  const int64_t done = fields.Integer("scrub_done_bytes").value_or(0);
+  const int64_t all = fields.Integer("scrub_all_bytes").value_or(0);
+  if (!state || *state != "running" || all <= 0) return {};
+  return fmt::format("{}%", std::min<int64_t>(100 * done / all, 100));
+}
+
 std::string StatusText(StatusFields& fields, bool color) {
   const std::optional<int64_t> live = fields.Integer("live_bytes");
   const std::optional<int64_t> dead = fields.Integer("dead_bytes");
@@ -138,12 +147,14 @@ std::string StatusText(StatusFields& fields, bool color) {
               .Take();
   text += Line("   ")
               .Add("compaction", CompactionText(fields))
+              .Add("scrub", ScrubText(fields))
               .Add("errors", Format(fields.Integer("errors"), &Grouped))
               .Take();
   // In the parts above, or for programs.
   for (const char* name :
        {"sealed_bytes", "reclaimable_bytes", "compaction_last_took_ms",
-        "compaction_reclaimed_bytes", "damaged_segments"}) {
+        "compaction_reclaimed_bytes", "damaged_segments", "scrub_rounds",
+        "scrub_last_ended_ms"}) {
     (void)fields.Text(name);
   }
   return text + fields.Rest();

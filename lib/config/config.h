@@ -53,6 +53,11 @@ struct Config {
     uint64_t history_bytes = 0;
   } compaction;
 
+  struct Scrub {
+    int64_t interval_ms = 24 * 3600 * 1000;   // 0: never.
+    uint64_t rate_bytes = uint64_t{8} << 20;  // A second; 0: no limit.
+  } scrub;
+
   struct Limits {
     int64_t connections = 10000;
     uint64_t value_bytes = uint64_t{64} << 20;

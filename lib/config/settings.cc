@@ -49,6 +49,10 @@ constexpr Setting kSettings[] = {
     {"compaction.history",
      SizeKind{KVD_FIELD(compaction.history_bytes), 0, 1024 * kGiB}},
 
+    {"scrub.interval",
+     DurationKind{KVD_FIELD(scrub.interval_ms), 0, 366 * 24 * kHour}},
+    {"scrub.rate", SizeKind{KVD_FIELD(scrub.rate_bytes), 0, 64 * kGiB}},
+
     {"limits.connections",
      CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}},
     {"limits.value_size",

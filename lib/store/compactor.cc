@@ -115,7 +115,8 @@ std::vector<SegmentFacts> Compactor::Facts() const {
     fact.first_seq = segment.first_seq;
     fact.last_seq = segment.last_seq;
     fact.excluded =
-        segment.id >= run_.ids_below || quarantined_.contains(segment.id) ||
+        segment.id >= run_.ids_below ||
+        store_.damaged_segments.contains(segment.id) ||
         (!run_.chosen.empty() && !Contains(run_.chosen, segment.id));
     facts.push_back(fact);
   }
@@ -126,7 +127,7 @@ uint64_t Compactor::reclaimable_bytes() const {
   uint64_t bytes = 0;
   for (const SealedSegment& segment : store_.log->manifest().sealed) {
     const SegmentUse use = store_.usage.Find(static_cast<uint32_t>(segment.id));
-    if (!quarantined_.contains(segment.id)) {
+    if (!store_.damaged_segments.contains(segment.id)) {
       bytes += use.dead_bytes - use.pinned_bytes;
     }
   }
@@ -245,8 +246,9 @@ void Compactor::NextJob() {
       ChooseVictims(Facts(), Rules(run_.mode, space_bytes));
   if (!run_.chosen.empty()) {
     victims = std::exchange(run_.chosen, {});
-    std::erase_if(victims,
-                  [this](uint64_t id) { return quarantined_.contains(id); });
+    std::erase_if(victims, [this](uint64_t id) {
+      return store_.damaged_segments.contains(id);
+    });
     // No second job.
     run_.ids_below = 0;
   }
@@ -464,8 +466,7 @@ void Compactor::EndJob() {
 void Compactor::GiveUp(const Error& error) {
   const bool damaged = error.code() == ErrorCode::kCorruption;
   if (damaged) {
-    quarantined_.insert(job_->damaged());
-    status_.quarantined = quarantined_.size();
+    store_.damaged_segments.insert(job_->damaged());
     store_.options.log(
         Severity::kError,
         "damage found by compaction, which leaves this segment alone: " +

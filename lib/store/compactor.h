@@ -24,7 +24,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -166,7 +165,6 @@ class Compactor {
   int64_t pace_from_us_ = 0;
   uint64_t pace_bytes_ = 0;
 
-  std::set<uint64_t> quarantined_;
   CompactionStatus status_;
   std::optional<Error> failure_;
 };

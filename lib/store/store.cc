@@ -140,8 +140,10 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   KVD_TRY_ASSIGN(impl->log, LogWriter::Start(directory, std::move(manifest),
                                              std::move(log_options), slow_work,
                                              clock, wake));
-  impl->compactor = std::make_unique<Compactor>(*impl, directory, maintenance,
-                                                std::move(wake));
+  impl->compactor =
+      std::make_unique<Compactor>(*impl, directory, maintenance, wake);
+  impl->scrubber = std::make_unique<Scrubber>(*impl, directory, maintenance,
+                                              std::move(wake));
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -163,6 +165,7 @@ void Store::Pump() { impl_->log->Pump(); }
 bool Store::Poll() {
   const bool changed = impl_->log->Poll();
   if (changed) impl_->DropDurableGhosts();
+  impl_->scrubber->Poll();
   return impl_->compactor->Poll() || changed;
 }
 
@@ -175,8 +178,9 @@ std::optional<int64_t> Store::Tick() {
     impl_->log->Pump();
     next = impl_->log->Tick();
   }
-  if (const auto compaction = impl_->compactor->Tick()) {
-    next = next ? std::min(*next, *compaction) : *compaction;
+  for (const auto& wanted :
+       {impl_->compactor->Tick(), impl_->scrubber->Tick()}) {
+    if (wanted) next = next ? std::min(*next, *wanted) : *wanted;
   }
   if (more) return kNextSliceMs;
   if (const auto deadline = impl_->NextDeadlineMs()) {
@@ -200,10 +204,12 @@ const std::optional<Error>& Store::failure() const {
 
 void Store::Stop() {
   impl_->compactor->Stop();
+  impl_->scrubber->Stop();
   impl_->log->Stop();
 }
 bool Store::stopped() const {
-  return impl_->log->stopped() && impl_->compactor->idle();
+  return impl_->log->stopped() && impl_->compactor->idle() &&
+         impl_->scrubber->idle();
 }
 SyncMode Store::sync() const { return impl_->options.sync; }
 
@@ -214,6 +220,8 @@ uint64_t Store::CompactSegments(std::vector<uint64_t> ids) {
 const CompactionStatus& Store::compaction() const {
   return impl_->compactor->status();
 }
+
+const ScrubStatus& Store::scrub() const { return impl_->scrubber->status(); }
 
 std::vector<uint64_t> Store::SealedSegments() const {
   std::vector<uint64_t> ids;
@@ -240,6 +248,7 @@ StoreStats Store::Stats() const {
   for (const SealedSegment& segment : log.manifest().sealed) {
     stats.sealed_bytes += segment.bytes;
   }
+  stats.damaged_segments = impl_->damaged_segments.size();
   stats.reclaimable_bytes = impl_->compactor->reclaimable_bytes();
   stats.entry_bytes = impl_->entry_bytes;
   stats.expired_keys = impl_->expired_keys;

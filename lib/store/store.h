@@ -53,6 +53,11 @@ struct CompactionOptions {
   uint64_t history_bytes = 0;            // The newest log stays as it is.
 };
 
+struct ScrubOptions {
+  int64_t interval_ms = 24 * 3600 * 1000;  // Between two rounds; 0 for never.
+  uint64_t rate_bytes_per_s = 8 << 20;     // 0: no limit.
+};
+
 struct StoreOptions {
   SyncMode sync = SyncMode::kAlways;
   int64_t sync_interval_ms = 1000;          // For SyncMode::kInterval.
@@ -60,6 +65,7 @@ struct StoreOptions {
   uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
   CompactionOptions compaction;
+  ScrubOptions scrub;
   int load_threads = 0;  // That help Open() read; 0 for the calling one alone.
   LogSink log = [](Severity, const std::string&) {};
   // Called while Open() replays, at least once a segment, on the thread of
@@ -92,9 +98,17 @@ struct CompactionStatus {
   std::string last_error;        // Empty if the last run ended well.
   uint64_t reclaimed_bytes = 0;  // Since the start.
   uint64_t errors = 0;           // Jobs that were given up.
-  uint64_t quarantined = 0;      // Damaged segments left alone.
   uint64_t largest_slice = 0;    // Records that the loop handled in one go …
   int64_t longest_slice_us = 0;  // … and how long it took, at the most.
+};
+
+struct ScrubStatus {
+  bool running = false;
+  uint64_t rounds = 0;        // Ended ones.
+  uint64_t bytes_done = 0;    // Of this round or the last one …
+  uint64_t bytes_all = 0;     // … out of so many.
+  int64_t last_ended_ms = 0;  // Wall clock; 0 for never.
+  uint64_t errors = 0;        // Segments that it found damaged.
 };
 
 struct StoreStats {
@@ -104,6 +118,7 @@ struct StoreStats {
   uint64_t live_bytes = 0;         // Records that a key points to.
   uint64_t dead_bytes = 0;         // Records that nothing points to.
   uint64_t sealed_bytes = 0;       // Of files that no longer change.
+  uint64_t damaged_segments = 0;   // Found while running, and left alone.
   uint64_t reclaimable_bytes = 0;  // By a compaction of everything sealed.
   uint64_t index_bytes = 0;        // Memory of slots.
   uint64_t entry_bytes = 0;        // Memory of entries, keys and values.
@@ -179,6 +194,7 @@ class Store {
   // way: for tests that choose at random.
   uint64_t CompactSegments(std::vector<uint64_t> ids);
   const CompactionStatus& compaction() const;
+  const ScrubStatus& scrub() const;
   // Ids of the sealed segments, oldest first.
   std::vector<uint64_t> SealedSegments() const;
 

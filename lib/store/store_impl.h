@@ -6,6 +6,7 @@
 #include <array>
 #include <deque>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "log/manifest.h"
 #include "store/compactor.h"
 #include "store/keyspace.h"
+#include "store/scrubber.h"
 #include "store/segment_usage.h"
 #include "store/store.h"
 
@@ -64,7 +66,10 @@ class Store::Impl {
   std::deque<Removal> undurable_removals;
   std::deque<ClearedTable> cleared;
   std::unique_ptr<LogWriter> log;
+  // Sealed segments that were found damaged: nobody takes them away.
+  std::set<uint64_t> damaged_segments;
   std::unique_ptr<Compactor> compactor;
+  std::unique_ptr<Scrubber> scrubber;
 };
 
 }  // namespace kvd

@@ -89,6 +89,7 @@ StoreOptions SmallStore(SyncMode sync) {
   // When the test says so, and at once.
   options.compaction.interval_ms = 0;
   options.compaction.rate_bytes_per_s = 0;
+  options.scrub.interval_ms = 0;
   return options;
 }
 

@@ -87,6 +87,7 @@ const Planted kPlanted[] = {
     {"ForgetRetiredSeqs", PlantedBug::kForgetRetiredSeqs,
      Crashes({"CompactsAllOfAnEpoch"})},
     {"BelieveVictims", PlantedBug::kBelieveVictims, CheckDamagedVictimStays},
+    {"ScrubBelieves", PlantedBug::kScrubBelieves, CheckScrubFindsDamage},
     {"ForgetRemovals", PlantedBug::kForgetRemovals,
      CheckRemovalHidesWhatIsReadLater},
     {"RepointBlindly", PlantedBug::kRepointBlindly, CheckUsageIsExact},

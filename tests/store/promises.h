@@ -23,6 +23,8 @@ std::string CheckFlipsAreFound();
 std::string CheckFailedFlushBeforeCrash();
 // A compaction that meets damage leaves the segment, and all that is in it.
 std::string CheckDamagedVictimStays();
+// A bit that rots in a sealed segment is found before anybody needs it.
+std::string CheckScrubFindsDamage();
 // A removal that compaction moved into a segment which is read before the one
 // with the older put still hides that.
 std::string CheckRemovalHidesWhatIsReadLater();
