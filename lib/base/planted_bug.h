@@ -33,7 +33,7 @@ enum class PlantedBug {
   kRetireBeforeManifest,    // Victims go before the MANIFEST has dropped them.
   kRepointBlindly,          // Without a look at the sequence number.
   kForgetRetiredSeqs,       // The MANIFEST's next-seq stays behind.
-  kScrubBelieves,         // It reads and does not compare.
+  kScrubBelieves,           // It reads and does not compare.
   kForgetRemovals,          // Loading believes that segments come in order.
   kUnnamedOutputIds,        // Files are created under ids not given out.
 };
