@@ -32,9 +32,10 @@ State StateOf(const Service& service, const StoreStats& stats) {
                                     service.stats.flush_stalled_ms)};
   }
   if (stats.damaged_segments > 0) {
-    return {"damaged", fmt::format("{} segments are damaged; see the log, and "
-                                   "copy the data directory",
-                                   stats.damaged_segments)};
+    return {"damaged",
+            fmt::format("damaged segments: {}; see the log, and copy "
+                        "the data directory",
+                        stats.damaged_segments)};
   }
   return {"ok", ""};
 }

@@ -159,5 +159,32 @@ class Compaction(E2eTest):
                              f"{value}{2360 + k}".encode())
 
 
+class Scrub(E2eTest):
+    def test_it_shows_damage_before_anyone_needs_the_bytes(self):
+        daemon = self.started(settings={
+            "log.segment_size": "256KiB", "compaction.interval": "0s",
+            "scrub.interval": "100ms", "scrub.rate": "0B"})
+        client = daemon.connect()
+        for i in range(20):
+            client.pipeline([("SET", f"key{k}", f"{i} " + "x" * 200)
+                             for k in range(500)])
+        wait_until(lambda: daemon.status()["scrub_rounds"] > 1, "two rounds")
+        self.assertEqual(daemon.status()["state"], b"ok")
+        path = sorted(daemon.files(".seg"))[1]
+        with open(path, "r+b") as file:
+            file.seek(5000)
+            file.write(b"rotten")
+        wait_until(lambda: daemon.status()["damaged_segments"] == 1, "a round")
+        self.assertEqual(daemon.status()["state"], b"damaged")
+        self.assertIn("damaged segments: 1",
+                      daemon.kvctl("status").stdout.decode())
+        self.assertIn(os.path.basename(path), daemon.log())
+        self.assertEqual(daemon.info()["kvd_scrub_errors"], "1")
+        # Nobody takes away what may still be saved.
+        self.assertEqual(daemon.kvctl("compact").returncode, 0)
+        self.assertIn(path, daemon.files(".seg"))
+        self.assertEqual(client.call("GET", "key7"), b"19 " + b"x" * 200)
+
+
 if __name__ == "__main__":
     unittest.main()
