@@ -33,8 +33,8 @@ bool CompactedWriter::Fits(uint64_t bytes, uint64_t segment_bytes) const {
          segment_bytes;
 }
 
-Result<void> CompactedWriter::Append(const Record& record) {
-  group_.Append(record);
+Result<uint64_t> CompactedWriter::Append(const Record& record) {
+  const uint64_t offset = group_.Append(record);
   group_first_seq_ = group_.records() == 1
                          ? record.seq
                          : std::min(group_first_seq_, record.seq);
@@ -43,8 +43,8 @@ Result<void> CompactedWriter::Append(const Record& record) {
                           : std::min(sealed_.first_seq, record.seq);
   sealed_.last_seq = std::max(sealed_.last_seq, record.seq);
   ++sealed_.records;
-  if (group_.body_bytes() < kCompactedGroupBytes) return {};
-  return WriteGroup();
+  if (group_.body_bytes() >= kCompactedGroupBytes) KVD_TRY(WriteGroup());
+  return offset;
 }
 
 Result<void> CompactedWriter::WriteGroup() {

@@ -34,7 +34,8 @@ class CompactedWriter {
   // Whether a record of `bytes` keeps the segment within `segment_bytes`. The
   // first record always fits: a segment may be as large as one value.
   bool Fits(uint64_t bytes, uint64_t segment_bytes) const;
-  Result<void> Append(const Record& record);
+  // Returns the record's offset in the segment.
+  Result<uint64_t> Append(const Record& record);
   // Writes the rest and syncs the file; its name is the caller's to sync. At
   // least one record was appended. Nothing may be called afterwards.
   Result<SealedSegment> Finish();
