@@ -36,6 +36,7 @@ enum class PlantedBug {
   kScrubBelieves,           // It reads and does not compare.
   kForgetRemovals,          // Loading believes that segments come in order.
   kUnnamedOutputIds,        // Files are created under ids not given out.
+  kTrustStaleHint,          // Whatever bytes a hint was made of.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

@@ -12,7 +12,8 @@ CompactionJob::CompactionJob(Directory& directory, CompactionOrder order)
     : directory_(directory),
       order_(std::move(order)),
       victims_(directory, order_.uuid, order_.victims,
-               kCompactionRecordsPerSlice) {}
+               kCompactionRecordsPerSlice),
+      hiding_places_(directory, order_.uuid, std::move(order_.hiding_places)) {}
 
 Result<void> CompactionJob::ReadVictims() { return victims_.Step(); }
 
@@ -20,28 +21,39 @@ Result<void> CompactionJob::Write(std::span<const Fate> fates) {
   const std::span<const Record> records = victims_.records();
   KVD_CHECK(fates.size() == records.size());
   for (size_t i = 0; i < records.size(); ++i) {
-    if (fates[i] == Fate::kDrop) continue;
-    const uint64_t bytes =
-        RecordBytes(records[i].key.size(), records[i].value.size());
-    if (writer_ && !writer_->Fits(bytes, order_.segment_bytes)) {
-      KVD_TRY(FinishOutput());
-    }
-    if (!writer_) {
-      KVD_CHECK(outputs_made_ < order_.outputs_max);
-      KVD_TRY_ASSIGN(writer_,
-                     CompactedWriter::Create(
-                         directory_,
-                         {order_.uuid, order_.first_output_id + outputs_made_++,
-                          order_.epoch, SegmentKind::kCompacted}));
-    }
-    KVD_TRY(writer_->Append(records[i]));
+    const bool stays =
+        fates[i] == Fate::kKeep || (fates[i] == Fate::kAskHints &&
+                                    hiding_places_.MayHoldPutBelow(records[i]));
+    if (stays) KVD_TRY(Append(records[i]));
   }
+  return {};
+}
+
+Result<void> CompactionJob::Append(const Record& record) {
+  const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
+  if (writer_ && !writer_->Fits(bytes, order_.segment_bytes)) {
+    KVD_TRY(FinishOutput());
+  }
+  if (!writer_) {
+    KVD_CHECK(outputs_made_ < order_.outputs_max);
+    KVD_TRY_ASSIGN(
+        writer_,
+        CompactedWriter::Create(
+            directory_, {order_.uuid, order_.first_output_id + outputs_made_++,
+                         order_.epoch, SegmentKind::kCompacted}));
+    if (order_.write_hints) hint_ = std::make_unique<HintBuilder>();
+  }
+  KVD_TRY_ASSIGN(const uint64_t offset, writer_->Append(record));
+  if (hint_) hint_->Add(record, offset);
   return {};
 }
 
 Result<void> CompactionJob::FinishOutput() {
   KVD_TRY_ASSIGN(SealedSegment sealed, writer_->Finish());
   writer_.reset();
+  // The segment is worth as much without one.
+  if (hint_) (void)hint_->Write(directory_, order_.uuid, sealed);
+  hint_.reset();
   outputs_.push_back(sealed);
   return {};
 }
@@ -70,6 +82,7 @@ void CompactionJob::RemoveVictims() {
 
 void CompactionJob::RemoveOutputs() {
   writer_.reset();
+  hint_.reset();
   for (uint64_t i = 0; i < outputs_made_; ++i) {
     RemoveSegment(order_.first_output_id + i);
   }
@@ -77,6 +90,7 @@ void CompactionJob::RemoveOutputs() {
 
 void CompactionJob::RemoveSegment(uint64_t id) {
   (void)directory_.Remove(SegmentName(id));
+  (void)directory_.Remove(HintName(id));
 }
 
 }  // namespace kvd

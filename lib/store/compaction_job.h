@@ -16,9 +16,11 @@
 #include "base/error.h"
 #include "fs/file_system.h"
 #include "log/compacted_writer.h"
+#include "log/hint.h"
 #include "log/manifest.h"
 #include "log/place.h"
 #include "log/sealed_cursor.h"
+#include "store/hiding_places.h"
 
 namespace kvd {
 
@@ -26,6 +28,7 @@ namespace kvd {
 enum class Fate : uint8_t {
   kDrop,
   kKeep,
+  kAskHints,  // A tombstone: stays unless hints say that it hides nothing.
 };
 
 // Records that the loop looks at in one go, at the most.
@@ -38,6 +41,9 @@ struct CompactionOrder {
   uint64_t segment_bytes = 0;    // Of a new segment, about.
   uint64_t first_output_id = 0;  // Ids given to this job alone …
   uint64_t outputs_max = 0;      // … so many of them.
+  // Segments that stay and hold dead puts, in the order of their first_seq.
+  std::vector<SealedSegment> hiding_places;
+  bool write_hints = true;  // Of the new segments.
 };
 
 // Thread: one at a time; maintenance while a step runs, else the loop.
@@ -54,7 +60,7 @@ class CompactionJob {
   uint64_t bytes_read() const { return victims_.bytes_read(); }
   uint64_t damaged() const { return victims_.segment().id; }
 
-  // Writes those of records() whose fate is kKeep.
+  // Writes those of records() that stay.
   Result<void> Write(std::span<const Fate> fates);
 
   // Makes the new segments durable, bytes and names; then outputs() holds.
@@ -76,13 +82,16 @@ class CompactionJob {
   const std::vector<SealedSegment>& victims() const { return order_.victims; }
 
  private:
+  Result<void> Append(const Record& record);
   Result<void> FinishOutput();
   void RemoveSegment(uint64_t id);
 
   Directory& directory_;
   CompactionOrder order_;
   SealedCursor victims_;
+  HidingPlaces hiding_places_;
   std::unique_ptr<CompactedWriter> writer_;
+  std::unique_ptr<HintBuilder> hint_;  // Of what writer_ writes.
   uint64_t outputs_made_ = 0;
   std::vector<SealedSegment> outputs_;
   std::unique_ptr<SealedCursor> moved_;

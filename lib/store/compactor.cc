@@ -266,6 +266,7 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   victims_.clear();
   hiding_from_seq_ = UINT64_MAX;
   had_dead_puts_ = false;
+  CompactionOrder order;
   for (const SealedSegment& segment : log.manifest().sealed) {
     const bool dead_puts =
         store_.usage.Find(static_cast<uint32_t>(segment.id)).dead_puts > 0;
@@ -274,14 +275,15 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
       had_dead_puts_ |= dead_puts;
     } else if (dead_puts) {
       hiding_from_seq_ = std::min(hiding_from_seq_, segment.first_seq);
+      order.hiding_places.push_back(segment);
     }
   }
   if (victims_.empty()) return EndRun();
-  CompactionOrder order;
   order.uuid = log.manifest().uuid;
   order.epoch = log.manifest().epoch;
   order.victims = victims_;
   order.segment_bytes = store_.options.segment_bytes;
+  order.write_hints = store_.options.write_hints;
   // Of two new segments in a row, one is at least half full.
   order.outputs_max = 4 * BytesOf(victims_) / store_.options.segment_bytes + 2;
   ticket_ = log.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
@@ -370,7 +372,7 @@ Fate Compactor::FateOf(const Record& record, uint64_t hash) const {
       if (superseded || IsPlanted(PlantedBug::kDropTombstones)) {
         return Fate::kDrop;
       }
-      return hiding_from_seq_ < record.seq ? Fate::kKeep : Fate::kDrop;
+      return hiding_from_seq_ < record.seq ? Fate::kAskHints : Fate::kDrop;
     }
     case RecordKind::kFlush:
     case RecordKind::kSwap:

@@ -142,8 +142,10 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
                                              clock, wake));
   impl->compactor =
       std::make_unique<Compactor>(*impl, directory, maintenance, wake);
-  impl->scrubber = std::make_unique<Scrubber>(*impl, directory, maintenance,
-                                              std::move(wake));
+  impl->scrubber =
+      std::make_unique<Scrubber>(*impl, directory, maintenance, wake);
+  impl->hint_writer = std::make_unique<HintWriter>(
+      *impl, directory, maintenance, std::move(wake));
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -166,7 +168,9 @@ bool Store::Poll() {
   const bool changed = impl_->log->Poll();
   if (changed) impl_->DropDurableGhosts();
   impl_->scrubber->Poll();
-  return impl_->compactor->Poll() || changed;
+  const bool compacted = impl_->compactor->Poll();
+  impl_->hint_writer->Poll();
+  return compacted || changed;
 }
 
 std::optional<int64_t> Store::Tick() {
@@ -178,8 +182,8 @@ std::optional<int64_t> Store::Tick() {
     impl_->log->Pump();
     next = impl_->log->Tick();
   }
-  for (const auto& wanted :
-       {impl_->compactor->Tick(), impl_->scrubber->Tick()}) {
+  for (const auto& wanted : {impl_->compactor->Tick(), impl_->scrubber->Tick(),
+                             impl_->hint_writer->Tick()}) {
     if (wanted) next = next ? std::min(*next, *wanted) : *wanted;
   }
   if (more) return kNextSliceMs;
@@ -205,11 +209,12 @@ const std::optional<Error>& Store::failure() const {
 void Store::Stop() {
   impl_->compactor->Stop();
   impl_->scrubber->Stop();
+  impl_->hint_writer->Stop();
   impl_->log->Stop();
 }
 bool Store::stopped() const {
   return impl_->log->stopped() && impl_->compactor->idle() &&
-         impl_->scrubber->idle();
+         impl_->scrubber->idle() && impl_->hint_writer->idle();
 }
 SyncMode Store::sync() const { return impl_->options.sync; }
 

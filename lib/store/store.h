@@ -66,6 +66,7 @@ struct StoreOptions {
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
   CompactionOptions compaction;
   ScrubOptions scrub;
+  bool write_hints = true;  // Of sealed segments (log/hint.h).
   int load_threads = 0;  // That help Open() read; 0 for the calling one alone.
   LogSink log = [](Severity, const std::string&) {};
   // Called while Open() replays, at least once a segment, on the thread of
@@ -139,8 +140,8 @@ class Store {
   // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
   // newer format (kFormat). Runs on any thread; the store that it returns
   // belongs to one thread from then on. `slow_work` runs preparation of
-  // segments and writing of the manifest, `maintenance` compaction; `wake` is
-  // called on any thread. All references must outlive the store.
+  // segments and writing of the manifest, `maintenance` compaction and hints;
+  // `wake` is called on any thread. All references must outlive the store.
   static Result<std::unique_ptr<Store>> Open(Directory& directory,
                                              StoreOptions options,
                                              Executor& slow_work,

@@ -13,6 +13,7 @@
 #include "log/log_writer.h"
 #include "log/manifest.h"
 #include "store/compactor.h"
+#include "store/hint_writer.h"
 #include "store/keyspace.h"
 #include "store/scrubber.h"
 #include "store/segment_usage.h"
@@ -70,6 +71,7 @@ class Store::Impl {
   std::set<uint64_t> damaged_segments;
   std::unique_ptr<Compactor> compactor;
   std::unique_ptr<Scrubber> scrubber;
+  std::unique_ptr<HintWriter> hint_writer;
 };
 
 }  // namespace kvd

@@ -90,6 +90,13 @@ StoreOptions SmallStore(SyncMode sync) {
   options.compaction.interval_ms = 0;
   options.compaction.rate_bytes_per_s = 0;
   options.scrub.interval_ms = 0;
+  options.write_hints = false;
+  return options;
+}
+
+StoreOptions SmallStoreWithHints(SyncMode sync) {
+  StoreOptions options = SmallStore(sync);
+  options.write_hints = true;
   return options;
 }
 

@@ -49,6 +49,8 @@ struct History {
 
 // Small segments and groups, so that short workloads meet every edge.
 StoreOptions SmallStore(SyncMode sync = SyncMode::kAlways);
+// The same, which also writes hints.
+StoreOptions SmallStoreWithHints(SyncMode sync = SyncMode::kAlways);
 
 // One life of a store. Every method does nothing once the disk has crashed.
 class Machine {

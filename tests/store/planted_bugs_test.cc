@@ -31,6 +31,7 @@ Check Crashes(std::vector<std::string> names) {
       }
       CampaignOptions options;
       options.choices_per_crash = 24;
+      options.recovery_crashes = 0;
       const CampaignResult result = RunCampaign(workload, options);
       if (result.failures != 0) return result.first_failure;
     }
@@ -91,6 +92,8 @@ const Planted kPlanted[] = {
     {"ForgetRemovals", PlantedBug::kForgetRemovals,
      CheckRemovalHidesWhatIsReadLater},
     {"RepointBlindly", PlantedBug::kRepointBlindly, CheckUsageIsExact},
+    {"TrustStaleHint", PlantedBug::kTrustStaleHint,
+     CheckStaleHintIsNotBelieved},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 
+#include "log/hint.h"
 #include "log/manifest.h"
 #include "log/segment.h"
 #include "tests/store/machine.h"
@@ -345,6 +346,57 @@ std::string CheckOutputIdsAreGivenOut() {
     machine.Turn();
   }
   return "does not end";
+}
+
+namespace {
+
+// Makes, under the name of the segment's hint, one of an earlier epoch that
+// has nothing but a put of another key.
+std::string PutStaleHint(SimFileSystem* disk, const Manifest& manifest,
+                         const SealedSegment& segment) {
+  SealedSegment stale = segment;
+  --stale.epoch;
+  stale.records = 1;
+  stale.last_seq = stale.first_seq;
+  HintBuilder builder;
+  builder.Add({RecordKind::kPut, 0, stale.first_seq, 0, "other", "value"},
+              kSegmentHeaderBytes + kGroupHeaderBytes);
+  const Result<void> written =
+      builder.Write(*disk->OpenDirectory(), manifest.uuid, stale);
+  return written ? "" : written.error().message();
+}
+
+}  // namespace
+
+std::string CheckStaleHintIsNotBelieved() {
+  SimFileSystem disk;
+  History history;
+  auto machine = std::make_unique<Machine>(&disk, &history);
+  if (!machine->Open()) return "does not open";
+  const auto roll = [&] {
+    for (int i = 0; i < 8; ++i) {
+      machine->Put(fmt::format("filler{}", i), std::string(2000, 'a'));
+      machine->Settle();
+    }
+  };
+  machine->Put("gone", "value");
+  roll();
+  machine->Delete("gone");
+  roll();
+  const Result<Manifest> manifest =
+      DecodeManifest(disk.ReadAll(kManifestName), "MANIFEST");
+  if (!manifest || manifest->sealed.size() < 2) return "too few segments";
+  const SealedSegment& hiding = manifest->sealed.front();
+  if (std::string wrong = PutStaleHint(&disk, *manifest, hiding);
+      !wrong.empty()) {
+    return wrong;
+  }
+  std::vector<uint64_t> others = machine->store().SealedSegments();
+  std::erase(others, hiding.id);
+  machine->Compact(others);
+  machine = std::make_unique<Machine>(&disk, &history);
+  if (!machine->Open()) return "does not open again";
+  return machine->Get("gone") ? "a removed key is back" : "";
 }
 
 }  // namespace kvd

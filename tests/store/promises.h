@@ -33,5 +33,8 @@ std::string CheckRemovalHidesWhatIsReadLater();
 std::string CheckUsageIsExact();
 // No file has a segment's id before the MANIFEST says that it was given out.
 std::string CheckOutputIdsAreGivenOut();
+// A hint of other bytes than the segment's, under its name, does not bring a
+// removed key back.
+std::string CheckStaleHintIsNotBelieved();
 
 }  // namespace kvd

@@ -22,6 +22,7 @@ class RandomRun {
     constexpr SyncMode kModes[] = {SyncMode::kAlways, SyncMode::kAlways,
                                    SyncMode::kInterval, SyncMode::kNever};
     options_ = SmallStore(kModes[Below(4)]);
+    options_.write_hints = seed_ % 2 == 1;
     disk_ = std::make_unique<SimFileSystem>();
     long_ = Below(4) == 0;
     const int lives = 1 + Below(long_ ? 3 : 5);

@@ -39,6 +39,12 @@ std::vector<Workload> Make() {
       Live(disk, history, sync, body);
     });
   };
+  const auto add_hinted = [&](std::string name, SyncMode sync, auto body) {
+    add(std::move(name), sync, [=](SimFileSystem* disk, History* history) {
+      Machine machine(disk, history, SmallStoreWithHints(sync));
+      if (machine.Open()) body(machine);
+    });
+  };
   constexpr SyncMode kAlways = SyncMode::kAlways;
 
   add_life("FirstStart", kAlways, [](Machine& m) {
@@ -271,6 +277,29 @@ std::vector<Workload> Make() {
           });
         }
       });
+
+  // With hints.
+  add_hinted("HintsSealedSegments", kAlways, [](Machine& m) {
+    FillSegments(m, 24, 2000);
+    m.Settle();
+    m.Stop();
+  });
+  // The tombstones' segments first: of some, hints say that they may go, and of
+  // the others that what they hide is still there.
+  add_hinted("CompactsByHints", kAlways, [](Machine& m) {
+    FillSegments(m, 8, 2000);
+    for (int i = 0; i < 7; i += 2) m.Delete(Key(i));
+    m.Put("brief", "1");
+    m.Put(Key(1), "2");
+    for (int i = 0; i < 8; ++i) m.Put("filler", Value(i, 2000));
+    m.Delete("brief");
+    for (int i = 0; i < 8; ++i) m.Put("filler", Value(i, 2000));
+    m.Settle();
+    const std::vector<uint64_t> sealed = m.store().SealedSegments();
+    if (!sealed.empty()) m.Compact({sealed.begin() + 1, sealed.end()});
+    m.Compact();
+    m.Settle();
+  });
   return workloads;
 }
 

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+//
+// Segments that stay beside a compaction and hold dead puts: where something
+// may be left that a tombstone hides. Their hints say whether it is, for one
+// key. A sealed segment gets no records, so "no" holds for good.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <vector>
+
+#include "fs/file_system.h"
+#include "log/hint.h"
+#include "log/manifest.h"
+#include "log/record.h"
+
+namespace kvd {
+
+// Hints that are open at once, at the most.
+inline constexpr size_t kHidingPlacesMax = 16;
+
+// Thread: one at a time.
+class HidingPlaces {
+ public:
+  // `directory` outlives it. `segments` are in the order of their first_seq.
+  HidingPlaces(Directory& directory, const StoreUuid& uuid,
+               const std::vector<SealedSegment>& segments);
+
+  // Whether any of them may hold a put of the tombstone's key from before it.
+  // True also when nobody knows: a hint is missing, damaged or of other bytes,
+  // or there are more places than kHidingPlacesMax that begin before it.
+  bool MayHoldPutBelow(const Record& tombstone);
+
+ private:
+  struct HidingPlace {
+    SealedSegment segment;
+    bool tried = false;
+    std::optional<HintReader> hint;
+  };
+
+  HintAnswer Ask(HidingPlace* place, const Record& tombstone);
+
+  Directory& directory_;
+  StoreUuid uuid_;
+  std::vector<HidingPlace> places_;
+};
+
+}  // namespace kvd
