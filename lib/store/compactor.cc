@@ -283,7 +283,11 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   order.epoch = log.manifest().epoch;
   order.victims = victims_;
   order.segment_bytes = store_.options.segment_bytes;
-  order.write_hints = store_.options.write_hints;
+  // A hint is no larger than its segment, and worth less than the job.
+  order.write_hints =
+      store_.options.write_hints &&
+      free_bytes_ >= kManifestReserveBytes + 2 * BytesOf(victims_) +
+                         kDangerSegments * store_.options.segment_bytes;
   // Of two new segments in a row, one is at least half full.
   order.outputs_max = 4 * BytesOf(victims_) / store_.options.segment_bytes + 2;
   ticket_ = log.ReserveSegmentIds(order.outputs_max, &order.first_output_id);

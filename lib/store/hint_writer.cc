@@ -57,7 +57,15 @@ std::optional<int64_t> HintWriter::Tick() {
 
 bool HintWriter::MayWork() const {
   return store_.options.write_hints && !stopping_ && !store_.log->failure() &&
-         !store_.log->disk_full() && !store_.compactor->status().running;
+         HasRoom() && !store_.compactor->status().running;
+}
+
+// What is left of a disk in danger belongs to log and compaction.
+bool HintWriter::HasRoom() const {
+  const uint64_t free_bytes = store_.log->free_disk_bytes();
+  const uint64_t danger_bytes = kDangerSegments * store_.options.segment_bytes;
+  return !store_.log->disk_full() &&
+         (free_bytes == 0 || free_bytes >= danger_bytes);
 }
 
 void HintWriter::Advance() {

@@ -65,6 +65,7 @@ class HintWriter {
   using Seen = std::pair<size_t, uint64_t>;
 
   bool MayWork() const;
+  bool HasRoom() const;
   // The next step, unless one is under way or something else comes first.
   void Advance();
   Seen Now() const;

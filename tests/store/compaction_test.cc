@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "log/hint.h"
+#include "log/log_writer.h"
 #include "log/manifest.h"
 #include "log/sealed_cursor.h"
 #include "log/segment.h"
@@ -469,6 +470,11 @@ class Hints : public Compaction {
     }
     return true;
   }
+  void SetFreeBytes(uint64_t bytes) {
+    constexpr uint64_t kPlenty = UINT64_C(1) << 40;
+    disk_.SetCapacity(kPlenty);
+    disk_.SetCapacity(kPlenty - *disk_.OpenDirectory()->FreeBytes() + bytes);
+  }
   std::vector<uint64_t> HintsOnDisk() {
     std::vector<uint64_t> ids;
     for (const std::string& name : disk_.Names()) {
@@ -688,6 +694,55 @@ TEST_F(Hints, KeepToTheRateOfCompaction) {
     m().Turn();
   }
   EXPECT_TRUE(AllHinted());
+}
+
+TEST_F(Hints, LeaveTheLastRoomToCompaction) {
+  Open(SmallStoreWithHints());
+  Fill(60, 20);
+  AwaitHints();
+  SetFreeBytes(kManifestReserveBytes + 100 * 1024);
+  m().maintenance().set_auto_run(false);
+  store().Compact();
+  bool installed = false;
+  for (int i = 0; i < 500 && !installed; ++i) {
+    m().maintenance().RunOne();
+    m().Turn();
+    for (const SealedSegment& segment : ManifestOnDisk().sealed) {
+      installed |= segment.kind == SegmentKind::kCompacted;
+    }
+  }
+  ASSERT_TRUE(installed);
+  EXPECT_FALSE(AllHinted());
+}
+
+TEST_F(Hints, LeaveADiskInDangerAlone) {
+  StoreOptions options = SmallStoreWithHints();
+  options.segment_bytes = 2 << 20;
+  Open(options);
+  m().maintenance().set_auto_run(false);
+  const auto roll = [&] {
+    const size_t before = store().SealedSegments().size();
+    for (int i = 0; i < 60 && store().SealedSegments().size() == before; ++i) {
+      m().Put("filler", std::string(100'000, 'a'));
+      m().Settle();
+    }
+  };
+  roll();
+  // Room for a segment, and then for less than two more.
+  SetFreeBytes(5 << 20);
+  roll();
+  ASSERT_FALSE(store().Stats().disk_full);
+  m().maintenance().set_auto_run(true);
+  for (int i = 0; i < 200; ++i) {
+    m().maintenance().RunOne();
+    m().Tick();
+    m().Turn();
+  }
+  EXPECT_THAT(HintsOnDisk(), IsEmpty());
+  SetFreeBytes(50 << 20);
+  roll();
+  AwaitHints();
+  ExpectHintsAsByScanning();
 }
 
 TEST_F(Hints, AStopDoesNotWaitForThem) {
