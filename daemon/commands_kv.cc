@@ -55,7 +55,7 @@ struct StatusWriter {
 };
 
 constexpr size_t kDaemonFields = 10;
-constexpr size_t kStoreFields = 23;
+constexpr size_t kStoreFields = 24;
 constexpr size_t kLoadingFields = 2;
 
 void AddStoreFields(const StoreStats& stats, StatusWriter status) {
@@ -95,6 +95,7 @@ void AddScrubFields(const ScrubStatus& scrub, StatusWriter status) {
   status.Number("scrub_all_bytes", scrub.bytes_all);
   status.Number("scrub_last_ended_ms",
                 static_cast<uint64_t>(scrub.last_ended_ms));
+  status.Number("scrub_errors", scrub.errors);
 }
 
 void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {

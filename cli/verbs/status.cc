@@ -154,7 +154,7 @@ std::string StatusText(StatusFields& fields, bool color) {
   for (const char* name :
        {"sealed_bytes", "reclaimable_bytes", "compaction_last_took_ms",
         "compaction_reclaimed_bytes", "damaged_segments", "scrub_rounds",
-        "scrub_last_ended_ms"}) {
+        "scrub_last_ended_ms", "scrub_errors"}) {
     (void)fields.Text(name);
   }
   return text + fields.Rest();

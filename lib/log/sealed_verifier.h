@@ -28,6 +28,8 @@ class SealedVerifier {
   bool done() const { return done_; }
   // What the last step read.
   uint64_t bytes_read() const { return bytes_read_; }
+  // What was read so far.
+  uint64_t bytes_verified() const { return offset_; }
   const SealedSegment& segment() const { return segment_; }
 
  private:

@@ -9,8 +9,23 @@
 namespace kvd {
 namespace {
 
-// How soon a round looks again whether its step has ended, or compaction.
-constexpr int64_t kLookAgainMs = 50;
+// How soon a round looks again whether its step has ended …
+constexpr int64_t kStepLookMs = 1;
+// … or compaction.
+constexpr int64_t kPauseLookMs = 50;
+
+// A shortage of descriptors or memory says nothing about the bytes.
+bool IsDamage(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kCorruption:
+    case ErrorCode::kIo:
+    case ErrorCode::kNotFound:
+    case ErrorCode::kInvalid:
+      return true;
+    default:
+      return false;
+  }
+}
 
 }  // namespace
 
@@ -37,22 +52,35 @@ void Scrubber::Poll() {
 }
 
 std::optional<int64_t> Scrubber::Tick() {
-  if (stopping_ || store_.options.scrub.interval_ms == 0) return std::nullopt;
+  if (stopping_ || store_.log->failure() ||
+      store_.options.scrub.interval_ms == 0) {
+    return std::nullopt;
+  }
   const int64_t now = NowMs();
   if (!status_.running) {
     if (now < next_round_ms_) return next_round_ms_ - now;
     BeginRound(now);
   }
-  if (step_under_way_ || store_.compactor->status().running) {
-    return kLookAgainMs;
+  if (step_under_way_) return kStepLookMs;
+  if (store_.compactor->status().running) {
+    Interrupt();
+    return kPauseLookMs;
   }
   if (now < next_step_ms_) return next_step_ms_ - now;
   if (verifier_ == nullptr && !NextSegment()) {
     EndRound();
-    return std::max<int64_t>(next_round_ms_ - now, kLookAgainMs);
+    return std::max<int64_t>(next_round_ms_ - now, kPauseLookMs);
   }
   Step();
-  return kLookAgainMs;
+  return kStepLookMs;
+}
+
+// Compaction may retire what is being read: an open file would keep its space.
+void Scrubber::Interrupt() {
+  if (verifier_ == nullptr) return;
+  status_.bytes_done -= verifier_->bytes_verified();
+  to_read_.push_back(verifier_->segment());
+  verifier_.reset();
 }
 
 void Scrubber::BeginRound(int64_t now_ms) {
@@ -104,7 +132,10 @@ void Scrubber::TakeResult(const Result<void>& result) {
   next_step_ms_ =
       NowMs() + (rate == 0 ? 0 : static_cast<int64_t>(bytes * 1000 / rate));
   // What compaction has removed meanwhile is not missing.
-  if (!result && IsSealed(id)) {
+  if (!result && IsSealed(id) && !IsDamage(result.error())) {
+    store_.options.log(Severity::kWarning, "the scrub skips a segment: " +
+                                               result.error().message());
+  } else if (!result && IsSealed(id)) {
     ++status_.errors;
     store_.damaged_segments.insert(id);
     store_.options.log(

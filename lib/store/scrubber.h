@@ -46,6 +46,7 @@ class Scrubber {
   void BeginRound(int64_t now_ms);
   void EndRound();
   bool NextSegment();
+  void Interrupt();
   void Step();
   void TakeResult(const Result<void>& result);
   bool IsSealed(uint64_t id) const;

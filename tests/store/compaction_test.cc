@@ -589,7 +589,7 @@ TEST_F(Hints, OfSegmentsGivenUpAreRemoved) {
   // The second victim is damaged: by then the first new segment has a hint.
   disk_.Flip(SegmentName(store().SealedSegments().back()), 8 * 5000);
   m().Compact(store().SealedSegments());
-  EXPECT_EQ(status().quarantined, 1u);
+  EXPECT_EQ(store().Stats().damaged_segments, 1u);
   AwaitHints();
   EXPECT_EQ(HintsOnDisk(), before);
 }

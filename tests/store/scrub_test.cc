@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <memory>
 #include <string>
 #include <vector>
@@ -142,6 +143,18 @@ TEST_F(Scrub, PausesWhileCompactionRuns) {
   m().maintenance().RunAll();
   Ticks(1000);
   EXPECT_EQ(status().rounds, 1u);
+}
+
+TEST_F(Scrub, AShortageIsNoDamage) {
+  Open();
+  disk_.FailAt(SimFileSystem::Op::kOpen, 0, EMFILE);
+  Round();
+  EXPECT_EQ(status().rounds, 1u);
+  EXPECT_EQ(status().errors, 0u);
+  EXPECT_EQ(m().store().Stats().damaged_segments, 0u);
+  disk_.FailAt(SimFileSystem::Op::kRead, 0, EIO);
+  Round();
+  EXPECT_EQ(status().errors, 1u);
 }
 
 TEST_F(Scrub, StopsInTheMiddle) {
