@@ -34,7 +34,8 @@ HintAnswer HidingPlaces::Ask(HidingPlace* place, const Record& tombstone) {
         HintReader::Open(directory_, uuid_, place->segment);
     if (hint) place->hint = std::move(*hint);
   }
-  if (!place->hint) return HintAnswer::kUnknown;
+  if (!place->hint || lookups_ == kHintLookupsMax) return HintAnswer::kUnknown;
+  ++lookups_;
   return place->hint->HoldsPutBelow(tombstone.database, tombstone.key,
                                     tombstone.seq);
 }

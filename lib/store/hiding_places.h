@@ -18,6 +18,9 @@ namespace kvd {
 
 // Hints that are open at once, at the most.
 inline constexpr size_t kHidingPlacesMax = 16;
+// Lookups in hints that one job makes, at the most: each reads a block and
+// takes some 25 µs.
+inline constexpr uint64_t kHintLookupsMax = 100'000;
 
 // Thread: one at a time.
 class HidingPlaces {
@@ -28,7 +31,8 @@ class HidingPlaces {
 
   // Whether any of them may hold a put of the tombstone's key from before it.
   // True also when nobody knows: a hint is missing, damaged or of other bytes,
-  // or there are more places than kHidingPlacesMax that begin before it.
+  // there are more places than kHidingPlacesMax that begin before it, or
+  // kHintLookupsMax is reached.
   bool MayHoldPutBelow(const Record& tombstone);
 
  private:
@@ -43,6 +47,7 @@ class HidingPlaces {
   Directory& directory_;
   StoreUuid uuid_;
   std::vector<HidingPlace> places_;
+  uint64_t lookups_ = 0;
 };
 
 }  // namespace kvd
