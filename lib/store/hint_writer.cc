@@ -13,6 +13,8 @@ namespace {
 
 // What a step takes at once: compaction may be waiting for the thread.
 constexpr size_t kRecordsPerStep = 4096;
+// How soon the loop looks again whether a step has ended.
+constexpr int64_t kStepLookMs = 5;
 
 }  // namespace
 
@@ -50,7 +52,10 @@ void HintWriter::Poll() {
 
 std::optional<int64_t> HintWriter::Tick() {
   Advance();
-  if (step_under_way_ || making_ == nullptr) return std::nullopt;
+  // What follows a step may have to wait for its time, and nobody else may
+  // come.
+  if (step_under_way_) return kStepLookMs;
+  if (making_ == nullptr) return std::nullopt;
   const int64_t wait_us = PaceUs() - store_.clock.MonotonicUs();
   return std::max<int64_t>(wait_us / 1000, 1);
 }

@@ -99,6 +99,18 @@ class Compaction(E2eTest):
                    daemon.status()["dead_bytes"] < 1_000_000, "a run")
         self.check(client, last)
 
+    def test_every_sealed_segment_gets_a_hint_also_in_idle_time(self):
+        daemon = self.small(**{"log.segment_size": "4MiB",
+                               "compaction.rate": "64MiB"})
+        client = daemon.connect()
+        self.overwrite(client, rounds=40, keys=1000)
+        daemon.stop()
+        # All are sealed now, and nobody says a word to it from here on.
+        wanted = {path.replace(".seg", ".hint")
+                  for path in daemon.files(".seg")}
+        daemon.start()
+        wait_until(lambda: set(daemon.files(".hint")) == wanted, "hints")
+
     def test_under_writers(self):
         daemon = self.small(**{"compaction.interval": "20ms",
                                "compaction.min_dead_ratio": "0.05"})
