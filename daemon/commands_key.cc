@@ -86,8 +86,9 @@ void Expire(Call& call, TimeUnit unit, TimeBase base) {
     if (!ReserveRemoval(call, key)) return;
     call.op->Remove(key);
   } else {
-    if (!ReservePut(call, key, entry->value().size())) return;
-    call.op->Put(key, entry->value(), *deadline_ms);
+    const std::string_view value = call.op->Value(*entry);
+    if (!ReservePut(call, key, value.size())) return;
+    call.op->Put(key, value, *deadline_ms);
   }
   call.reply.Integer(1);
 }
@@ -178,11 +179,12 @@ std::optional<ScanOptions> ParseScanOptions(Call& call) {
 
 // Moves the value of `from` to `to` in one atomic group.
 bool Rename(Call& call, const Entry& from) {
+  const std::string_view value = call.op->Value(from);
   const uint64_t bytes =
-      Operation::PutBytes(call.args[2].size(), from.value().size()) +
+      Operation::PutBytes(call.args[2].size(), value.size()) +
       Operation::RemoveBytes(call.args[1].size());
   if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
-  call.op->Put(call.args[2], from.value(), DeadlineOf(&from));
+  call.op->Put(call.args[2], value, DeadlineOf(&from));
   call.op->Remove(call.args[1]);
   return true;
 }
@@ -257,8 +259,9 @@ void HandlePExpireTime(Call& call) {
 void HandlePersist(Call& call) {
   const Entry* entry = call.op->Find(call.args[1]);
   if (entry == nullptr || !entry->has_deadline()) return call.reply.Integer(0);
-  if (!ReservePut(call, call.args[1], entry->value().size())) return;
-  call.op->Put(call.args[1], entry->value(), 0);
+  const std::string_view value = call.op->Value(*entry);
+  if (!ReservePut(call, call.args[1], value.size())) return;
+  call.op->Put(call.args[1], value, 0);
   call.reply.Integer(1);
 }
 

@@ -109,7 +109,7 @@ void HandleKvGet(Call& call) {
   const Entry* entry = Lookup(call, call.args[1]);
   if (entry == nullptr) return call.reply.Null();
   call.reply.ArrayHeader(3);
-  call.reply.Bulk(entry->value());
+  call.reply.Bulk(call.op->Value(*entry));
   ReplyRevision(call, entry->seq());
   call.reply.Integer(
       entry->has_deadline() ? DeadlineOf(entry) - call.op->now_ms() : -1);
@@ -121,7 +121,7 @@ void HandleKvSet(Call& call) {
   const auto options = ParseSetOptions(call, SetDialect::kKv);
   if (!options || !ValueFits(call, value.size())) return;
   const Entry* old = call.op->Find(key);
-  if (!ConditionHolds(*options, old)) return call.reply.Null();
+  if (!ConditionHolds(call, *options, old)) return call.reply.Null();
   const int64_t deadline_ms =
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms.value_or(0);
   if (!ReservePut(call, key, value.size())) return;

@@ -17,7 +17,7 @@ void ReplyValue(Call& call, const Entry* entry) {
   if (entry == nullptr) {
     call.reply.Null();
   } else {
-    call.reply.Bulk(entry->value());
+    call.reply.Bulk(call.op->Value(*entry));
   }
 }
 
@@ -44,8 +44,8 @@ void SetWithDeadline(Call& call, TimeUnit unit) {
 
 void AddInteger(Call& call, int64_t delta) {
   const Entry* old = call.op->Find(call.args[1]);
-  const auto before =
-      old == nullptr ? std::optional<int64_t>(0) : ParseInteger(old->value());
+  const auto before = old == nullptr ? std::optional<int64_t>(0)
+                                     : ParseInteger(call.op->Value(*old));
   if (!before) return call.reply.Error(kNotAnInteger);
   int64_t after = 0;
   if (__builtin_add_overflow(*before, delta, &after)) {
@@ -120,7 +120,7 @@ void HandleSet(Call& call) {
     old = call.op->Find(key);
   }
   if (options->get) ReplyValue(call, old);
-  if (!ConditionHolds(*options, old)) {
+  if (!ConditionHolds(call, *options, old)) {
     if (!options->get) call.reply.Null();
     return;
   }
@@ -181,13 +181,13 @@ void HandleGetEx(Call& call) {
   if (deadline_ms && *deadline_ms <= call.op->now_ms()) {
     if (ReserveRemoval(call, key)) call.op->Remove(key);
   } else if (deadline_ms || (persist && entry->has_deadline())) {
-    PutChecked(call, key, entry->value(), deadline_ms.value_or(0));
+    PutChecked(call, key, call.op->Value(*entry), deadline_ms.value_or(0));
   }
 }
 
 void HandleDelIfEq(Call& call) {
   const Entry* old = call.op->Find(call.args[1]);
-  if (old == nullptr || old->value() != call.args[2]) {
+  if (old == nullptr || call.op->Value(*old) != call.args[2]) {
     return call.reply.Integer(0);
   }
   if (!ReserveRemoval(call, call.args[1])) return;
@@ -217,7 +217,7 @@ void HandleMSetNx(Call& call) {
 void HandleAppend(Call& call) {
   const Entry* old = call.op->Find(call.args[1]);
   const std::string_view before =
-      old == nullptr ? std::string_view() : old->value();
+      old == nullptr ? std::string_view() : call.op->Value(*old);
   if (!ValueFits(call, before.size() + call.args[2].size())) return;
   std::string after;
   after.reserve(before.size() + call.args[2].size());
@@ -229,7 +229,7 @@ void HandleAppend(Call& call) {
 void HandleStrLen(Call& call) {
   const Entry* entry = Lookup(call, call.args[1]);
   call.reply.Integer(
-      entry == nullptr ? 0 : static_cast<int64_t>(entry->value().size()));
+      entry == nullptr ? 0 : static_cast<int64_t>(entry->value_size()));
 }
 
 void HandleGetRange(Call& call) {
@@ -238,8 +238,9 @@ void HandleGetRange(Call& call) {
   const auto last = IntegerWord(call, 3);
   if (!last) return;
   const Entry* entry = Lookup(call, call.args[1]);
-  call.reply.Bulk(entry == nullptr ? std::string_view()
-                                   : RangeOf(entry->value(), *first, *last));
+  call.reply.Bulk(entry == nullptr
+                      ? std::string_view()
+                      : RangeOf(call.op->Value(*entry), *first, *last));
 }
 
 void HandleSetRange(Call& call) {
@@ -248,7 +249,7 @@ void HandleSetRange(Call& call) {
   if (*offset < 0) return call.reply.Error("ERR offset is out of range");
   const std::string_view part = call.args[3];
   const Entry* old = call.op->Find(call.args[1]);
-  std::string after(old == nullptr ? std::string_view() : old->value());
+  std::string after(old == nullptr ? std::string_view() : call.op->Value(*old));
   if (part.empty()) {
     return call.reply.Integer(static_cast<int64_t>(after.size()));
   }
@@ -280,8 +281,8 @@ void HandleDecrBy(Call& call) {
 
 void HandleIncrByFloat(Call& call) {
   const Entry* old = call.op->Find(call.args[1]);
-  const auto before =
-      old == nullptr ? std::optional<long double>(0) : ParseFloat(old->value());
+  const auto before = old == nullptr ? std::optional<long double>(0)
+                                     : ParseFloat(call.op->Value(*old));
   const auto delta = ParseFloat(call.args[2]);
   if (!before || !delta) {
     return call.reply.Error("ERR value is not a valid float");

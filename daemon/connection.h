@@ -51,7 +51,10 @@ class Connection {
   // Answers with an error that ends the conversation. Not while parked.
   void Refuse(std::string_view error);
 
-  // The command in args() waits for room, and the input with it.
+  // What the command in args() reads from disk.
+  ColdValues& cold() { return cold_; }
+
+  // The command in args() waits for room or values, and the input with it.
   void set_parked(bool parked) { parked_ = parked; }
 
   // No more input: what was read is executed, replies go out, and it closes.
@@ -105,6 +108,7 @@ class Connection {
   Turn& turn_;
   Session session_;
   CommandsAhead commands_;
+  ColdValues cold_;
   InputBuffer input_;
   ReplyQueue replies_;
   size_t flying_bytes_ = 0;  // In a write request.

@@ -113,6 +113,18 @@ std::string_view RefusalOf(Room room) {
   return {};
 }
 
+// Why a value on disk was not read. Nothing was changed.
+std::string UnreadableText(const Error& error) {
+  const bool damaged = error.code() != ErrorCode::kInvalid &&
+                       error.code() != ErrorCode::kResources;
+  return fmt::format("{} {}; nothing was changed{}",
+                     damaged ? "DAMAGED" : "ERR", error.message(),
+                     damaged
+                         ? ". Other keys are not affected, and this one can "
+                           "be set anew or deleted"
+                         : "");
+}
+
 // Whether this command's reply goes out, by what CLIENT REPLY asked for before
 // or in it.
 bool TakesReply(Session& session, Session::ReplyMode before) {
@@ -157,11 +169,12 @@ Admitted Admit(Call& call, bool queue_writers) {
 
 Executed Execute(Service& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
-                 std::string* out) {
+                 ColdValues* cold, std::string* out) {
   const size_t start = out->size();
   const Session::ReplyMode reply_mode = session.reply_mode;
   std::optional<Operation> op;
-  if (service.store != nullptr) op.emplace(*service.store, session.database);
+  if (service.store != nullptr)
+    op.emplace(*service.store, session.database, cold);
   ReplyWriter reply(out, session.protocol);
   Call call{op ? &*op : nullptr, args, reply, session, service};
 
@@ -182,7 +195,14 @@ Executed Execute(Service& service, Session& session,
       --stats->calls;
       return {ExecuteOutcome::kAwaits, 0};
     }
-    if (op && op->blocked() != Room::kReady) {
+    if (cold->error()) {
+      out->resize(start);
+      reply.Error(UnreadableText(*cold->error()));
+    } else if (cold->wanted()) {
+      out->resize(start);
+      --stats->calls;
+      return {ExecuteOutcome::kReads, 0};
+    } else if (op && op->blocked() != Room::kReady) {
       out->resize(start);
       if (op->blocked() == Room::kWait) {
         --stats->calls;
@@ -190,6 +210,7 @@ Executed Execute(Service& service, Session& session,
       }
       reply.Error(RefusalOf(op->blocked()));
     }
+    if (!cold->empty()) op->KeepValues();
   }
 
   ++service.stats.commands;

@@ -15,6 +15,8 @@ enum class ExecuteOutcome {
   kDone,    // The reply was appended; perhaps an empty one (CLIENT REPLY OFF).
   kParked,  // There is no room in the log now: nothing happened, nothing was
             // appended; execute it again later.
+  kReads,   // Values have to be read first, those that `cold` wants: nothing
+            // happened, nothing was appended; execute it again then.
   kAwaits,  // There is nothing to reply yet: execute it again when the store
             // has news. Nobody else has to wait behind it.
 };
@@ -27,8 +29,9 @@ struct Executed {
 // Executes `args` for `session` and appends the reply to `out`. With
 // `queue_writers`, commands that change something are parked unseen: others
 // wait for room already and come first. Thread: loop.
+// `cold` is the connection's: what was read for the command's last try.
 Executed Execute(Service& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
-                 std::string* out);
+                 ColdValues* cold, std::string* out);
 
 }  // namespace kvd

@@ -161,7 +161,7 @@ std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect) {
   return options;
 }
 
-bool ConditionHolds(const SetOptions& options, const Entry* old) {
+bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old) {
   switch (options.condition) {
     case Condition::kNone:
       return true;
@@ -170,7 +170,7 @@ bool ConditionHolds(const SetOptions& options, const Entry* old) {
     case Condition::kXx:
       return old != nullptr;
     case Condition::kIfEq:
-      return old != nullptr && old->value() == options.expected;
+      return old != nullptr && call.op->Value(*old) == options.expected;
     case Condition::kIfRev:
       return options.expected_rev == (old == nullptr ? 0 : old->seq());
   }

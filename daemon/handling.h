@@ -71,6 +71,6 @@ enum class SetDialect { kRedis, kKv };
 // The words of SET or KV.SET from the fourth on; nothing after an error reply.
 std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect);
 // Whether a SET may happen, given what is there.
-bool ConditionHolds(const SetOptions& options, const Entry* old);
+bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old);
 
 }  // namespace kvd

@@ -17,6 +17,7 @@
 #include "daemon/listener.h"
 #include "daemon/logging.h"
 #include "daemon/notify.h"
+#include "daemon/pool_executor.h"
 #include "daemon/server.h"
 #include "daemon/store_loader.h"
 #include "fs/posix_file_system.h"
@@ -167,13 +168,14 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
 
   ThreadExecutor slow_work("kvd-prepare");
   ThreadExecutor maintenance("kvd-maintain");
+  PoolExecutor reads(loop);
   SystemClock clock;
   std::unique_ptr<Store> store;
   Server server(loop, waker, signals, clock, config,
                 ConnectionsMax(config.limits), std::move(*sockets));
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
     return Store::Open(**directory, StoreOptionsOf(config, on_progress),
-                       slow_work, maintenance, clock,
+                       {slow_work, maintenance, reads}, clock,
                        [&waker] { waker.Wake(); });
   });
   if (!loaded) return Refuse(loaded.error(), ExitCodeOf(loaded.error()));

@@ -43,6 +43,7 @@ void Turn::Run() {
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
   }
+  RetryRead();
   ExecuteReady();
   // Before the replies: the disk starts while they are written.
   if (store != nullptr) store->Pump();
@@ -74,12 +75,17 @@ void Turn::RetryParked() {
     Connection& connection = *parked_.front();
     if (!connection.closed()) {
       connection.set_parked(false);
-      if (ExecuteOne(connection, /*is_retry=*/true) != ExecuteOutcome::kDone) {
+      const ExecuteOutcome outcome = ExecuteOne(connection, /*is_retry=*/true);
+      if (outcome == ExecuteOutcome::kParked) {
         connection.set_parked(true);
         break;
       }
-      AfterExecuting(connection);
-      Ready(connection);
+      if (outcome == ExecuteOutcome::kDone) {
+        AfterExecuting(connection);
+        Ready(connection);
+      } else {
+        Park(connection, outcome);
+      }
     }
     parked_.pop_front();
   }
@@ -88,25 +94,43 @@ void Turn::RetryParked() {
 
 void Turn::RetryAwaiting() {
   for (Connection* connection : std::exchange(awaiting_, {})) {
-    if (connection->closed()) continue;
-    connection->set_parked(false);
-    const ExecuteOutcome outcome = ExecuteOne(*connection, /*is_retry=*/true);
-    if (outcome != ExecuteOutcome::kDone) {
-      Park(*connection, outcome);
-      continue;
-    }
-    AfterExecuting(*connection);
-    Ready(*connection);
+    if (!connection->closed()) Retry(*connection);
   }
+}
+
+void Turn::RetryRead() {
+  for (Connection* connection : std::exchange(read_, {})) {
+    reading_.erase(connection);
+    if (!connection->closed()) Retry(*connection);
+  }
+}
+
+// Runs a command again that did not wait for room.
+void Turn::Retry(Connection& connection) {
+  connection.set_parked(false);
+  const ExecuteOutcome outcome = ExecuteOne(connection, /*is_retry=*/false);
+  if (outcome != ExecuteOutcome::kDone) return Park(connection, outcome);
+  AfterExecuting(connection);
+  Ready(connection);
 }
 
 void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
   connection.set_parked(true);
-  if (outcome == ExecuteOutcome::kAwaits) {
-    awaiting_.push_back(&connection);
-  } else {
-    parked_.push_back(&connection);
-    service_.stats.parked = parked_.size();
+  switch (outcome) {
+    case ExecuteOutcome::kDone:
+      return;
+    case ExecuteOutcome::kAwaits:
+      awaiting_.push_back(&connection);
+      return;
+    case ExecuteOutcome::kReads:
+      reading_.insert(&connection);
+      return service_.store->Read(&connection.cold(), [this, &connection] {
+        read_.push_back(&connection);
+      });
+    case ExecuteOutcome::kParked:
+      parked_.push_back(&connection);
+      service_.stats.parked = parked_.size();
+      return;
   }
 }
 
@@ -159,7 +183,7 @@ ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
-              replies.buffer());
+              &connection.cold(), replies.buffer());
   if (executed.outcome != ExecuteOutcome::kDone) return executed.outcome;
   replies.Commit(executed.seen,
                  executed.seen != 0 && service_.store->MustWait(executed.seen));
@@ -215,10 +239,14 @@ void Turn::FlushAll() {
 void Turn::StopExecuting(std::string_view error) {
   executing_ = false;
   parked_.insert(parked_.end(), awaiting_.begin(), awaiting_.end());
+  parked_.insert(parked_.end(), reading_.begin(), reading_.end());
   awaiting_.clear();
+  reading_.clear();
+  read_.clear();
   for (Connection* connection : std::exchange(parked_, {})) {
     if (connection->closed()) continue;
     connection->set_parked(false);
+    connection->cold().Abandon();
     ReplyWriter(connection->replies().buffer(), connection->session().protocol)
         .Error(error);
     connection->replies().Commit(0, false);
@@ -233,6 +261,8 @@ std::vector<Connection*> Turn::TakeClosed() {
   EraseClosed(ready_);
   EraseClosed(parked_);
   EraseClosed(awaiting_);
+  EraseClosed(reading_);
+  EraseClosed(read_);
   EraseClosed(waiting_);
   EraseClosed(flush_);
   service_.stats.parked = parked_.size();

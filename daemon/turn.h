@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string_view>
 #include <vector>
 
@@ -39,7 +40,7 @@ class Turn {
 
   // Nothing is left to execute but what waits for room.
   bool drained() const { return ready_.empty(); }
-  bool has_parked() const { return !parked_.empty(); }
+  bool has_parked() const { return !parked_.empty() || !reading_.empty(); }
   // From now on nothing is executed; commands that wait for room get `error`.
   void StopExecuting(std::string_view error);
 
@@ -51,6 +52,8 @@ class Turn {
   void TakeNews();
   void RetryParked();
   void RetryAwaiting();
+  void RetryRead();
+  void Retry(Connection& connection);
   void ExecuteReady();
   void ExecuteSome(Connection& connection);
   ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
@@ -68,6 +71,8 @@ class Turn {
   std::vector<Connection*> ready_;     // In order of arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
   std::vector<Connection*> awaiting_;  // Their command waits for news.
+  std::set<Connection*> reading_;      // Their command waits for values …
+  std::vector<Connection*> read_;      // … and has them now.
   std::vector<Connection*> waiting_;   // They withhold replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;

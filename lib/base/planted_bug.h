@@ -37,6 +37,9 @@ enum class PlantedBug {
   kForgetRemovals,          // Loading believes that segments come in order.
   kUnnamedOutputIds,        // Files are created under ids not given out.
   kTrustStaleHint,          // Whatever bytes a hint was made of.
+  kEvictUnwritten,          // A value goes before it can be read from disk.
+  kRetireUnderRead,         // Victims go while somebody reads in them.
+  kRunWithoutValue,         // A parked command has an effect before its value.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

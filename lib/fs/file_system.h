@@ -31,7 +31,7 @@ inline constexpr uint64_t kBlockBytes = 4096;
 // of its business.
 inline constexpr std::string_view kLockFileName = "LOCK";
 
-// An open file. Thread: one at a time.
+// An open file. Thread: one at a time; reads may go on in several at once.
 class File {
  public:
   virtual ~File() = default;
@@ -39,6 +39,9 @@ class File {
   // Reads up to out.size() bytes at `offset`; returns how many there were. Less
   // than asked means the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, std::span<char> out) = 0;
+  // Fills all of `out` if that takes no waiting for the disk; false if it
+  // would, or if the file ends before.
+  virtual Result<bool> TryReadAt(uint64_t offset, std::span<char> out) = 0;
   // Writes all of `bytes`, growing the file if need be; resumes after EINTR and
   // short writes. After an error any part may have been written.
   virtual Result<void> WriteAt(uint64_t offset, std::string_view bytes) = 0;

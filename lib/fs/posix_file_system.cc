@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -69,6 +70,18 @@ class PosixFile final : public File {
       done += static_cast<size_t>(got);
     }
     return done;
+  }
+
+  Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override {
+    iovec into = {out.data(), out.size()};
+    const ssize_t got = Retry([&] {
+      return preadv2(fd_.get(), &into, 1, static_cast<off_t>(offset),
+                     RWF_NOWAIT);
+    });
+    if (got >= 0) return static_cast<size_t>(got) == out.size();
+    // Not in the page cache, or a file system that cannot tell.
+    if (errno == EAGAIN || errno == EOPNOTSUPP) return false;
+    return FailErrno("read {} at offset {}", path_, offset);
   }
 
   Result<void> WriteAt(uint64_t offset, std::string_view bytes) override {

@@ -134,6 +134,8 @@ class LogWriter {
 
   uint64_t last_seq() const { return next_seq_ - 1; }
   uint64_t durable_seq() const { return durable_seq_; }
+  // Every change up to this one can be read from its segment.
+  uint64_t written_seq() const { return written_seq_; }
   const std::optional<Error>& failure() const { return failure_; }
   // Whether new data is refused because the disk has no room.
   bool disk_full() const { return full_for_bytes_ <= options_.segment_bytes; }

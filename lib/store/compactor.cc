@@ -202,6 +202,7 @@ void Compactor::Advance() {
         if (!job_->reread_all()) return StepRepoint();
         // Entries of a flushed database still count for their segments.
         if (!store_.cleared.empty()) return;
+        if (AreBeingRead()) return;
         EndJob();
         return;
       case Phase::kIdle:
@@ -442,6 +443,15 @@ void Compactor::Repoint(std::span<const Record> records) {
   }
 }
 
+// Whether somebody reads a value of a victim; no new read begins there.
+bool Compactor::AreBeingRead() const {
+  if (IsPlanted(PlantedBug::kRetireUnderRead)) return false;
+  return std::any_of(
+      victims_.begin(), victims_.end(), [this](const SealedSegment& victim) {
+        return store_.reader->IsReading(static_cast<uint32_t>(victim.id));
+      });
+}
+
 void Compactor::EndJob() {
   std::vector<uint32_t> fresh;
   for (const SealedSegment& output : job_->outputs()) {
@@ -449,6 +459,7 @@ void Compactor::EndJob() {
   }
   for (const SealedSegment& victim : victims_) {
     store_.usage.Forget(static_cast<uint32_t>(victim.id));
+    store_.reader->Close(static_cast<uint32_t>(victim.id));
   }
   // With fewer dead puts on disk, tombstones elsewhere may go.
   if (had_dead_puts_) store_.usage.UnpinAllBut(fresh);

@@ -73,6 +73,8 @@ class Compactor {
   const CompactionStatus& status() const { return status_; }
   // New segments that cannot be read back: the disk has failed.
   const std::optional<Error>& failure() const { return failure_; }
+  // The segments of the job under way; they are there until it ends.
+  const std::vector<SealedSegment>& victims() const { return victims_; }
   // What a run over everything would get back.
   uint64_t reclaimable_bytes() const;
 
@@ -121,6 +123,7 @@ class Compactor {
   void Install();
   void StepRepoint();
   void Repoint(std::span<const Record> records);
+  bool AreBeingRead() const;
   void AdvanceStop();
   std::optional<int64_t> LookForWork();
 

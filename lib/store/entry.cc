@@ -28,31 +28,39 @@ void EntryDeleter::operator()(Entry* entry) const {
 EntryPtr Entry::Create(std::string_view key, std::string_view value,
                        uint64_t seq, Place place, uint64_t deadline_ms) {
   const uint8_t flags = deadline_ms != 0 ? kHasDeadline : 0;
-  return Allocate(key, value, seq, place, deadline_ms, flags);
+  return Allocate(key, value, value.size(), seq, place, deadline_ms, flags);
+}
+
+EntryPtr Entry::CreateCold(std::string_view key, size_t value_size,
+                           uint64_t seq, Place place, uint64_t deadline_ms) {
+  // There is nothing to read of an empty value.
+  if (value_size == 0) return Create(key, {}, seq, place, deadline_ms);
+  const uint8_t flags = kCold | (deadline_ms != 0 ? kHasDeadline : 0);
+  return Allocate(key, {}, value_size, seq, place, deadline_ms, flags);
 }
 
 EntryPtr Entry::CreateGhost(std::string_view key, uint64_t seq, Place place) {
-  return Allocate(key, {}, seq, place, 0, kGhost);
+  return Allocate(key, {}, 0, seq, place, 0, kGhost);
 }
 
 EntryPtr Entry::Allocate(std::string_view key, std::string_view value,
-                         uint64_t seq, Place place, uint64_t deadline_ms,
-                         uint8_t flags) {
+                         size_t value_size, uint64_t seq, Place place,
+                         uint64_t deadline_ms, uint8_t flags) {
   KVD_CHECK(key.size() <= kKeyBytesMax);
-  KVD_CHECK(value.size() <= kValueBytesMax);
+  KVD_CHECK(value_size <= kValueBytesMax);
   const size_t deadline_bytes = deadline_ms != 0 ? kDeadlineBytes : 0;
   void* memory =
       std::malloc(kHeaderBytes + deadline_bytes + key.size() + value.size());
   KVD_CHECK(memory != nullptr);
-  return EntryPtr(new (memory)
-                      Entry(key, value, seq, place, deadline_ms, flags));
+  return EntryPtr(new (memory) Entry(key, value, value_size, seq, place,
+                                     deadline_ms, flags));
 }
 
-Entry::Entry(std::string_view key, std::string_view value, uint64_t seq,
-             Place place, uint64_t deadline_ms, uint8_t flags)
+Entry::Entry(std::string_view key, std::string_view value, size_t value_size,
+             uint64_t seq, Place place, uint64_t deadline_ms, uint8_t flags)
     : seq_(seq),
       place_(place),
-      value_size_(static_cast<uint32_t>(value.size())),
+      value_size_(static_cast<uint32_t>(value_size)),
       key_size_(static_cast<uint16_t>(key.size())),
       flags_(flags) {
   char* to = tail();
@@ -66,11 +74,11 @@ Entry::Entry(std::string_view key, std::string_view value, uint64_t seq,
 
 size_t Entry::allocation_bytes() const {
   return kHeaderBytes + (has_deadline() ? kDeadlineBytes : 0) + key_size_ +
-         value_size_;
+         (is_cold() ? 0 : value_size_);
 }
 
 bool Entry::Fits(size_t value_size, uint64_t deadline_ms) const {
-  return !is_ghost() && value_size == value_size_ &&
+  return !is_ghost() && !is_cold() && value_size == value_size_ &&
          (deadline_ms != 0) == has_deadline();
 }
 

@@ -5,8 +5,10 @@
 //
 //   header 24 bytes | deadline 16 bytes, if it has one | key | value
 //
-// The key and the presence of a deadline are fixed at creation; an entry that
-// needs another size or gains or loses its deadline is replaced by a new one.
+// The value is left out of an entry that is cold: it is on disk alone, where
+// place() says. The key, the presence of a deadline and whether the value is
+// there are fixed at creation; an entry that needs another size, gains or loses
+// its deadline or its value is replaced by a new one.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +16,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/check.h"
 #include "log/place.h"
 
 namespace kvd {
@@ -43,20 +46,32 @@ class Entry {
   static EntryPtr Create(std::string_view key, std::string_view value,
                          uint64_t seq, Place place, uint64_t deadline_ms = 0);
 
+  // A key whose value of `value_size` bytes is on disk alone.
+  static EntryPtr CreateCold(std::string_view key, size_t value_size,
+                             uint64_t seq, Place place,
+                             uint64_t deadline_ms = 0);
+
   // A key whose removal is executed but not yet durable: no value, no deadline.
   static EntryPtr CreateGhost(std::string_view key, uint64_t seq, Place place);
 
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
 
-  // Both views are valid until the entry is destroyed or overwritten.
+  // Both views are valid until the entry is destroyed or overwritten. The value
+  // must be there.
   std::string_view key() const { return {key_data(), key_size_}; }
   std::string_view value() const {
+    KVD_CHECK(!is_cold());
     return {key_data() + key_size_, value_size_};
   }
+  // Also of a cold one.
+  size_t value_size() const { return value_size_; }
   uint64_t seq() const { return seq_; }
   Place place() const { return place_; }
   bool is_ghost() const { return (flags_ & kGhost) != 0; }
+  bool is_cold() const { return (flags_ & kCold) != 0; }
+  // Whether there is a value in memory that takes any.
+  bool holds_value() const { return !is_cold() && value_size_ != 0; }
   bool has_deadline() const { return (flags_ & kHasDeadline) != 0; }
   // Milliseconds since 1970, or 0 for none.
   uint64_t deadline_ms() const {
@@ -67,6 +82,14 @@ class Entry {
 
   void set_seq(uint64_t seq) { seq_ = seq; }
   void set_place(Place place) { place_ = place; }
+
+  // For the value cache: whether the value was asked for since the mark was
+  // taken away. Reading a value does not change the entry otherwise.
+  bool visited() const { return visited_; }
+  void set_visited(bool visited) const {
+    // A line of memory that is only read stays with every core.
+    if (visited_ != visited) visited_ = visited;
+  }
 
   // True if Overwrite() could turn this entry into one with such a value and
   // deadline, without a new allocation.
@@ -85,7 +108,7 @@ class Entry {
  private:
   friend struct EntryDeleter;
 
-  enum Flags : uint8_t { kGhost = 1, kHasDeadline = 2 };
+  enum Flags : uint8_t { kGhost = 1, kHasDeadline = 2, kCold = 4 };
 
   struct Deadline {
     uint64_t deadline_ms;
@@ -94,13 +117,13 @@ class Entry {
   };
   static_assert(sizeof(Deadline) == kDeadlineBytes);
 
-  Entry(std::string_view key, std::string_view value, uint64_t seq, Place place,
-        uint64_t deadline_ms, uint8_t flags);
+  Entry(std::string_view key, std::string_view value, size_t value_size,
+        uint64_t seq, Place place, uint64_t deadline_ms, uint8_t flags);
   ~Entry() = default;
 
   static EntryPtr Allocate(std::string_view key, std::string_view value,
-                           uint64_t seq, Place place, uint64_t deadline_ms,
-                           uint8_t flags);
+                           size_t value_size, uint64_t seq, Place place,
+                           uint64_t deadline_ms, uint8_t flags);
 
   char* tail() { return reinterpret_cast<char*>(this) + kHeaderBytes; }
   const char* tail() const {
@@ -119,7 +142,7 @@ class Entry {
   uint32_t value_size_;
   uint16_t key_size_;
   uint8_t flags_;
-  uint8_t unused_ = 0;
+  mutable bool visited_ = false;
 };
 static_assert(sizeof(Entry) == Entry::kHeaderBytes);
 

@@ -17,11 +17,13 @@
 namespace kvd {
 namespace {
 
-constexpr int kTagBits = 20;
+constexpr int kTagBits = 19;
 constexpr int kAddressBits = 44;
+constexpr int kTagShift = kAddressBits + 1;
 constexpr uint64_t kTagMask = (uint64_t{1} << kTagBits) - 1;
-constexpr uint64_t kAddressMask = (uint64_t{1} << kAddressBits) - 1;
-static_assert(kTagBits + kAddressBits == 64);
+constexpr uint64_t kHoldsValue = uint64_t{1} << kAddressBits;
+constexpr uint64_t kAddressMask = kHoldsValue - 1;
+static_assert(kTagBits + kTagShift == 64);
 
 // A bucket's tags begin at a multiple of this many bits of the hash, so a split
 // or merge that does not cross one needs no hash to be computed anew.
@@ -71,7 +73,7 @@ uint64_t TagOf(uint64_t hash, int depth) {
   return hash << TagBase(depth) >> (64 - kTagBits);
 }
 
-uint64_t TagOfWord(uint64_t word) { return word >> kAddressBits; }
+uint64_t TagOfWord(uint64_t word) { return word >> kTagShift; }
 
 Entry* EntryOfWord(uint64_t word) {
   return reinterpret_cast<Entry*>((word & kAddressMask) * Entry::kAlignment);
@@ -81,7 +83,8 @@ uint64_t MakeWord(uint64_t tag, const Entry* entry) {
   const uint64_t address = reinterpret_cast<uintptr_t>(entry);
   KVD_CHECK(address % Entry::kAlignment == 0);
   KVD_CHECK(address / Entry::kAlignment <= kAddressMask);
-  return tag << kAddressBits | address / Entry::kAlignment;
+  return tag << kTagShift | (entry->holds_value() ? kHoldsValue : 0) |
+         address / Entry::kAlignment;
 }
 
 // The home slot of a tag in a bucket: monotonous, so that slots ascend by tag.
@@ -346,7 +349,8 @@ bool Index::TryMerge(uint64_t hash) {
       const uint64_t above = position >> (depth_ - depth);
       const uint64_t tag =
           above << (kTagBits - kTagStep) | TagOfWord(scratch_[i]) >> kTagStep;
-      scratch_[i] = MakeWord(tag & kTagMask, EntryOfWord(scratch_[i]));
+      scratch_[i] = (tag & kTagMask) << kTagShift |
+                    (scratch_[i] & (kHoldsValue | kAddressMask));
     }
   }
   const BucketRef merged =
@@ -532,6 +536,33 @@ uint64_t Index::Scan(uint64_t cursor, size_t count,
     }
     cursor = (HighBits(hash, depth) + 1) << (kCursorBits - depth);
   }
+  return cursor < kEnd ? cursor : 0;
+}
+
+uint64_t Index::SweepValues(uint64_t cursor, size_t slots_max,
+                            size_t* slots_seen,
+                            const ValueVisitor& visitor) const {
+  constexpr uint64_t kEnd = uint64_t{1} << kCursorBits;
+  size_t seen = 0;
+  while (cursor < kEnd && seen < slots_max) {
+    const uint64_t hash = cursor << (64 - kCursorBits);
+    const BucketRef ref = RefOf(hash);
+    const int depth = ref.depth();
+    const uint64_t* slots = ref.bucket()->slots();
+    const uint64_t tag = TagOf(hash, depth);
+    for (size_t i = HomeOf(tag, depth, ref.units());
+         i + 1 < ref.bucket()->slot_count; ++i) {
+      ++seen;
+      if ((slots[i] & kHoldsValue) == 0 || TagOfWord(slots[i]) < tag) continue;
+      if (visitor(*EntryOfWord(slots[i]))) continue;
+      const int base = TagBase(depth);
+      *slots_seen += seen;
+      return (HighBits(hash, base) << kTagBits | TagOfWord(slots[i]))
+             << (kCursorBits - base - kTagBits);
+    }
+    cursor = (HighBits(hash, depth) + 1) << (kCursorBits - depth);
+  }
+  *slots_seen += seen;
   return cursor < kEnd ? cursor : 0;
 }
 

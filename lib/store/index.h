@@ -10,8 +10,8 @@
 // grows, splits, shrinks and merges on its own.
 //
 //   hash     | bucket: depth bits | place in the bucket | … |
-//   slot     | tag 20 bits | address of the entry / 16, 44 bits |
-//   bucket   | header | slots, ascending by tag, with gaps | 0 |
+//   slot     | tag 19 bits | holds a value | address of the entry / 16, 44 bits
+//   | bucket   | header | slots, ascending by tag, with gaps | 0 |
 //
 //  - A bucket is an ordered linear probing table (Amble & Knuth, 1974): a key's
 //    home slot is its hash scaled to the bucket's size, so slot order is hash
@@ -19,12 +19,14 @@
 //  - Buckets grow by eighths of their largest size and then split into halves.
 //    Load stays within 0.6 to 0.85 and slots cost 9 to 13 bytes a key at every
 //    size, where a table that doubles swings by a factor of two.
-//  - A tag is 20 bits of the hash, starting at the last multiple of 8 bits at
+//  - A tag is 19 bits of the hash, starting at the last multiple of 8 bits at
 //    or above the bucket's depth. So moving slots takes tags alone; entries are
 //    read anew only when a bucket's depth passes 8, 16 or 24.
 //  - A lookup costs two cache misses, slot and entry; the directory (a byte for
 //    every forty keys or so) stays in the cache.
 //  - SCAN cursors are positions in hash order, valid through any growth.
+//  - A slot knows whether its entry holds a value, so that a sweep over the few
+//    values in memory of many keys reads slots alone.
 //
 // The directory doubles and halves in slices too, a few references with each
 // change; meanwhile buckets that would need the larger one get longer instead
@@ -104,6 +106,15 @@ class Index {
   // must not change the index.
   uint64_t Scan(uint64_t cursor, size_t count,
                 const EntryVisitor& visitor) const;
+
+  // Visits entries that hold a value, in hash order from `cursor` on (0 to
+  // begin), until the visitor says false or some `slots_max` slots were looked
+  // at, whose number is added to `*slots_seen`. Returns the cursor to go on
+  // from, or 0 at the end; entries right before it may be visited again. The
+  // visitor must not change the index.
+  using ValueVisitor = std::function<bool(Entry&)>;
+  uint64_t SweepValues(uint64_t cursor, size_t slots_max, size_t* slots_seen,
+                       const ValueVisitor& visitor) const;
 
   // An entry chosen by a random number, each with nearly equal chance; null if
   // the index is empty.

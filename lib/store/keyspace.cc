@@ -9,21 +9,30 @@
 
 namespace kvd {
 
-Keyspace::Keyspace(uint64_t hash_seed, SegmentUsage* usage,
-                   uint64_t* entry_bytes)
+Keyspace::Keyspace(uint64_t hash_seed, SegmentUsage* usage, MemoryUse* memory)
     : hash_seed_(hash_seed),
       usage_(*usage),
-      entry_bytes_(*entry_bytes),
+      memory_(*memory),
       index_(std::make_unique<Index>(hash_seed)),
       deadlines_(std::make_unique<DeadlineQueue>()) {}
 
 uint64_t Keyspace::RecordBytesOf(const Entry& entry) {
-  return RecordBytes(entry.key().size(), entry.value().size());
+  return RecordBytes(entry.key().size(), entry.value_size());
+}
+
+void Keyspace::Count(const Entry& entry) {
+  memory_.entry_bytes += entry.allocation_bytes();
+  if (entry.holds_value()) memory_.value_bytes += entry.value_size();
+}
+
+void Keyspace::Uncount(const Entry& entry) {
+  memory_.entry_bytes -= entry.allocation_bytes();
+  if (entry.holds_value()) memory_.value_bytes -= entry.value_size();
 }
 
 // Takes what an entry about to go counted for out of the figures.
 void Keyspace::Forget(const Entry& entry) {
-  entry_bytes_ -= entry.allocation_bytes();
+  Uncount(entry);
   if (entry.is_ghost()) {
     --ghosts_;
   } else {
@@ -40,7 +49,7 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
     deadlines_->Remove(old);
     old->Overwrite(value, seq, place, deadline_ms);
     if (old->has_deadline()) deadlines_->Add(old);
-    entry_bytes_ += old->allocation_bytes();
+    Count(*old);
     usage_.AddLive(place.segment, RecordBytesOf(*old));
     return;
   }
@@ -65,7 +74,7 @@ void Keyspace::PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry) {
     index_->Insert(hash, std::move(entry));
     if (fresh->has_deadline()) deadlines_->Add(fresh);
   }
-  entry_bytes_ += fresh->allocation_bytes();
+  Count(*fresh);
   usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));
 }
 
@@ -80,7 +89,7 @@ void Keyspace::Remember(uint64_t hash, std::string_view key, uint64_t seq,
                         Place place) {
   last_change_ = std::max(last_change_, seq);
   EntryPtr ghost = Entry::CreateGhost(key, seq, place);
-  entry_bytes_ += ghost->allocation_bytes();
+  Count(*ghost);
   ++ghosts_;
   Entry* old = index_->Find(hash, key);
   if (old == nullptr) {
@@ -108,6 +117,31 @@ void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
   index_->Erase(hash, key);
 }
 
+// Puts `fresh`, the same key and change, in the place of `old`.
+void Keyspace::Exchange(uint64_t hash, Entry* old, EntryPtr fresh) {
+  Uncount(*old);
+  Count(*fresh);
+  deadlines_->Update(old, fresh.get());
+  index_->Replace(hash, std::move(fresh));
+}
+
+void Keyspace::MakeCold(Entry* entry) {
+  KVD_CHECK(entry->holds_value());
+  Exchange(Hash(entry->key()), entry,
+           Entry::CreateCold(entry->key(), entry->value_size(), entry->seq(),
+                             entry->place(), entry->deadline_ms()));
+}
+
+void Keyspace::KeepValue(uint64_t hash, std::string_view key, uint64_t seq,
+                         std::string_view value) {
+  Entry* entry = index_->Find(hash, key);
+  if (entry == nullptr || !entry->is_cold() || entry->seq() != seq) return;
+  KVD_CHECK(value.size() == entry->value_size());
+  Exchange(
+      hash, entry,
+      Entry::Create(key, value, seq, entry->place(), entry->deadline_ms()));
+}
+
 std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
   flushed_ = seq;
   last_change_ = std::max(last_change_, seq);
@@ -118,7 +152,7 @@ std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
 
 size_t Keyspace::Free(Index* cleared, size_t entries_max) {
   return cleared->FreeSome(entries_max, [this](Entry& entry) {
-    entry_bytes_ -= entry.allocation_bytes();
+    Uncount(entry);
     if (!entry.is_ghost()) {
       usage_.Kill(entry.place().segment, RecordBytesOf(entry));
     }

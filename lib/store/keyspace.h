@@ -19,10 +19,16 @@
 
 namespace kvd {
 
+// What all keyspaces of a store take together.
+struct MemoryUse {
+  uint64_t entry_bytes = 0;  // Of entries, with their keys and values.
+  uint64_t value_bytes = 0;  // Of the values among them.
+};
+
 // Thread: loop.
 class Keyspace {
  public:
-  Keyspace(uint64_t hash_seed, SegmentUsage* usage, uint64_t* entry_bytes);
+  Keyspace(uint64_t hash_seed, SegmentUsage* usage, MemoryUse* memory);
 
   // The entry, ghosts included, or null.
   Entry* Find(uint64_t hash, std::string_view key) const {
@@ -51,6 +57,14 @@ class Keyspace {
   // Frees up to `entries_max` entries of a cleared table; returns what is left.
   size_t Free(Index* cleared, size_t entries_max);
 
+  // Takes an entry's value out of memory; it is on disk, and the entry another
+  // one afterwards.
+  void MakeCold(Entry* entry);
+  // Keeps a value that was read from disk, if it still is the key's: `seq` is
+  // of the change that wrote it.
+  void KeepValue(uint64_t hash, std::string_view key, uint64_t seq,
+                 std::string_view value);
+
   // Live keys.
   uint64_t size() const { return index_->size() - ghosts_; }
   const Index& index() const { return *index_; }
@@ -65,12 +79,15 @@ class Keyspace {
   static uint64_t RecordBytesOf(const Entry& entry);
 
  private:
+  void Count(const Entry& entry);
+  void Uncount(const Entry& entry);
   void Forget(const Entry& entry);
+  void Exchange(uint64_t hash, Entry* old, EntryPtr fresh);
   void PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry);
 
   uint64_t hash_seed_;
   SegmentUsage& usage_;
-  uint64_t& entry_bytes_;
+  MemoryUse& memory_;
   std::unique_ptr<Index> index_;
   std::unique_ptr<DeadlineQueue> deadlines_;
   uint64_t ghosts_ = 0;

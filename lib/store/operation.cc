@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "store/operation.h"
 
+#include <fmt/format.h>
+
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -10,8 +13,10 @@
 
 namespace kvd {
 
-Operation::Operation(Store& store, int database)
-    : store_(*store.impl_), keyspace_(store_.InternalOf(database)) {}
+Operation::Operation(Store& store, int database, ColdValues* cold)
+    : store_(*store.impl_),
+      keyspace_(store_.InternalOf(database)),
+      cold_(*cold) {}
 
 int64_t Operation::now_ms() {
   if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();
@@ -59,6 +64,50 @@ void Operation::RemoveExpired(uint64_t hash, std::string_view key) {
   }
   Saw(store_.Remove(keyspace_, hash, key, RecordKind::kExpire));
   ++store_.expired_keys;
+}
+
+std::string_view Operation::Value(const Entry& entry) {
+  if (entry.is_cold()) return ColdValueOf(entry);
+  entry.set_visited(true);
+  return entry.value();
+}
+
+std::string_view Operation::ColdValueOf(const Entry& entry) {
+  KVD_CHECK(reserved_ == 0);
+  const ColdValues::Read* read = cold_.Find(entry.seq());
+  if (read == nullptr) {
+    ColdValue wanted = {entry.seq(),
+                        store_.NumberOf(keyspace_),
+                        keyspace_.Hash(entry.key()),
+                        std::string(entry.key()),
+                        static_cast<uint32_t>(entry.value_size()),
+                        entry.place()};
+    cold_.bytes_ += entry.value_size();
+    if (cold_.bytes_ > store_.options.cold_bytes_max) {
+      cold_.error_ = Error(
+          ErrorCode::kInvalid,
+          fmt::format("the values that this command reads from disk are larger "
+                      "than {} bytes together; ask for fewer keys at once",
+                      store_.options.cold_bytes_max));
+    } else if (auto record = store_.reader->TryRead(wanted)) {
+      read = &cold_.Add({std::move(wanted), std::move(*record)});
+    } else {
+      cold_.wanted_.push_back(std::move(wanted));
+    }
+  }
+  if (read != nullptr && read->record) return read->value();
+  if (read != nullptr) cold_.error_ = read->record.error();
+  if (!IsPlanted(PlantedBug::kRunWithoutValue)) blocked_ = Room::kWait;
+  return {};
+}
+
+void Operation::KeepValues() {
+  for (const auto& [seq, read] : cold_.values_) {
+    if (!read.record || !store_.cache.MayKeep(read.of.value_size)) continue;
+    store_.keyspaces[read.of.database]->KeepValue(read.of.hash, read.of.key,
+                                                  seq, read.value());
+  }
+  cold_.Clear();
 }
 
 Room Operation::Reserve(uint64_t bytes, Purpose purpose) {

@@ -21,8 +21,9 @@ class Operation {
  public:
   using Purpose = kvd::Purpose;
 
-  // `database` is the client's number, 0 … kDatabases - 1.
-  Operation(Store& store, int database);
+  // `database` is the client's number, 0 … kDatabases - 1. `cold` outlives the
+  // operation, and has what the store read for an earlier run of the command.
+  Operation(Store& store, int database, ColdValues* cold);
 
   // The live entry of `key`, or null. Valid until the next change. After
   // Reserve() only for keys that were looked up before it; and `key` stays
@@ -30,6 +31,13 @@ class Operation {
   // change first; when the log has no room even for that, blocked() says so and
   // no later Reserve() of this operation succeeds.
   const Entry* Find(std::string_view key);
+
+  // The value of an entry that Find() returned; asked for before Reserve().
+  // Valid as long as the entry is, and as `cold`. When it is on disk and cannot
+  // be had without waiting, or not at all, it is empty, blocked() from then on
+  // says kWait and Reserve() does, too: the reply is dropped, and cold.wanted()
+  // or cold.error() say how to go on.
+  std::string_view Value(const Entry& entry);
 
   // Makes sure that changes of `bytes` in all (PutBytes, RemoveBytes) succeed;
   // until this says kReady nothing may be changed. Ask once a command, for all
@@ -60,6 +68,9 @@ class Operation {
   // The wall clock, the same for the whole operation; ms since the epoch.
   int64_t now_ms();
 
+  // Of a command that has run: what was read for it may stay in memory.
+  void KeepValues();
+
   // The newest change whose effect was seen or made; the reply waits for it.
   Seq seen() const { return seen_; }
   // kReady, or why the operation could not do its work: the reply made so far
@@ -72,6 +83,7 @@ class Operation {
   uint64_t HashOf(std::string_view key);
   bool IsExpired(const Entry& entry);
   void RemoveExpired(uint64_t hash, std::string_view key);
+  std::string_view ColdValueOf(const Entry& entry);
   void Spend(uint64_t bytes);
   void Saw(Seq seq) {
     if (seq > seen_) seen_ = seq;
@@ -79,6 +91,7 @@ class Operation {
 
   Store::Impl& store_;
   Keyspace& keyspace_;
+  ColdValues& cold_;
   int64_t now_ms_ = kNotAsked;
   uint64_t reserved_ = 0;
   std::string_view hashed_;  // The key that hash_ belongs to.

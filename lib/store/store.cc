@@ -30,7 +30,7 @@ Store::Impl::Impl(StoreOptions store_options, Clock& store_clock)
     : options(std::move(store_options)), clock(store_clock) {
   const uint64_t hash_seed = RandomU64();
   for (auto& keyspace : keyspaces) {
-    keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &entry_bytes);
+    keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &memory);
   }
 }
 
@@ -38,6 +38,17 @@ uint8_t Store::Impl::NumberOf(const Keyspace& keyspace) const {
   uint8_t number = 0;
   while (keyspaces[number].get() != &keyspace) ++number;
   return number;
+}
+
+SegmentIdentity Store::Impl::IdentityOf(uint64_t segment) const {
+  const Manifest& manifest = log->manifest();
+  // Compaction's victims leave the MANIFEST before all entries have left them.
+  for (const auto* segments : {&manifest.sealed, &compactor->victims()}) {
+    for (const SealedSegment& sealed : *segments) {
+      if (sealed.id == segment) return manifest.IdentityOf(sealed);
+    }
+  }
+  return manifest.IdentityOfLive(segment);
 }
 
 Seq Store::Impl::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
@@ -125,8 +136,7 @@ Store::~Store() = default;
 
 Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
                                            StoreOptions options,
-                                           Executor& slow_work,
-                                           Executor& maintenance, Clock& clock,
+                                           Workers workers, Clock& clock,
                                            Wake wake) {
   auto impl = std::make_unique<Impl>(std::move(options), clock);
   KVD_TRY_ASSIGN(Manifest manifest, Recover(directory, impl.get()));
@@ -138,14 +148,17 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   log_options.idle_declare_ms = impl->options.idle_declare_ms;
   log_options.log = impl->options.log;
   KVD_TRY_ASSIGN(impl->log, LogWriter::Start(directory, std::move(manifest),
-                                             std::move(log_options), slow_work,
-                                             clock, wake));
+                                             std::move(log_options),
+                                             workers.slow_work, clock, wake));
+  Executor& maintenance = workers.maintenance;
   impl->compactor =
       std::make_unique<Compactor>(*impl, directory, maintenance, wake);
   impl->scrubber =
       std::make_unique<Scrubber>(*impl, directory, maintenance, wake);
-  impl->hint_writer = std::make_unique<HintWriter>(
-      *impl, directory, maintenance, std::move(wake));
+  impl->hint_writer =
+      std::make_unique<HintWriter>(*impl, directory, maintenance, wake);
+  impl->reader = std::make_unique<ValueReader>(*impl, directory, workers.reads,
+                                               std::move(wake));
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -162,11 +175,15 @@ void Store::PrefetchEntry(int database, uint64_t hash) const {
   impl_->InternalOf(database).index().PrefetchEntry(hash);
 }
 
-void Store::Pump() { impl_->log->Pump(); }
+void Store::Pump() {
+  impl_->cache.Trim();
+  impl_->log->Pump();
+}
 
 bool Store::Poll() {
   const bool changed = impl_->log->Poll();
   if (changed) impl_->DropDurableGhosts();
+  impl_->reader->Poll();
   impl_->scrubber->Poll();
   const bool compacted = impl_->compactor->Poll();
   impl_->hint_writer->Poll();
@@ -176,6 +193,7 @@ bool Store::Poll() {
 std::optional<int64_t> Store::Tick() {
   bool more = impl_->DropDurableGhosts();
   more |= impl_->FreeClearedTables();
+  more |= impl_->cache.Trim();
   std::optional<int64_t> next;
   if (!impl_->log->failure() && !impl_->log->stopped()) {
     more |= impl_->RemoveExpiredKeys();
@@ -218,6 +236,10 @@ bool Store::stopped() const {
 }
 SyncMode Store::sync() const { return impl_->options.sync; }
 
+void Store::Read(ColdValues* values, std::function<void()> on_read) {
+  impl_->reader->Read(values, std::move(on_read));
+}
+
 uint64_t Store::Compact() { return impl_->compactor->Ask(); }
 uint64_t Store::CompactSegments(std::vector<uint64_t> ids) {
   return impl_->compactor->AskFor(std::move(ids));
@@ -255,7 +277,12 @@ StoreStats Store::Stats() const {
   }
   stats.damaged_segments = impl_->damaged_segments.size();
   stats.reclaimable_bytes = impl_->compactor->reclaimable_bytes();
-  stats.entry_bytes = impl_->entry_bytes;
+  stats.entry_bytes = impl_->memory.entry_bytes;
+  stats.value_bytes = impl_->memory.value_bytes;
+  stats.values_evicted = impl_->cache.evicted();
+  stats.reads_at_once = impl_->reader->reads_at_once();
+  stats.reads_waited = impl_->reader->reads_waited();
+  stats.damaged_values = impl_->reader->damaged_values();
   stats.expired_keys = impl_->expired_keys;
   stats.groups_written = log.groups_written();
   stats.flushes = log.syncs();

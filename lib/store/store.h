@@ -26,6 +26,7 @@
 #include "base/log_sink.h"
 #include "fs/file_system.h"
 #include "log/log_writer.h"
+#include "store/cold_values.h"
 
 namespace kvd {
 
@@ -67,6 +68,12 @@ struct StoreOptions {
   CompactionOptions compaction;
   ScrubOptions scrub;
   bool write_hints = true;  // Of sealed segments (log/hint.h).
+  // Values that stay in memory; the others are read from disk when needed.
+  uint64_t value_cache_bytes = UINT64_MAX;
+  // Values of one command that are read from disk, together.
+  uint64_t cold_bytes_max = 256 << 20;
+  // Segments that are kept open for reading values.
+  size_t read_files_max = 128;
   int load_threads = 0;  // That help Open() read; 0 for the calling one alone.
   LogSink log = [](Severity, const std::string&) {};
   // Called while Open() replays, at least once a segment, on the thread of
@@ -122,7 +129,12 @@ struct StoreStats {
   uint64_t damaged_segments = 0;   // Found while running, and left alone.
   uint64_t reclaimable_bytes = 0;  // By a compaction of everything sealed.
   uint64_t index_bytes = 0;        // Memory of slots.
-  uint64_t entry_bytes = 0;        // Memory of entries, keys and values.
+  uint64_t entry_bytes = 0;        // Memory of entries, keys and values …
+  uint64_t value_bytes = 0;        // … and of the values among them.
+  uint64_t values_evicted = 0;     // From memory; they are on disk.
+  uint64_t reads_at_once = 0;      // Values that the page cache had …
+  uint64_t reads_waited = 0;       // … and that a thread was asked for.
+  uint64_t damaged_values = 0;     // Reads that found damage.
   uint64_t expired_keys = 0;       // Removed because of their deadline.
   uint64_t groups_written = 0;
   uint64_t flushes = 0;
@@ -132,6 +144,13 @@ struct StoreStats {
   bool disk_full = false;        // Writes are refused until room appears.
 };
 
+// Where a store has work done that takes its time; they outlive it.
+struct Workers {
+  Executor& slow_work;    // Prepares segments and writes the MANIFEST.
+  Executor& maintenance;  // Compaction, hints and the scrub.
+  Executor& reads;        // Values from disk; may run several jobs at once.
+};
+
 class Store {
  public:
   class Impl;  // store_impl.h
@@ -139,14 +158,12 @@ class Store {
   // Opens or creates the store in `directory`, which the caller has locked:
   // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
   // newer format (kFormat). Runs on any thread; the store that it returns
-  // belongs to one thread from then on. `slow_work` runs preparation of
-  // segments and writing of the manifest, `maintenance` compaction and hints;
-  // `wake` is called on any thread. All references must outlive the store.
+  // belongs to one thread from then on. `wake` is called on any thread. All
+  // references must outlive the store.
   static Result<std::unique_ptr<Store>> Open(Directory& directory,
                                              StoreOptions options,
-                                             Executor& slow_work,
-                                             Executor& maintenance,
-                                             Clock& clock, Wake wake);
+                                             Workers workers, Clock& clock,
+                                             Wake wake);
   ~Store();
 
   const RecoveryReport& recovery() const;
@@ -185,6 +202,10 @@ class Store {
   // may change anything from now on.
   void Stop();
   bool stopped() const;
+
+  // Reads what a command wants that an Operation could not run without waiting,
+  // then calls `on_read` from some Poll(): the command is run again.
+  void Read(ColdValues* values, std::function<void()> on_read);
 
   // Starts a compaction of every sealed segment that has anything to gain. The
   // number of the run that does it; it has ended when

@@ -18,6 +18,8 @@
 #include "store/scrubber.h"
 #include "store/segment_usage.h"
 #include "store/store.h"
+#include "store/value_cache.h"
+#include "store/value_reader.h"
 
 namespace kvd {
 
@@ -32,6 +34,8 @@ class Store::Impl {
     return *keyspaces[databases.internal[static_cast<size_t>(client_database)]];
   }
   uint8_t NumberOf(const Keyspace& keyspace) const;
+  // Of a segment that entries point to.
+  SegmentIdentity IdentityOf(uint64_t segment) const;
 
   // A logged removal, within granted room.
   Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
@@ -60,7 +64,7 @@ class Store::Impl {
   Clock& clock;
   RecoveryReport report;
   SegmentUsage usage;
-  uint64_t entry_bytes = 0;
+  MemoryUse memory;
   uint64_t expired_keys = 0;
   DatabaseMap databases;  // As executed, durable or not.
   std::array<std::unique_ptr<Keyspace>, kDatabases> keyspaces;  // Internal.
@@ -72,6 +76,8 @@ class Store::Impl {
   std::unique_ptr<Compactor> compactor;
   std::unique_ptr<Scrubber> scrubber;
   std::unique_ptr<HintWriter> hint_writer;
+  std::unique_ptr<ValueReader> reader;
+  ValueCache cache{*this};
 };
 
 }  // namespace kvd

@@ -22,8 +22,8 @@ class CommandsTest : public testing::Test {
     StoreOptions options;
     options.segment_bytes = kSegmentBytes;
     options.open_group_bytes_max = kOpenGroupBytesMax;
-    auto store = Store::Open(*directory_, options, slow_work_, maintenance_,
-                             clock_, [] {});
+    auto store = Store::Open(*directory_, options,
+                             {slow_work_, maintenance_, reads_}, clock_, [] {});
     KVD_CHECK(store.ok());
     store_ = std::move(*store);
     MakeDurable();  // The first segment becomes ready.
@@ -37,7 +37,7 @@ class CommandsTest : public testing::Test {
   Executed Run(const std::vector<std::string>& words, std::string* reply,
                bool queue_writers = false) {
     const std::vector<std::string_view> args(words.begin(), words.end());
-    return Execute(*service_, session_, args, queue_writers, reply);
+    return Execute(*service_, session_, args, queue_writers, &cold_, reply);
   }
 
   // The reply to the words of `line`; everything becomes durable after it.
@@ -72,11 +72,13 @@ class CommandsTest : public testing::Test {
   ManualClock clock_;
   ManualExecutor slow_work_{/*auto_run=*/true};
   ManualExecutor maintenance_{/*auto_run=*/true};
+  ManualExecutor reads_{/*auto_run=*/true};
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
   Config config_;
   std::optional<Service> service_;
   Session session_;
+  ColdValues cold_;
 };
 
 TEST_F(CommandsTest, AReplyWaitsForTheChangeThatItShows) {

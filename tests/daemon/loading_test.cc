@@ -62,8 +62,8 @@ class WhileLoading : public testing::Test {
   std::string Send(const std::vector<std::string>& words) {
     const std::vector<std::string_view> args(words.begin(), words.end());
     std::string reply;
-    const Executed executed =
-        Execute(service_, session_, args, /*queue_writers=*/false, &reply);
+    const Executed executed = Execute(service_, session_, args,
+                                      /*queue_writers=*/false, &cold_, &reply);
     EXPECT_EQ(executed.outcome, ExecuteOutcome::kDone);
     EXPECT_EQ(executed.seen, 0u);
     return reply;
@@ -77,6 +77,7 @@ class WhileLoading : public testing::Test {
   Config config_;
   Service service_{.config = config_, .clock = clock_};
   Session session_;
+  ColdValues cold_;
   bool stopped_ = false;
 };
 

@@ -107,8 +107,9 @@ class ServerTest : public testing::Test {
     StoreOptions options;
     options.segment_bytes = 16 << 20;
     options.open_group_bytes_max = 64 << 10;
-    auto store = Store::Open(*directory_, options, slow_work_, maintenance_,
-                             clock_, [this] { waker_.Wake(); });
+    auto store =
+        Store::Open(*directory_, options, {slow_work_, maintenance_, reads_},
+                    clock_, [this] { waker_.Wake(); });
     KVD_CHECK(store.ok());
     store_ = std::move(*store);
     disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
@@ -141,6 +142,7 @@ class ServerTest : public testing::Test {
   ManualClock clock_;
   ManualExecutor slow_work_{/*auto_run=*/true};
   ManualExecutor maintenance_{/*auto_run=*/true};
+  ManualExecutor reads_{/*auto_run=*/true};
   std::unique_ptr<Directory> directory_;
   Config config_;
   EventLoop loop_;

@@ -66,6 +66,7 @@ class MemoryFile final : public kvd::File {
     std::memcpy(out.data(), bytes_.data() + offset, size);
     return size;
   }
+  Result<bool> TryReadAt(uint64_t, std::span<char>) override { return false; }
   Result<uint64_t> Size() override { return uint64_t{bytes_.size()}; }
   Result<void> WriteAt(uint64_t, std::string_view) override { return No(); }
   Result<void> AllocateZeroed(uint64_t) override { return No(); }

@@ -89,7 +89,7 @@ Recovered RecoverOn(SimFileSystem* disk, int threads) {
     } while (cursor != 0);
     EXPECT_EQ(keyspace.deadlines().size(), with_deadline);
   }
-  EXPECT_EQ(impl.entry_bytes, entry_bytes);
+  EXPECT_EQ(impl.memory.entry_bytes, entry_bytes);
   for (const auto& [segment, use] : impl.usage.all()) {
     recovered.state.insert(DescribeUse(segment, use));
   }

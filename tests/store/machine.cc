@@ -79,6 +79,7 @@ Machine::Machine(SimFileSystem* disk, History* history, StoreOptions options)
 Machine::~Machine() {
   executor_.RunAll();
   maintenance_.RunAll();
+  reads_.RunAll();
 }
 
 StoreOptions SmallStore(SyncMode sync) {
@@ -104,7 +105,7 @@ Result<void> Machine::Open() {
   directory_ = disk_.OpenDirectory();
   KVD_TRY(directory_->Lock());
   Result<std::unique_ptr<Store>> store = Store::Open(
-      *directory_, options_, executor_, maintenance_, clock_, [] {});
+      *directory_, options_, {executor_, maintenance_, reads_}, clock_, [] {});
   if (!store) return Unexpected(store.error());
   store_ = std::move(*store);
   return {};
@@ -114,10 +115,18 @@ Room Machine::WaitForRoom(const std::function<Room(Operation&)>& reserve,
                           const std::function<void(Operation&)>& change,
                           int database) {
   for (int turn = 0; turn < kTurnsMax; ++turn) {
-    Operation operation(*store_, database);
+    Operation operation(*store_, database, &cold_);
     const Room room = reserve(operation);
+    // A command that wants values has no effect, whatever reserve() said: that
+    // is the operation's promise.
+    if (room == Room::kReady) change(operation);
+    if (cold_.wanted() && ReadWanted()) continue;
+    if (cold_.wanted() || cold_.error()) {
+      cold_.Abandon();
+      return Room::kWait;
+    }
     if (room == Room::kReady) {
-      change(operation);
+      operation.KeepValues();
       return room;
     }
     if (room != Room::kWait || disk_.crashed() || store_->failure()) {
@@ -128,6 +137,16 @@ Room Machine::WaitForRoom(const std::function<Room(Operation&)>& reserve,
     Turn();
   }
   return Room::kWait;
+}
+
+bool Machine::ReadWanted() {
+  bool read = false;
+  store_->Read(&cold_, [&read] { read = true; });
+  for (int turn = 0; turn < kTurnsMax && !read; ++turn) {
+    reads_.RunOne();
+    store_->Poll();
+  }
+  return read;
 }
 
 void Machine::Record(Contents state) {
@@ -232,10 +251,48 @@ bool Machine::Flush(int database) {
 
 std::optional<std::string> Machine::Get(std::string_view key, int database) {
   if (!is_open()) return std::nullopt;
-  Operation operation(*store_, database);
-  const Entry* entry = Find(operation, key, database);
-  if (entry == nullptr) return std::nullopt;
-  return std::string(entry->value());
+  while (true) {
+    Operation operation(*store_, database, &cold_);
+    const Entry* entry = Find(operation, key, database);
+    if (operation.blocked() != Room::kReady) return std::string(kBlocked);
+    if (entry == nullptr) return std::nullopt;
+    std::string value(operation.Value(*entry));
+    if (cold_.wanted() && ReadWanted()) continue;
+    if (cold_.wanted() || cold_.error()) {
+      value = cold_.error() ? cold_.error()->message() : "(is not read)";
+      cold_.Abandon();
+      return value;
+    }
+    operation.KeepValues();
+    return value;
+  }
+}
+
+bool Machine::Append(std::string_view key, std::string_view suffix,
+                     int database) {
+  if (!is_open()) return false;
+  bool found = false;
+  std::string value;
+  const Room room = WaitForRoom(
+      [&](Operation& operation) {
+        const Entry* old = Find(operation, key, database);
+        found = old != nullptr;
+        if (!found) return operation.blocked();
+        value.assign(operation.Value(*old)).append(suffix);
+        return operation.Reserve(Operation::PutBytes(key.size(), value.size()),
+                                 Purpose::kWrite);
+      },
+      [&](Operation& operation) {
+        if (!found) return;
+        const Seq seq = operation.Put(key, value, 0);
+        Contents state = history_.states.back();
+        Held& held = state[{database, std::string(key)}];
+        // By the history, not by what was read.
+        held = {held.value + std::string(suffix), seq, 0};
+        Record(std::move(state));
+      },
+      database);
+  return room == Room::kReady && found;
 }
 
 void Machine::Turn() {
@@ -341,12 +398,15 @@ Contents Machine::Dump() {
   for (int database = 0; database < kDatabases; ++database) {
     uint64_t cursor = 0;
     do {
-      Operation operation(*store_, database);
+      Operation operation(*store_, database, &cold_);
       cursor = operation.Scan(cursor, 100, [&](const Entry& entry) {
-        contents[{database, std::string(entry.key())}] = {
-            std::string(entry.value()), entry.seq(), entry.deadline_ms()};
+        contents[{database, std::string(entry.key())}] = {"", entry.seq(),
+                                                          entry.deadline_ms()};
       });
     } while (cursor != 0);
+  }
+  for (auto& [place, held] : contents) {
+    held.value = Get(place.second, place.first).value_or("(vanished)");
   }
   return contents;
 }

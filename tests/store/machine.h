@@ -66,6 +66,7 @@ class Machine {
   ManualClock& clock() { return clock_; }
   ManualExecutor& executor() { return executor_; }
   ManualExecutor& maintenance() { return maintenance_; }
+  ManualExecutor& reads() { return reads_; }
 
   // Steps. Each waits for room as the daemon would; false when there is none.
   bool Put(std::string_view key, std::string_view value,
@@ -74,8 +75,13 @@ class Machine {
   // Several puts in one atomic group.
   bool PutAll(const std::vector<std::pair<std::string, std::string>>& pairs);
   bool Flush(int database = 0);
-  // A lookup; removes an expired key, which is then a step.
+  // Adds to a value, as a command that needs the old one does: it may have to
+  // be read first. Nothing happens when the key is missing.
+  bool Append(std::string_view key, std::string_view suffix, int database = 0);
+  // A lookup; removes an expired key, which is then a step. A value that cannot
+  // be read gives the error, an expired key that cannot be removed kBlocked.
   std::optional<std::string> Get(std::string_view key, int database = 0);
+  static constexpr std::string_view kBlocked = "(blocked)";
 
   // Starts the open group.
   void Pump() { store_->Pump(); }
@@ -99,6 +105,8 @@ class Machine {
  private:
   Room WaitForRoom(const std::function<Room(Operation&)>& reserve,
                    const std::function<void(Operation&)>& change, int database);
+  // Reads what the last try of a command wanted; false if it cannot be read.
+  bool ReadWanted();
   const Entry* Find(Operation& operation, std::string_view key, int database);
   std::pair<int, std::string> NextExpired(const Contents& state) const;
   void Record(Contents state);
@@ -112,8 +120,10 @@ class Machine {
   ManualClock clock_;
   ManualExecutor executor_{/*auto_run=*/true};
   ManualExecutor maintenance_{/*auto_run=*/true};
+  ManualExecutor reads_{/*auto_run=*/true};
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
+  ColdValues cold_;
 };
 
 // Opens `disk` and checks it against the history: the state is that of some

@@ -81,7 +81,8 @@ std::string CheckFlip(const SmallStoreOnDisk& store, const std::string& name,
 
 std::string CheckAbsenceWaits() {
   RemovalUnderWay store;
-  Operation operation(store.machine.store(), 0);
+  ColdValues cold;
+  Operation operation(store.machine.store(), 0, &cold);
   if (operation.Find("key") != nullptr) return "the removed key is there";
   if (!store.machine.store().MustWait(operation.seen())) {
     return "a reply shows an absence that a crash could undo";
@@ -90,7 +91,8 @@ std::string CheckAbsenceWaits() {
   if (store.machine.store().MustWait(operation.seen())) {
     return "the reply waits although the removal is durable";
   }
-  Operation later(store.machine.store(), 0);
+  ColdValues later_cold;
+  Operation later(store.machine.store(), 0, &later_cold);
   later.Find("key");
   later.Find("never there");
   return later.seen() == 0 ? "" : "the ghost stays";
@@ -98,7 +100,8 @@ std::string CheckAbsenceWaits() {
 
 std::string CheckCountWaits() {
   RemovalUnderWay store;
-  Operation operation(store.machine.store(), 0);
+  ColdValues cold;
+  Operation operation(store.machine.store(), 0, &cold);
   if (operation.Count() != 0) return "counts the removed key";
   if (!store.machine.store().MustWait(operation.seen())) {
     return "a reply shows a count that a crash could undo";

@@ -23,12 +23,15 @@ class RandomRun {
                                    SyncMode::kInterval, SyncMode::kNever};
     options_ = SmallStore(kModes[Below(4)]);
     options_.write_hints = seed_ % 2 == 1;
+    // Most values are on disk alone, or all are in memory.
+    if (seed_ % 3 == 1) options_.value_cache_bytes = 2000;
     disk_ = std::make_unique<SimFileSystem>();
     long_ = Below(4) == 0;
     const int lives = 1 + Below(long_ ? 3 : 5);
     for (int life = 0; life < lives; ++life) {
-      Live();
-      if (std::string wrong = Crash(); !wrong.empty()) {
+      std::string wrong = Live();
+      if (wrong.empty()) wrong = Crash();
+      if (!wrong.empty()) {
         return fmt::format("seed {}, life {}: {}", seed_, life, wrong);
       }
     }
@@ -40,7 +43,7 @@ class RandomRun {
     return static_cast<int>(random_() % static_cast<uint64_t>(n));
   }
 
-  void Live() {
+  std::string Live() {
     if (Below(3) == 0) PlantFault();
     if (Below(3) == 0) {
       const int operations = Below(long_ ? 300 : 60);
@@ -50,11 +53,29 @@ class RandomRun {
     slow_ = Below(4) == 0;
     disk_->SetWriteMode(slow_ ? SimFileSystem::WriteMode::kManual
                               : SimFileSystem::WriteMode::kAtPoll);
+    disk_->SetReadsWait(Below(2) == 0);
     Machine machine(disk_.get(), &history_, options_);
-    if (!machine.Open()) return;
+    if (!machine.Open()) return "";
     const int steps = long_ ? 60 + Below(160) : Below(60);
-    for (int i = 0; i < steps && !Ended(machine); ++i) Step(machine);
+    for (int i = 0; i < steps && !Ended(machine); ++i) {
+      if (std::string wrong = Step(machine); !wrong.empty()) return wrong;
+    }
     if (Below(4) == 0 && !Ended(machine)) machine.Stop();
+    return "";
+  }
+
+  // What is read is what was written last.
+  std::string CheckGet(Machine& machine) {
+    const std::string key = Key();
+    const std::optional<std::string> found = machine.Get(key);
+    if (Ended(machine) || disk_->failures() > 0) return "";
+    const Contents& state = history_.states.back();
+    const auto held = state.find({0, key});
+    const auto expected =
+        held == state.end() ? std::nullopt : std::optional(held->second.value);
+    if (found == expected || found == Machine::kBlocked) return "";
+    return fmt::format("{} is {}, should be {}", key, found.value_or("(none)"),
+                       expected.value_or("(none)"));
   }
 
   bool Ended(Machine& machine) {
@@ -120,58 +141,62 @@ class RandomRun {
     machine.store().CompactSegments(std::move(chosen));
   }
 
-  void Step(Machine& machine) {
-    switch (Below(20)) {
+  std::string Step(Machine& machine) {
+    switch (Below(21)) {
       case 0:
       case 1:
       case 2:
       case 3:
       case 4:
         Put(machine, 0, Below(4) == 0 ? 1 : 0);
-        return;
+        return "";
       case 5:
         // Deadlines differ, so that their order is known.
         Put(machine, first_deadline_ms_ + 50 * ++deadlines_, 0);
-        return;
+        return "";
       case 6:
       case 7:
         Delete(machine);
-        return;
+        return "";
       case 8:
         // Braces evaluate from left to right.
         machine.PutAll({{"x", Value()}, {"y", Value()}, {"z", Value()}});
-        return;
+        return "";
       case 9:
         if (Below(6) == 0) machine.Flush(Below(2));
-        return;
+        return "";
       case 10:
         machine.AdvanceMs(Below(700));
         if (Below(8) == 0) JumpClock(machine);
         machine.Tick();
-        return;
+        return "";
       case 11:
-        machine.Get(Key());
-        return;
+        return CheckGet(machine);
       case 12:
         machine.Settle();
-        return;
+        return "";
       case 13:
         if (Below(3) == 0) CompactSome(machine);
-        return;
+        return "";
       case 14:
         machine.maintenance().set_auto_run(Below(2) == 0);
-        return;
+        return "";
       case 15:
       case 16:
         machine.maintenance().RunOne();
         machine.Turn();
-        return;
+        return "";
+      case 17: {
+        const std::string key = Key();
+        machine.Append(key, "+more");
+        return "";
+      }
       default:
         if (slow_ && disk_->pending_writes() > 0 && Below(2) == 0) {
           disk_->CompleteWrite();
         }
         machine.Turn();
-        return;
+        return "";
     }
   }
 

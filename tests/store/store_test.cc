@@ -25,12 +25,14 @@ class StoreTest : public testing::Test {
 
   // Whether a reply to a lookup would wait.
   bool LookupWaits(std::string_view key, int database = 0) {
-    Operation operation(store(), database);
+    ColdValues cold;
+    Operation operation(store(), database, &cold);
     operation.Find(key);
     return store().MustWait(operation.seen());
   }
   bool CountWaits(int database = 0) {
-    Operation operation(store(), database);
+    ColdValues cold;
+    Operation operation(store(), database, &cold);
     operation.Count();
     return store().MustWait(operation.seen());
   }
@@ -112,7 +114,8 @@ TEST_F(StoreTest, TheOpenGroupIsCapped) {
   // The device is busy: the open group fills up to its cap of 8 KiB.
   int filled = 0;
   while (filled < 100) {
-    Operation operation(store(), 0);
+    ColdValues cold;
+    Operation operation(store(), 0, &cold);
     if (operation.Reserve(Operation::PutBytes(1, 1000), Purpose::kWrite) !=
         Room::kReady) {
       break;
@@ -121,7 +124,8 @@ TEST_F(StoreTest, TheOpenGroupIsCapped) {
     ++filled;
   }
   EXPECT_EQ(filled, 7);
-  Operation reader(store(), 0);
+  ColdValues reader_cold;
+  Operation reader(store(), 0, &reader_cold);
   EXPECT_NE(reader.Find("first"), nullptr);
   disk_.CompleteWrite();
   disk_.SetWriteMode(SimFileSystem::WriteMode::kAtPoll);
@@ -130,7 +134,8 @@ TEST_F(StoreTest, TheOpenGroupIsCapped) {
 
 TEST_F(StoreTest, AGroupTooLargeForAnySegmentIsRefused) {
   Open();
-  Operation operation(store(), 0);
+  ColdValues cold;
+  Operation operation(store(), 0, &cold);
   EXPECT_EQ(operation.Reserve(kGroupBodyBytesMax + 1, Purpose::kWrite),
             Room::kTooLarge);
 }
@@ -274,7 +279,8 @@ TEST_F(StoreTest, FreesAFlushedDatabaseInSlices) {
   for (int i = 0; i < 4; ++i) machine().Turn();
   for (int i = 0; i < 5000; ++i) {
     if (i % 50 == 0) machine().Settle();
-    Operation operation(store(), 0);
+    ColdValues cold;
+    Operation operation(store(), 0, &cold);
     ASSERT_EQ(operation.Reserve(Operation::PutBytes(8, 1), Purpose::kWrite),
               Room::kReady);
     operation.Put(std::to_string(i), "v", 0);

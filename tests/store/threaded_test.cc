@@ -35,15 +35,17 @@ class ThreadedStore {
     options.compaction.interval_ms = 0;
     options.compaction.rate_bytes_per_s = 0;
     options.load_threads = 2;
-    auto store = Store::Open(*directory_, options, executor_, maintenance_,
-                             clock_, [this] { wakes_.Put(true); });
+    auto store =
+        Store::Open(*directory_, options, {executor_, maintenance_, reads_},
+                    clock_, [this] { wakes_.Put(true); });
     EXPECT_TRUE(store) << store.error().message();
     store_ = std::move(*store);
   }
 
   void Put(const std::string& key, const std::string& value) {
     while (true) {
-      Operation operation(*store_, 0);
+      ColdValues cold;
+      Operation operation(*store_, 0, &cold);
       operation.Find(key);
       const Room room = operation.Reserve(
           Operation::PutBytes(key.size(), value.size()), Purpose::kWrite);
@@ -79,12 +81,36 @@ class ThreadedStore {
     std::map<std::string, std::string> all;
     uint64_t cursor = 0;
     do {
-      Operation operation(*store_, 0);
+      ColdValues cold;
+      Operation operation(*store_, 0, &cold);
       cursor = operation.Scan(cursor, 100, [&](const Entry& entry) {
-        all[std::string(entry.key())] = entry.value();
+        all[std::string(entry.key())] = "";
       });
     } while (cursor != 0);
+    for (auto& [key, value] : all) value = Get(key);
     return all;
+  }
+
+  // The value of a key that is there, wherever it is.
+  std::string Get(const std::string& key) {
+    ColdValues cold;
+    while (true) {
+      Operation operation(*store_, 0, &cold);
+      const Entry* entry = operation.Find(key);
+      if (entry == nullptr) return "(vanished)";
+      const std::string value(operation.Value(*entry));
+      if (cold.error()) return cold.error()->message();
+      if (!cold.wanted()) {
+        operation.KeepValues();
+        return value;
+      }
+      bool read = false;
+      store_->Read(&cold, [&read] { read = true; });
+      while (!read) {
+        wakes_.Wait();
+        store_->Poll();
+      }
+    }
   }
 
  private:
@@ -92,6 +118,7 @@ class ThreadedStore {
   Mailbox<bool> wakes_;
   ThreadExecutor executor_{"test-prepare"};
   ThreadExecutor maintenance_{"test-maintain"};
+  ThreadExecutor reads_{"test-read"};
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
 };

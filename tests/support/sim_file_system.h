@@ -36,6 +36,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -185,6 +186,9 @@ class SimFileSystem {
   // Completes the one that was submitted as the index'th of those in flight.
   void CompleteWrite(size_t index = 0);
 
+  // Whether reads that must not wait find nothing in memory.
+  void SetReadsWait(bool wait) { reads_wait_ = wait; }
+
   // --- The medium, by hand ---
   //
   // Neither counted nor failing. A change makes the bytes of its file durable,
@@ -328,6 +332,7 @@ class SimFileSystem {
   std::vector<Operation> operations_;
   uint64_t crash_at_ = UINT64_MAX;
   bool crashed_ = false;
+  std::atomic<bool> reads_wait_ = false;
   std::array<uint64_t, kOpCount> calls_{};
   std::vector<Failure> failures_;
   uint64_t failure_count_ = 0;

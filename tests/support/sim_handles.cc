@@ -34,6 +34,12 @@ class SimFileSystem::SimFile final : public File {
     return content.copy(out.data(), out.size(), offset);
   }
 
+  Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override {
+    if (disk_.reads_wait_) return false;
+    KVD_TRY_ASSIGN(const size_t got, ReadAt(offset, out));
+    return got == out.size();
+  }
+
   Result<void> WriteAt(uint64_t offset, std::string_view bytes) override {
     std::lock_guard hold(disk_.mutex_);
     size_t partial_bytes = 0;

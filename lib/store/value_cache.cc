@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+#include "store/value_cache.h"
+
+#include <vector>
+
+#include "base/planted_bug.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+
+uint64_t ValueCache::Excess() const {
+  const uint64_t bytes = store_.memory.value_bytes;
+  const uint64_t bound = store_.options.value_cache_bytes;
+  return bytes > bound ? bytes - bound : 0;
+}
+
+bool ValueCache::MayKeep(uint64_t value_bytes) const {
+  return value_bytes <= store_.options.value_cache_bytes / kLargestKeptShare;
+}
+
+bool ValueCache::Trim() {
+  // What is on disk no further than in the page cache can be read as well.
+  const Seq readable = IsPlanted(PlantedBug::kEvictUnwritten)
+                           ? UINT64_MAX
+                           : store_.log->written_seq();
+  size_t slots = 0;
+  while (Excess() > 0 && slots < kSweepSlotsMax) {
+    Keyspace& keyspace = *store_.keyspaces[static_cast<size_t>(database_)];
+    std::vector<Entry*> victims;
+    const uint64_t wanted_bytes = Excess();
+    uint64_t bytes = 0;
+    cursor_ = keyspace.index().SweepValues(
+        cursor_, kSweepSlotsMax, &slots, [&](Entry& entry) {
+          if (bytes >= wanted_bytes || victims.size() == kEvictionsAtOnce) {
+            return false;
+          }
+          if (entry.visited()) {
+            entry.set_visited(false);
+          } else if (entry.seq() <= readable) {
+            victims.push_back(&entry);
+            bytes += entry.value_size();
+          }
+          return true;
+        });
+    for (Entry* victim : victims) keyspace.MakeCold(victim);
+    evicted_ += victims.size();
+    if (cursor_ == 0) database_ = (database_ + 1) % kDatabases;
+  }
+  return Excess() > 0;
+}
+
+}  // namespace kvd

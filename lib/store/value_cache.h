@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: MIT
+//
+// Which values stay in memory: a bound, and a hand that goes round.
+//
+// The policy is CLOCK (Corbató, 1968) as SIEVE (Zhang et al., NSDI 2024) uses
+// its mark: a value comes in unmarked, a read marks it, and the hand takes the
+// mark of those it passes and evicts those without. Whatever is read once, as
+// by a scan, goes the next time the hand comes by; whatever is read again
+// between two rounds stays. The hand follows the order of the index, which is
+// random, so the policy needs no list and no memory at all: the mark is a bit
+// of the entry, and slots know which entries hold a value.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "store/store.h"
+
+namespace kvd {
+
+// One call's work: slots that the hand passes, at the most …
+inline constexpr size_t kSweepSlotsMax = 16'384;
+// … and values that it evicts between two of them.
+inline constexpr size_t kEvictionsAtOnce = 64;
+// A value above this share of the bound is not kept after a read: it would
+// push out too much.
+inline constexpr uint64_t kLargestKeptShare = 8;
+
+// Thread: loop.
+class ValueCache {
+ public:
+  // The store outlives it.
+  explicit ValueCache(Store::Impl& store) : store_(store) {}
+
+  // Evicts until values are within the bound, as far as one call's work goes:
+  // true when there is more to do. Values that are not on disk yet stay.
+  bool Trim();
+  bool MayKeep(uint64_t value_bytes) const;
+
+  uint64_t evicted() const { return evicted_; }
+
+ private:
+  uint64_t Excess() const;
+
+  Store::Impl& store_;
+  int database_ = 0;     // Where the hand is: internal number …
+  uint64_t cursor_ = 0;  // … and place in its index.
+  uint64_t evicted_ = 0;
+};
+
+}  // namespace kvd

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: MIT
+#include "store/value_reader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/planted_bug.h"
+#include "log/record.h"
+#include "log/segment.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+namespace {
+
+uint64_t BytesOf(const ColdValue& value) {
+  return RecordBytes(value.key.size(), value.value_size);
+}
+
+std::string WhereIs(const Directory& directory, const ColdValue& value) {
+  return fmt::format("{}/{} at offset {}", directory.path(),
+                     SegmentName(value.place.segment), value.place.offset);
+}
+
+// Whether these bytes are the record of that change. kCorruption if not.
+Result<std::string> Verified(const Directory& directory, const ColdValue& of,
+                             std::string bytes, uint64_t seed) {
+  if (bytes.size() < BytesOf(of)) {
+    return Fail(ErrorCode::kCorruption, "{}: the file ends within the record",
+                WhereIs(directory, of));
+  }
+  const std::optional<Record> record = DecodeRecord(bytes, seed);
+  if (!record || record->kind != RecordKind::kPut || record->seq != of.seq ||
+      record->database != of.database || record->key != of.key ||
+      record->value.size() != of.value_size) {
+    return Fail(ErrorCode::kCorruption,
+                "{}: the record of revision {} is damaged",
+                WhereIs(directory, of), of.seq);
+  }
+  return bytes;
+}
+
+// A shortage of descriptors or memory says nothing about the bytes.
+bool IsDamage(const Error& error) {
+  return error.code() != ErrorCode::kResources;
+}
+
+}  // namespace
+
+void ColdValues::Abandon() {
+  if (reader_ != nullptr) reader_->Cancel(this);
+  Clear();
+}
+
+ValueReader::ValueReader(Store::Impl& store, Directory& directory,
+                         Executor& pool, Wake wake)
+    : store_(store),
+      directory_(directory),
+      pool_(pool),
+      wake_(std::move(wake)) {}
+
+ValueReader::~ValueReader() {
+  // Jobs hold references to the mailbox. They may finish in any order.
+  for (; in_flight_ > 0; --in_flight_) results_.Wait();
+  for (const auto& [number, values] : requests_) values->reader_ = nullptr;
+}
+
+ValueReader::Segment& ValueReader::SegmentOf(uint32_t id) {
+  const auto [found, is_new] = segments_.try_emplace(id);
+  Segment& segment = found->second;
+  if (is_new) segment.seed = store_.IdentityOf(id).Seed();
+  segment.used = ++uses_;
+  return segment;
+}
+
+void ValueReader::CloseUnused() {
+  while (segments_.size() > store_.options.read_files_max) {
+    const auto least = std::min_element(
+        segments_.begin(), segments_.end(), [](const auto& a, const auto& b) {
+          return std::pair(a.second.jobs > 0, a.second.used) <
+                 std::pair(b.second.jobs > 0, b.second.used);
+        });
+    if (least->second.jobs > 0) return;
+    segments_.erase(least);
+  }
+}
+
+bool ValueReader::IsReading(uint32_t segment) const {
+  const auto found = segments_.find(segment);
+  return found != segments_.end() && found->second.jobs > 0;
+}
+
+void ValueReader::Close(uint32_t segment) {
+  KVD_CHECK(!IsReading(segment) || IsPlanted(PlantedBug::kRetireUnderRead));
+  if (!IsReading(segment)) segments_.erase(segment);
+}
+
+std::optional<Result<std::string>> ValueReader::TryRead(
+    const ColdValue& wanted) {
+  const uint64_t size = BytesOf(wanted);
+  if (size > kReadAtOnceBytesMax) return std::nullopt;
+  const auto found = segments_.find(wanted.place.segment);
+  if (found == segments_.end() || !found->second.file) return std::nullopt;
+  Segment& segment = found->second;
+  segment.used = ++uses_;
+  std::string bytes(size, '\0');
+  const Result<bool> read = segment.file->TryReadAt(wanted.place.offset, bytes);
+  // What is wrong with it is found out by a read that may wait.
+  if (!read || !*read) return std::nullopt;
+  Result<std::string> record =
+      Verified(directory_, wanted, std::move(bytes), segment.seed);
+  if (!record) NoteDamage(wanted, record.error());
+  ++reads_at_once_;
+  return record;
+}
+
+void ValueReader::Read(ColdValues* values, std::function<void()> on_read) {
+  KVD_CHECK(values->reader_ == nullptr && values->wanted());
+  values->reader_ = this;
+  values->request_ = ++last_request_;
+  values->missing_ = values->wanted_.size();
+  values->on_read_ = std::move(on_read);
+  requests_.emplace(values->request_, values);
+  for (ColdValue& wanted : std::exchange(values->wanted_, {})) {
+    queue_.push_back({values->request_, std::move(wanted)});
+  }
+  StartJobs();
+}
+
+void ValueReader::Cancel(ColdValues* values) {
+  requests_.erase(values->request_);
+  values->reader_ = nullptr;
+}
+
+void ValueReader::StartJobs() {
+  while (!queue_.empty() && in_flight_ < kReadsInFlightMax) {
+    Job& next = queue_.front();
+    const uint64_t bytes = BytesOf(next.of);
+    if (in_flight_ > 0 && bytes_in_flight_ + bytes > kReadBytesInFlightMax) {
+      return;
+    }
+    Job job = std::move(next);
+    queue_.pop_front();
+    if (requests_.contains(job.request)) Start(std::move(job));
+  }
+}
+
+void ValueReader::Start(Job job) {
+  // It may have moved since it was asked for.
+  const Keyspace& keyspace = *store_.keyspaces[job.of.database];
+  const Entry* entry = keyspace.Find(job.of.hash, job.of.key);
+  if (entry != nullptr && entry->seq() == job.of.seq) {
+    job.of.place = entry->place();
+  }
+  Segment& segment = SegmentOf(job.of.place.segment);
+  ++segment.jobs;
+  ++in_flight_;
+  bytes_in_flight_ += BytesOf(job.of);
+  ++reads_waited_;
+  pool_.Post([this, wake = wake_, request = job.request, of = std::move(job.of),
+              file = segment.file.get(), seed = segment.seed]() {
+    Done done{request, of, nullptr, {}};
+    done.record = ReadRecord(file, seed, of, &done.opened);
+    results_.Put(std::move(done));
+    wake();
+  });
+}
+
+// Thread: of the pool.
+Result<std::string> ValueReader::ReadRecord(File* file, uint64_t seed,
+                                            const ColdValue& of,
+                                            std::unique_ptr<File>* opened) {
+  if (file == nullptr) {
+    KVD_TRY_ASSIGN(*opened, directory_.Open(SegmentName(of.place.segment),
+                                            Directory::OpenMode::kRead));
+    file = opened->get();
+  }
+  std::string bytes(BytesOf(of), '\0');
+  KVD_TRY_ASSIGN(const size_t got, file->ReadAt(of.place.offset, bytes));
+  bytes.resize(got);
+  return Verified(directory_, of, std::move(bytes), seed);
+}
+
+void ValueReader::Poll() {
+  for (Done& done : results_.TakeAll()) Take(std::move(done));
+  StartJobs();
+}
+
+void ValueReader::Take(Done done) {
+  --in_flight_;
+  bytes_in_flight_ -= BytesOf(done.of);
+  Segment& segment = SegmentOf(done.of.place.segment);
+  --segment.jobs;
+  // Two jobs may have opened it; the first one's is in use by now.
+  if (!segment.file) segment.file = std::move(done.opened);
+  CloseUnused();
+  if (!done.record) NoteDamage(done.of, done.record.error());
+
+  const auto found = requests_.find(done.request);
+  if (found == requests_.end()) return;
+  ColdValues& values = *found->second;
+  values.Add({std::move(done.of), std::move(done.record)});
+  if (--values.missing_ > 0) return;
+  values.reader_ = nullptr;
+  requests_.erase(found);
+  std::exchange(values.on_read_, nullptr)();
+}
+
+void ValueReader::NoteDamage(const ColdValue& of, const Error& error) {
+  if (!IsDamage(error)) return;
+  ++damaged_values_;
+  // Once a segment: a client may ask again and again.
+  if (!store_.damaged_segments.insert(of.place.segment).second) return;
+  store_.options.log(
+      Severity::kError,
+      "damage found by a read: " + error.message() +
+          "\n  The key answers an error, others are not affected. Copy the "
+          "data directory before anything else, then list all damage with "
+          "\"kvd verify\" while kvd is stopped.");
+}
+
+}  // namespace kvd

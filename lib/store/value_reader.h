@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads values that are on disk alone: at once where the page cache has them,
+// else on a pool of threads that may wait for the disk. What it returns is
+// verified, by the record's checksum and by whose record it is; damage is an
+// error for that key, and the segment with it is left alone by compaction.
+//
+// Segments are opened when they are needed and kept open, up to
+// StoreOptions::read_files_max of them beside those that are being read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+
+#include "base/error.h"
+#include "base/executor.h"
+#include "base/mailbox.h"
+#include "fs/file_system.h"
+#include "store/cold_values.h"
+#include "store/store.h"
+
+namespace kvd {
+
+// Records up to this size may be read on the loop.
+inline constexpr uint64_t kReadAtOnceBytesMax = 64 << 10;
+// Reads that the pool has at a time, and their bytes together unless it is one
+// alone. The rest queues: memory is bounded, and a disk has no use for more.
+inline constexpr size_t kReadsInFlightMax = 64;
+inline constexpr uint64_t kReadBytesInFlightMax = 64 << 20;
+
+// Thread: loop.
+class ValueReader {
+ public:
+  // References outlive it. `pool` may run several jobs at once.
+  ValueReader(Store::Impl& store, Directory& directory, Executor& pool,
+              Wake wake);
+  // Waits for the jobs that the pool has.
+  ~ValueReader();
+  ValueReader(const ValueReader&) = delete;
+  ValueReader& operator=(const ValueReader&) = delete;
+
+  // The record of `wanted`, verified, when no waiting is needed for it; nothing
+  // otherwise.
+  std::optional<Result<std::string>> TryRead(const ColdValue& wanted);
+
+  // Reads all that `values` wants, then calls `on_read` from some Poll().
+  void Read(ColdValues* values, std::function<void()> on_read);
+  // Nobody waits for it any more.
+  void Cancel(ColdValues* values);
+  void Poll();
+
+  // Whether a job reads in that segment, so that it must not be removed.
+  bool IsReading(uint32_t segment) const;
+  // That segment, in which nobody reads, is about to be removed: an open file
+  // would keep its space.
+  void Close(uint32_t segment);
+
+  uint64_t reads_at_once() const { return reads_at_once_; }
+  uint64_t reads_waited() const { return reads_waited_; }
+  uint64_t damaged_values() const { return damaged_values_; }
+
+ private:
+  struct Segment {
+    std::unique_ptr<File> file;  // Null until a job has opened it.
+    uint64_t seed = 0;           // Of its records' checksums.
+    size_t jobs = 0;             // That read in it.
+    uint64_t used = 0;           // When last, counted in uses.
+  };
+  struct Job {
+    uint64_t request = 0;
+    ColdValue of;
+  };
+  struct Done {
+    uint64_t request = 0;
+    ColdValue of;
+    std::unique_ptr<File> opened;  // If the job had to.
+    Result<std::string> record;
+  };
+
+  void StartJobs();
+  void Start(Job job);
+  Result<std::string> ReadRecord(File* file, uint64_t seed, const ColdValue& of,
+                                 std::unique_ptr<File>* opened);
+  void Take(Done done);
+  Segment& SegmentOf(uint32_t id);
+  void CloseUnused();
+  void NoteDamage(const ColdValue& of, const Error& error);
+
+  Store::Impl& store_;
+  Directory& directory_;
+  Executor& pool_;
+  Wake wake_;
+  Mailbox<Done> results_;
+
+  std::unordered_map<uint32_t, Segment> segments_;
+  uint64_t uses_ = 0;
+  std::deque<Job> queue_;
+  std::unordered_map<uint64_t, ColdValues*> requests_;
+  uint64_t last_request_ = 0;
+  size_t in_flight_ = 0;
+  uint64_t bytes_in_flight_ = 0;
+
+  uint64_t reads_at_once_ = 0;
+  uint64_t reads_waited_ = 0;
+  uint64_t damaged_values_ = 0;
+};
+
+}  // namespace kvd
