@@ -7,15 +7,13 @@ without and with compaction take turns; with it, one run follows another at the
 default rate, over what the writers left dead.
 """
 
-import argparse
-import os
 import random
 import statistics
 import subprocess
 import threading
 import time
 
-from restart import Server, connect, kvd_arguments, machine
+from bench import Server, begin, connect, kvd_arguments, option_parser
 
 KEYS = 1_000_000
 WRITERS = ["redis-benchmark", "-t", "set", "-d", "100", "-r", str(KEYS), "-q"]
@@ -77,23 +75,14 @@ def measure(path, seconds, compacting):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0],
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(
-        os.path.abspath(__file__))))
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = option_parser(__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=4)
-    parser.add_argument("--dir", default=os.path.join(root, "build"),
-                        help="on the disk to measure")
-    parser.add_argument("--kvd", default=os.path.join(root, "build", "release",
-                                                      "bin", "kvd"))
     options = parser.parse_args()
-    os.makedirs(options.dir, exist_ok=True)
-    print(f"{machine()}; load {os.getloadavg()[0]:.1f}\n")
+    begin(options, "")
 
     tails = {False: [], True: []}
-    with Server("kvd", options.dir, kvd_arguments(options.kvd)) as kvd:
+    with Server("kvd", options.dir, kvd_arguments(
+            options.kvd, "compaction.interval=0s")) as kvd:
         kvd.start()
         subprocess.run([*WRITERS, "-s", kvd.path, "-c", "50", "-P", "16", "-n",
                         str(3 * KEYS)], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""What the benchmarks share: servers with their folders, load, and what the
+kernel says of both.
+
+A person runs the benchmarks on an idle machine; CI does not, since their
+figures would mean nothing there. Everything that a benchmark starts or makes is
+gone when it ends, also after Ctrl-C or SIGTERM.
+"""
+
+import argparse
+import csv
+import itertools
+import os
+import platform
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+SECONDS_MAX = 600
+# How often a starting server is looked at; the error of its time.
+POLL_SECONDS = 0.001
+# Commands that are on their way at once.
+BATCH = 2000
+OK = b"+OK\r\n"
+UNITS = {"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "B": 1}
+
+
+# --- The command line and the first lines -------------------------------------
+
+
+def option_parser(description, rounds=5):
+    parser = argparse.ArgumentParser(
+        description=description,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--dir", default=os.path.join(ROOT, "build"),
+                        help="on the disk to measure")
+    parser.add_argument("--kvd", default=os.path.join(ROOT, "build", "release",
+                                                      "bin", "kvd"))
+    return parser
+
+
+def add_settings(parser):
+    parser.add_argument("--set", dest="settings", metavar="KEY=VALUE",
+                        action="append", default=[],
+                        help="a setting of kvd; can be repeated")
+
+
+def begin(options, *lines):
+    """Says where and of what the figures are."""
+    # Ends what was started, as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    os.makedirs(options.dir, exist_ok=True)
+    print(f"{machine()}; load {os.getloadavg()[0]:.1f}", *lines, sep="\n",
+          flush=True)
+
+
+def machine():
+    model = "unknown processor"
+    with open("/proc/cpuinfo", encoding="utf-8") as stream:
+        for line in stream:
+            if line.startswith("model name"):
+                model = line.split(":", 1)[1].strip()
+                break
+    return (f"{model}, {os.cpu_count()} cores, {platform.system()} "
+            f"{platform.release()}")
+
+
+def version(binary):
+    return subprocess.run([binary, "--version"], capture_output=True, text=True,
+                          check=True).stdout.splitlines()[0]
+
+
+def size(text):
+    """Bytes of a size as kvd's settings write it: 64MiB."""
+    for unit, scale in UNITS.items():
+        if text.endswith(unit):
+            return int(float(text.removesuffix(unit)) * scale)
+    raise argparse.ArgumentTypeError(f"no size with its unit: {text}")
+
+
+# --- Load ---------------------------------------------------------------------
+
+
+def key(number):
+    return b"key:%011d" % number
+
+
+def set_command(name, value):
+    return (b"*3\r\n$3\r\nSET\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" %
+            (len(name), name, len(value), value))
+
+
+def connect(path):
+    client = socket.socket(socket.AF_UNIX)
+    client.settimeout(SECONDS_MAX)
+    try:
+        client.connect(path)
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def receive(client, length):
+    data = b""
+    while len(data) < length:
+        more = client.recv(1 << 16)
+        if not more:
+            raise ConnectionResetError("closed")
+        data += more
+    return data
+
+
+def send(client, commands, reply=OK, batch=BATCH):
+    """Sends so many commands at a time; each has to get this reply."""
+    commands = iter(commands)
+    while some := list(itertools.islice(commands, batch)):
+        client.sendall(b"".join(some))
+        wanted = reply * len(some)
+        replies = receive(client, len(wanted))
+        if replies != wanted:
+            sys.exit(f"{some[0][:40]!r} and others answer {replies[:200]!r}")
+
+
+def benchmark(path, *words):
+    """What redis-benchmark measured: requests a second, latencies in ms."""
+    result = subprocess.run(
+        ["redis-benchmark", "-s", path, "--csv", *words],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True,
+        timeout=SECONDS_MAX, check=True)
+    header, row = list(csv.reader(result.stdout.splitlines()))[-2:]
+    return {name: float(value) for name, value in zip(header[1:], row[1:])}
+
+
+# --- Servers ------------------------------------------------------------------
+
+
+def kvd_arguments(binary, *settings):
+    return lambda folder, path: [
+        binary, "--config", os.path.join(ROOT, "etc", "kvd.toml"),
+        "--data-dir", folder, "--socket", path,
+        *(word for setting in settings for word in ("--set", setting))]
+
+
+def redis_arguments(fsync):
+    """A log that is kept as it was written, as kvd's is."""
+    return lambda folder, path: [
+        "redis-server", "--port", "0", "--unixsocket", path, "--dir", folder,
+        "--save", "", "--appendonly", "yes", "--appendfsync", fsync,
+        "--auto-aof-rewrite-percentage", "0"]
+
+
+class Server:
+    """A server and its directory, over several lives."""
+
+    def __init__(self, name, folder, arguments):
+        self.name = name
+        self.folder = tempfile.mkdtemp(prefix=f"{name}-", dir=folder)
+        # Short whatever DIR is: a socket's path has 107 bytes.
+        self.sockets = tempfile.mkdtemp(prefix="bench-", dir="/tmp")
+        self.path = os.path.join(self.sockets, "s")
+        self.log = open(os.path.join(self.sockets, "log"), "ab+")
+        self.arguments = arguments(self.folder, self.path)
+        self.process = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop(signal.SIGKILL)
+        self.log.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.sockets, ignore_errors=True)
+
+    def start(self, name=b"-", expected=None):
+        """Seconds to the first GET, whose value has to be the expected one."""
+        wanted = b"$-1\r\n" if expected is None else (
+            b"$%d\r\n%b\r\n" % (len(expected), expected))
+        began = time.monotonic()
+        self.process = subprocess.Popen(
+            self.arguments, stdin=subprocess.DEVNULL, stdout=self.log,
+            stderr=self.log)
+        while True:
+            try:
+                with connect(self.path) as client:
+                    reply = self.first_get(client, name, wanted)
+                took = time.monotonic() - began
+                if reply != wanted:
+                    sys.exit(f"{self.name} answers {reply!r}")
+                return took
+            except OSError:
+                pass
+            if (self.process.poll() is not None or
+                    time.monotonic() - began > SECONDS_MAX):
+                sys.exit(f"{self.name} does not start: {self.last_words()}")
+            time.sleep(POLL_SECONDS)
+
+    @staticmethod
+    def first_get(client, name, wanted):
+        deadline = time.monotonic() + SECONDS_MAX
+        while True:
+            client.sendall(b"GET %b\r\n" % name)
+            reply = receive(client, 1)
+            if (not reply.startswith(b"-LOADING") or
+                    time.monotonic() > deadline):
+                return reply + receive(client, len(wanted) - len(reply))
+            time.sleep(POLL_SECONDS)
+
+    def last_words(self):
+        self.log.seek(0)
+        return self.log.read().decode(errors="replace").strip()[-500:]
+
+    def stop(self, number=signal.SIGTERM):
+        if self.process is None:
+            return
+        self.process.send_signal(number)
+        try:
+            self.process.wait(SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+    def call(self, *words):
+        """An inline command's reply: one line, or a bulk string's."""
+        with connect(self.path) as client:
+            client.sendall(" ".join(words).encode() + b"\r\n")
+            with client.makefile("rb") as replies:
+                line = replies.readline().decode().strip()
+                if line.startswith("-"):
+                    sys.exit(f"{self.name}: {words[0]} answers {line}")
+                if line.startswith("$"):
+                    return replies.read(int(line[1:])).decode()
+                return line
+
+    def info(self, field, section="persistence"):
+        for line in self.call("INFO", section).splitlines():
+            if line.startswith(field + ":"):
+                return line.split(":", 1)[1]
+        sys.exit(f"{self.name} says nothing about {field}")
+
+    def cpu_seconds(self):
+        """Of the server so far, all of its threads."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as stat:
+            fields = stat.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _proc(self, name, field):
+        with open(f"/proc/{self.process.pid}/{name}",
+                  encoding="utf-8") as stream:
+            for line in stream:
+                if line.startswith(field + ":"):
+                    return int(line.split()[1])
+        sys.exit(f"no {field} in /proc/{self.process.pid}/{name}")
+
+    def disk_bytes_read(self):
+        """What the server's reads had the disk read so far."""
+        return self._proc("io", "read_bytes")
+
+    def memory_bytes(self):
+        """RssAnon: heap and stacks. The program's own pages and mapped files,
+        which the kernel can drop at any time, are not in it."""
+        return self._proc("status", "RssAnon") * 1024
+
+    def quiet_memory_bytes(self):
+        """The same, once it has not moved for a second."""
+        deadline = time.monotonic() + 60
+        before = self.memory_bytes()
+        while True:
+            time.sleep(1)
+            now = self.memory_bytes()
+            if abs(now - before) < 1 << 16 or time.monotonic() > deadline:
+                return now
+            before = now
+
+    def files(self, suffix):
+        """Sizes by path; a server at work may remove files meanwhile."""
+        sizes = {}
+        with os.scandir(self.folder) as entries:
+            for entry in entries:
+                if entry.name.endswith(suffix):
+                    try:
+                        sizes[entry.path] = entry.stat().st_size
+                    except FileNotFoundError:
+                        pass
+        return sizes
