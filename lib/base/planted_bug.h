@@ -17,6 +17,7 @@ enum class PlantedBug {
   kAcknowledgeEarly,       // Durable before the device said so.
   kShowUndurableAbsence,   // No ghost is left for a removed key.
   kShowUndurableCount,     // DBSIZE does not wait.
+  kShowUndurableSwap,      // Nobody waits for a swap.
   kReuseEpoch,             // Opening keeps the epoch.
   kReuseSeq,               // Revisions restart after the surviving prefix.
   kIgnoreEvidence,         // Damage of durable groups passes as a torn tail.
@@ -37,6 +38,7 @@ enum class PlantedBug {
   kForgetRemovals,          // Loading believes that segments come in order.
   kUnnamedOutputIds,        // Files are created under ids not given out.
   kTrustStaleHint,          // Whatever bytes a hint was made of.
+  kForgetSwaps,             // The MANIFEST does not follow durable swaps.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

@@ -74,6 +74,8 @@ class Machine {
   // Several puts in one atomic group.
   bool PutAll(const std::vector<std::pair<std::string, std::string>>& pairs);
   bool Flush(int database = 0);
+  // Exchanges two databases.
+  bool Swap(int one, int other);
   // A lookup; removes an expired key, which is then a step.
   std::optional<std::string> Get(std::string_view key, int database = 0);
 
@@ -100,7 +102,9 @@ class Machine {
   Room WaitForRoom(const std::function<Room(Operation&)>& reserve,
                    const std::function<void(Operation&)>& change, int database);
   const Entry* Find(Operation& operation, std::string_view key, int database);
-  std::pair<int, std::string> NextExpired(const Contents& state) const;
+  int DatabaseOfRemoval(Seq seq);
+  std::pair<int, std::string> NextExpired(const Contents& state,
+                                          int database) const;
   void Record(Contents state);
   void AwaitCompaction(uint64_t run);
   // For disks on which writes complete by hand.
