@@ -250,6 +250,8 @@ constexpr Command kCommands[] = {
      "O(1)", "key", "Returns the size of a value."},
     {"SUBSTR", 4, 4, kFirst, kRead, kString, 0, HandleGetRange, "1.0.0",
      "O(N)", "key start end", "Returns a part of a value."},
+    {"SWAPDB", 3, 3, kNoKeys, kWrite, kServer, kFast | kDangerous, HandleSwapDb,
+     "4.0.0", "O(1)", "index1 index2", "Exchanges two databases."},
     {"TIME", 1, 1, kNoKeys, kNone, kServer, kLoading | kFast, HandleTime,
      "2.6.0", "O(1)", "", "Returns the time, in seconds and microseconds."},
     {"TOUCH", 2, kWordsMax, kAll, kRead, kGeneric, kFast, HandleExists,

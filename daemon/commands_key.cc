@@ -3,6 +3,7 @@
 // Commands on keys whatever their values: removal, deadlines, listings.
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <string>
 
 #include "daemon/glob.h"
@@ -141,6 +142,21 @@ bool FlushWordsFit(Call& call) {
   call.reply.Error(kSyntaxError);
   return false;
 }
+
+// The number of a database at `index`, in bounds or not; nothing after an error
+// reply. Source of the bounds: Redis, where such a number is an int.
+std::optional<int> DatabaseWord(Call& call, size_t index,
+                                std::string_view error) {
+  const auto number = ParseInteger(call.args[index]);
+  if (!number || *number < std::numeric_limits<int>::min() ||
+      *number > std::numeric_limits<int>::max()) {
+    call.reply.Error(error);
+    return std::nullopt;
+  }
+  return static_cast<int>(*number);
+}
+
+bool IsDatabase(int number) { return number >= 0 && number < kDatabases; }
 
 struct ScanOptions {
   std::string_view pattern = "*";
@@ -331,6 +347,24 @@ void HandleFlushAll(Call& call) {
   const uint64_t bytes = Operation::RemoveBytes(0) * kDatabases;
   if (call.op->Reserve(bytes, Purpose::kRemoval) != Room::kReady) return;
   call.op->FlushAll();
+  call.reply.Ok();
+}
+
+void HandleSwapDb(Call& call) {
+  const auto one = DatabaseWord(call, 1, "ERR invalid first DB index");
+  if (!one) return;
+  const auto other = DatabaseWord(call, 2, "ERR invalid second DB index");
+  if (!other) return;
+  if (!IsDatabase(*one) || !IsDatabase(*other)) {
+    return call.reply.Error("ERR DB index is out of range");
+  }
+  if (*one != *other) {
+    if (call.op->Reserve(Operation::SwapBytes(), Purpose::kWrite) !=
+        Room::kReady) {
+      return;
+    }
+    call.op->SwapDatabases(*one, *other);
+  }
   call.reply.Ok();
 }
 

@@ -48,6 +48,7 @@ void HandlePTtl(Call& call);
 void HandleRename(Call& call);
 void HandleRenameNx(Call& call);
 void HandleScan(Call& call);
+void HandleSwapDb(Call& call);
 void HandleTtl(Call& call);
 void HandleType(Call& call);
 

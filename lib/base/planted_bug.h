@@ -17,6 +17,7 @@ enum class PlantedBug {
   kAcknowledgeEarly,       // Durable before the device said so.
   kShowUndurableAbsence,   // No ghost is left for a removed key.
   kShowUndurableCount,     // DBSIZE does not wait.
+  kShowUndurableSwap,      // Nobody waits for a swap.
   kReuseEpoch,             // Opening keeps the epoch.
   kReuseSeq,               // Revisions restart after the surviving prefix.
   kIgnoreEvidence,         // Damage of durable groups passes as a torn tail.
@@ -40,6 +41,7 @@ enum class PlantedBug {
   kEvictUnwritten,          // A value goes before it can be read from disk.
   kRetireUnderRead,         // Victims go while somebody reads in them.
   kRunWithoutValue,         // A parked command has an effect before its value.
+  kForgetSwaps,             // The MANIFEST does not follow durable swaps.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

@@ -208,6 +208,11 @@ Result<std::string> ReadFile(const std::string& path) {
 
 }  // namespace
 
+uint64_t MemoryAmount::Resolve(uint64_t total) const {
+  // In an order that does not overflow.
+  return bytes + total / 100 * percent + total % 100 * percent / 100;
+}
+
 Result<Config> LoadConfig(const std::string& path,
                           const std::vector<std::string>& overrides) {
   std::string text;

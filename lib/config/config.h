@@ -23,6 +23,19 @@ enum class LogLevel { kError = 1, kWarning, kInfo };
 // The limits of a connection's input and output hold a value and this.
 inline constexpr uint64_t kCommandOverheadBytes = uint64_t{1} << 20;
 
+// So much memory: a size, or a share of what there is.
+struct MemoryAmount {
+  uint64_t bytes = 0;    // 0 for a share.
+  uint64_t percent = 0;  // At most 100; 0 for a size.
+
+  // Whether nothing was said: then there is no such bound.
+  bool is_none() const { return bytes == 0 && percent == 0; }
+  // In bytes, where `total` of them are the whole. 0 when nothing was said.
+  uint64_t Resolve(uint64_t total) const;
+
+  bool operator==(const MemoryAmount&) const = default;
+};
+
 // The defaults below are those of etc/kvd.toml. Sizes are in bytes, durations
 // in milliseconds.
 struct Config {
@@ -57,6 +70,11 @@ struct Config {
     int64_t interval_ms = 24 * 3600 * 1000;   // 0: never.
     uint64_t rate_bytes = uint64_t{8} << 20;  // A second; 0: no limit.
   } scrub;
+
+  struct Memory {
+    MemoryAmount value_cache = {.percent = 25};
+    MemoryAmount limit;  // None: no limit.
+  } memory;
 
   struct Limits {
     int64_t connections = 10000;

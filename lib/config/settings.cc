@@ -53,6 +53,11 @@ constexpr Setting kSettings[] = {
      DurationKind{KVD_FIELD(scrub.interval_ms), 0, 366 * 24 * kHour}},
     {"scrub.rate", SizeKind{KVD_FIELD(scrub.rate_bytes), 0, 64 * kGiB}},
 
+    {"memory.value_cache", MemoryKind{KVD_FIELD(memory.value_cache), kMiB,
+                                      1024 * 1024 * kGiB, false}},
+    {"memory.limit",
+     MemoryKind{KVD_FIELD(memory.limit), kMiB, 1024 * 1024 * kGiB, true}},
+
     {"limits.connections",
      CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}},
     {"limits.value_size",
@@ -181,6 +186,34 @@ Result<void> Set(const SizeKind& kind, std::string_view text, Config* config) {
   return {};
 }
 
+Result<MemoryAmount> ParseMemoryAmount(std::string_view text) {
+  if (text.ends_with('%')) {
+    KVD_TRY_ASSIGN(const uint64_t percent, ParsePercent(text));
+    return MemoryAmount{.percent = percent};
+  }
+  const Result<uint64_t> bytes = ParseSize(text);
+  if (bytes) return MemoryAmount{.bytes = *bytes};
+  return Fail(ErrorCode::kInvalid,
+              "{}; a share of memory, such as \"25%\", would do, too",
+              bytes.error().message());
+}
+
+Result<void> Set(const MemoryKind& kind, std::string_view text,
+                 Config* config) {
+  if (text.empty() && kind.may_be_empty) {
+    kind.field(*config) = {};
+    return {};
+  }
+  KVD_TRY_ASSIGN(const MemoryAmount amount, ParseMemoryAmount(text));
+  if (text.ends_with('%')) {
+    KVD_TRY(CheckBounds<uint64_t>(text, amount.percent, 1, 100, FormatPercent));
+  } else {
+    KVD_TRY(CheckBounds(text, amount.bytes, kind.min, kind.max, FormatSize));
+  }
+  kind.field(*config) = amount;
+  return {};
+}
+
 Result<void> Set(const DurationKind& kind, std::string_view text,
                  Config* config) {
   KVD_TRY_ASSIGN(const int64_t ms, ParseDuration(text));
@@ -223,6 +256,12 @@ std::string Get(const TextKind& kind, Config& config) {
 }
 std::string Get(const SizeKind& kind, Config& config) {
   return FormatSize(kind.field(config));
+}
+std::string Get(const MemoryKind& kind, Config& config) {
+  const MemoryAmount& amount = kind.field(config);
+  if (amount.is_none()) return "";
+  return amount.percent != 0 ? FormatPercent(amount.percent)
+                             : FormatSize(amount.bytes);
 }
 std::string Get(const DurationKind& kind, Config& config) {
   return FormatDuration(kind.field(config));
@@ -306,6 +345,9 @@ TomlType TypeOf(const Setting& setting) {
 }
 
 std::string ExampleOf(const Setting& setting) {
+  if (std::holds_alternative<MemoryKind>(setting.kind)) {
+    return "a string such as \"2GiB\" or \"25%\"";
+  }
   const std::string value = GetAsText(setting, Config());
   switch (TypeOf(setting)) {
     case TomlType::kInteger:

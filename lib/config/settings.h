@@ -30,6 +30,13 @@ struct SizeKind {
   uint64_t min, max;
   uint64_t multiple_of = 1;
 };
+// A size or a share of memory; the bounds are those of a size, a share lies
+// between 1% and 100%.
+struct MemoryKind {
+  MemoryAmount& (*field)(Config&);
+  uint64_t min, max;
+  bool may_be_empty;
+};
 struct DurationKind {
   int64_t& (*field)(Config&);
   int64_t min_ms, max_ms;
@@ -54,8 +61,8 @@ struct LevelKind {
 
 struct Setting {
   std::string_view name;  // Dotted, as in "limits.value_size".
-  std::variant<TextKind, SizeKind, DurationKind, CountKind, RatioKind, ModeKind,
-               SyncKind, LevelKind>
+  std::variant<TextKind, SizeKind, MemoryKind, DurationKind, CountKind,
+               RatioKind, ModeKind, SyncKind, LevelKind>
       kind;
 };
 

@@ -25,6 +25,8 @@ constexpr Unit kDurationUnits[] = {{"ms", 1},
                                    {"h", 60 * 60 * 1000},
                                    {"d", 24 * 60 * 60 * 1000}};
 
+constexpr Unit kPercent[] = {{"%", 1}};
+
 // A number and a unit in units of the smallest, at most `max`.
 Result<uint64_t> ParseQuantity(std::string_view text,
                                std::span<const Unit> units, uint64_t max,
@@ -72,12 +74,21 @@ Result<int64_t> ParseDuration(std::string_view text) {
   return static_cast<int64_t>(ms);
 }
 
+Result<uint64_t> ParsePercent(std::string_view text) {
+  return ParseQuantity(text, kPercent, std::numeric_limits<uint64_t>::max(),
+                       "a whole number of percent, such as \"25%\"");
+}
+
 std::string FormatSize(uint64_t bytes) {
   return FormatQuantity(bytes, kSizeUnits);
 }
 
 std::string FormatDuration(int64_t ms) {
   return FormatQuantity(static_cast<uint64_t>(ms), kDurationUnits);
+}
+
+std::string FormatPercent(uint64_t percent) {
+  return FormatQuantity(percent, kPercent);
 }
 
 }  // namespace kvd

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Durations and sizes as people write them: a whole number with its unit, so
-// that no file of ours leaves a reader guessing whether 30 are seconds.
+// Durations, sizes and shares as people write them: a whole number with its
+// unit, so that no file of ours leaves a reader guessing whether 30 are
+// seconds.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,12 @@ Result<uint64_t> ParseSize(std::string_view text);
 // "250ms", "30s", "5m", "2h", "7d" → milliseconds, with the same rules.
 Result<int64_t> ParseDuration(std::string_view text);
 
+// "25%" → 25, with the same rules. What exceeds the whole is not refused here.
+Result<uint64_t> ParsePercent(std::string_view text);
+
 // The inverses: exact, in the largest unit that divides the value.
 std::string FormatSize(uint64_t bytes);
 std::string FormatDuration(int64_t ms);
+std::string FormatPercent(uint64_t percent);
 
 }  // namespace kvd

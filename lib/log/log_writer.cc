@@ -276,7 +276,9 @@ void LogWriter::BecameDurable(uint64_t seq) {
     const char other = static_cast<char>(change.other);
     Record record{change.kind, change.database, change.seq, 0, {}, {}};
     if (change.kind == RecordKind::kSwap) record.value = {&other, 1};
-    manifest_.databases.Apply(record);
+    const bool forgotten =
+        change.kind == RecordKind::kSwap && IsPlanted(PlantedBug::kForgetSwaps);
+    if (!forgotten) manifest_.databases.Apply(record);
     database_changes_.pop_front();
   }
 }

@@ -16,7 +16,8 @@ namespace kvd {
 Operation::Operation(Store& store, int database, ColdValues* cold)
     : store_(*store.impl_),
       keyspace_(store_.InternalOf(database)),
-      cold_(*cold) {}
+      cold_(*cold),
+      swapped_(store_.swapped[static_cast<size_t>(database)]) {}
 
 int64_t Operation::now_ms() {
   if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();
@@ -35,6 +36,7 @@ uint64_t Operation::HashOf(std::string_view key) {
 
 const Entry* Operation::Find(std::string_view key) {
   const uint64_t hash = HashOf(key);
+  Saw(swapped_);
   const Entry* entry = keyspace_.Find(hash, key);
   if (entry == nullptr) {
     Saw(keyspace_.flushed());
@@ -125,6 +127,8 @@ uint64_t Operation::RemoveBytes(size_t key_size) {
   return RecordBytes(key_size, 0);
 }
 
+uint64_t Operation::SwapBytes() { return RecordBytes(0, 1); }
+
 void Operation::Spend(uint64_t bytes) {
   KVD_CHECK(reserved_ >= bytes);
   reserved_ -= bytes;
@@ -165,7 +169,17 @@ Seq Operation::FlushAll() {
   return seq;
 }
 
+Seq Operation::SwapDatabases(int one, int other) {
+  KVD_CHECK(one != other);
+  Spend(SwapBytes());
+  const Seq seq =
+      store_.Swap(static_cast<uint8_t>(one), static_cast<uint8_t>(other));
+  Saw(seq);
+  return seq;
+}
+
 uint64_t Operation::Count() {
+  Saw(swapped_);
   if (!IsPlanted(PlantedBug::kShowUndurableCount)) {
     Saw(keyspace_.last_change());
   }
@@ -187,6 +201,7 @@ uint64_t Operation::Scan(uint64_t cursor, size_t count,
   for (const std::string& key : expired) {
     if (blocked_ == Room::kReady) RemoveExpired(keyspace_.Hash(key), key);
   }
+  Saw(swapped_);
   Saw(keyspace_.last_change());
   return next;
 }

@@ -45,6 +45,7 @@ class Operation {
   Room Reserve(uint64_t bytes, Purpose purpose);
   static uint64_t PutBytes(size_t key_size, size_t value_size);
   static uint64_t RemoveBytes(size_t key_size);
+  static uint64_t SwapBytes();
 
   // Changes, within what was reserved. `deadline_ms` is absolute, 0 for none.
   // Key and value may be views into an entry that this replaces.
@@ -55,6 +56,10 @@ class Operation {
   Seq FlushDatabase();
   // All databases, empty ones too: kDatabases records.
   Seq FlushAll();
+  // Two different clients' databases change places: one record, of SwapBytes().
+  // It is the operation's last act: which of them this one was bound to would
+  // not be what its client sees by then.
+  Seq SwapDatabases(int one, int other);
 
   // Keys in the database, those included whose deadline passed unnoticed.
   uint64_t Count();
@@ -92,6 +97,7 @@ class Operation {
   Store::Impl& store_;
   Keyspace& keyspace_;
   ColdValues& cold_;
+  const Seq swapped_;  // The newest swap of the client's database.
   int64_t now_ms_ = kNotAsked;
   uint64_t reserved_ = 0;
   std::string_view hashed_;  // The key that hash_ belongs to.

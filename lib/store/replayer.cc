@@ -92,14 +92,15 @@ void Replayer::Apply(const Record& record, uint64_t hash, Place place,
     return;
   }
 
-  store_.usage.AddDead(place.segment, bytes);
   switch (record.kind) {
     case RecordKind::kPut:
       return;
     case RecordKind::kDelete:
     case RecordKind::kExpire:
+      store_.usage.AddDead(place.segment, bytes);
       return ApplyRemoval(record, hash, place);
     case RecordKind::kFlush:
+      store_.usage.AddDatabaseChange(place.segment);
       // In a sealed segment it is among those which the MANIFEST knows.
       if (record.seq > keyspace.flushed()) {
         store_.databases.Apply(record);
@@ -108,6 +109,7 @@ void Replayer::Apply(const Record& record, uint64_t hash, Place place,
       }
       return;
     case RecordKind::kSwap:
+      store_.usage.AddDatabaseChange(place.segment);
       if (record.seq > manifest_.databases_as_of) {
         store_.databases.Apply(record);
       }

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "log/record.h"
 
 namespace kvd {
 
@@ -28,10 +29,16 @@ class SegmentUsage {
     Of(segment).live_bytes += bytes;
     live_bytes_ += bytes;
   }
-  // A record that never counts for a key: a tombstone, a flush, an old version.
+  // A record that never counts for a key: a tombstone, an old version.
   void AddDead(uint32_t segment, uint64_t bytes) {
     Of(segment).dead_bytes += bytes;
     dead_bytes_ += bytes;
+  }
+  // A flush or a swap. A swap's record is a byte longer; both count as much, so
+  // that a segment's figures follow from how many such records it has,
+  // whichever they are.
+  void AddDatabaseChange(uint32_t segment) {
+    AddDead(segment, RecordBytes(0, 0));
   }
   void AddDeadPut(uint32_t segment, uint64_t bytes) {
     AddDead(segment, bytes);

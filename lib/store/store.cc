@@ -71,8 +71,20 @@ Seq Store::Impl::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
 Seq Store::Impl::Flush(Keyspace& keyspace) {
   const auto [seq, place] =
       log->Append(RecordKind::kFlush, NumberOf(keyspace), {}, {}, 0);
-  usage.AddDead(place.segment, RecordBytes(0, 0));
+  usage.AddDatabaseChange(place.segment);
   cleared.push_back({keyspace.Clear(seq), &keyspace});
+  return seq;
+}
+
+Seq Store::Impl::Swap(uint8_t one, uint8_t other) {
+  const char value = static_cast<char>(other);
+  const auto [seq, place] =
+      log->Append(RecordKind::kSwap, one, {}, {&value, 1}, 0);
+  usage.AddDatabaseChange(place.segment);
+  databases.Apply({RecordKind::kSwap, one, seq, 0, {}, {&value, 1}});
+  if (!IsPlanted(PlantedBug::kShowUndurableSwap)) {
+    swapped[one] = swapped[other] = seq;
+  }
   return seq;
 }
 

@@ -41,6 +41,8 @@ class Store::Impl {
   Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
              RecordKind kind);
   Seq Flush(Keyspace& keyspace);
+  // A logged exchange of two clients' databases, within granted room.
+  Seq Swap(uint8_t one, uint8_t other);
 
   // Bounded slices of background work; true when more is left.
   bool DropDurableGhosts();
@@ -67,6 +69,9 @@ class Store::Impl {
   MemoryUse memory;
   uint64_t expired_keys = 0;
   DatabaseMap databases;  // As executed, durable or not.
+  // The newest swap of each client's database since the start. All that is seen
+  // in there depends on it.
+  std::array<Seq, kDatabases> swapped = {};
   std::array<std::unique_ptr<Keyspace>, kDatabases> keyspaces;  // Internal.
   std::deque<Removal> undurable_removals;
   std::deque<ClearedTable> cleared;

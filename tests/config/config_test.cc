@@ -155,6 +155,35 @@ TEST(Config, RefusesBadInputWithPlaceAndReason) {
       {"[logging]\nlevel = \"loud\"", "\"error\", \"warning\" or \"info\""},
       {"[log]\nsegment_size = \"65537B\"",
        "log.segment_size: 65537B is not a multiple of 4KiB"},
+      // Memory.
+      {"[memory]\nvalue_cache = 25",
+       "f:2:1: memory.value_cache must be a string such as \"2GiB\" or "
+       "\"25%\""},
+      {"[memory]\nlimit = 0.5", "f:2:1: memory.limit must be a string"},
+      {"[memory]\n  value_cache = \"1023KiB\"",
+       "f:2:17: memory.value_cache: 1023KiB is out of bounds; between 1MiB and "
+       "1024TiB"},
+      {"[memory]\nvalue_cache = \"\"",
+       "memory.value_cache: \"\" is not a size with its unit (B, KiB, MiB, "
+       "GiB, "
+       "TiB), such as \"64MiB\"; a share of memory, such as \"25%\", would do, "
+       "too"},
+      {"[memory]\nvalue_cache = \"0%\"",
+       "f:2:15: memory.value_cache: 0% is out of bounds; between 1% and 100%"},
+      {"[memory]\nvalue_cache = \"0B\"", "0B is out of bounds"},
+      {"[memory]\nlimit = \"101%\"",
+       "f:2:9: memory.limit: 101% is out of bounds; between 1% and 100%"},
+      {"[memory]\nlimit = \"0B\"", "0B is out of bounds; between 1MiB"},
+      {"[memory]\nlimit = \"12.5%\"",
+       "\"12.5%\" is not a whole number of percent, such as \"25%\""},
+      {"[memory]\nlimit = \"-5%\"", "is not a whole number of percent"},
+      {"[memory]\nlimit = \"%\"", "is not a whole number of percent"},
+      {"[memory]\nlimit = \"25 %\"", "is not a whole number of percent"},
+      {"[memory]\nlimit = \"25\"", "; a share of memory, such as"},
+      {"[memory]\nlimit = \"99999999999999999999B\"", "B\" is too large; a"},
+      {"[memory]\nlimit = \"99999999999999999999%\"", "is too large"},
+      {"[limits]\nvalue_cache = \"1MiB\"",
+       "did you mean \"memory.value_cache\"?"},
       // Relations.
       {"[limits]\nvalue_size = \"100MiB\"\n",
        "f:2:1: limits.input_bytes (80MiB) must hold limits.value_size (100MiB) "
@@ -200,9 +229,34 @@ TEST(Config, AcceptsTheBoundsThemselves) {
         "[durability]\ninterval = \"1h\"", "[socket]\nmode = \"0777\"",
         "[socket]\nmode = \"0000\"", "[compaction]\nmin_dead_ratio = 0.05",
         "[compaction]\nmin_dead_ratio = 1",
-        "[compaction]\ninterval = \"0s\"\nrate = \"0B\""}) {
+        "[compaction]\ninterval = \"0s\"\nrate = \"0B\"",
+        "[memory]\nvalue_cache = \"1MiB\"\nlimit = \"1024TiB\"",
+        "[memory]\nvalue_cache = \"1%\"\nlimit = \"100%\"",
+        "[memory]\nvalue_cache = \"100%\"\nlimit = \"\""}) {
     EXPECT_EQ(ErrorOf(ParseConfig(text, "f")), "") << text;
   }
+}
+
+TEST(Config, MemoryIsASizeOrAShare) {
+  const uint64_t gib = uint64_t{1} << 30;
+  const Config::Memory defaults = Config().memory;
+  EXPECT_EQ(defaults.value_cache.Resolve(8 * gib), 2 * gib);
+  EXPECT_TRUE(defaults.limit.is_none());
+  EXPECT_EQ(defaults.limit.Resolve(8 * gib), 0u);
+
+  const auto config =
+      ParseConfig("[memory]\nvalue_cache = \"3GiB\"\nlimit = \"29%\"\n", "f");
+  ASSERT_TRUE(config.ok()) << ErrorOf(config);
+  EXPECT_EQ(config->memory.value_cache.Resolve(gib), 3 * gib);
+  EXPECT_EQ(config->memory.limit.Resolve(1000), 290u);
+  EXPECT_EQ(config->memory.limit.Resolve(199), 57u);
+  EXPECT_FALSE(config->memory.limit.is_none());
+
+  const auto reset = ParseConfig("[memory]\nlimit = \"1GiB\"\n", "f",
+                                 {"memory.limit=", "memory.value_cache=100%"});
+  ASSERT_TRUE(reset.ok()) << ErrorOf(reset);
+  EXPECT_TRUE(reset->memory.limit.is_none());
+  EXPECT_EQ(reset->memory.value_cache.Resolve(UINT64_MAX), UINT64_MAX);
 }
 
 TEST(Config, OverridesWinOverTheFile) {
@@ -248,7 +302,8 @@ TEST(Config, DescribesSettingsAsOverridesTakeThem) {
   const auto changed = ParseConfig(
       "data_dir = \"/x\"\n[socket]\ngroup = \"g\"\nmode = \"0600\"\n"
       "[durability]\nsync = \"never\"\n[limits]\nvalue_size = \"3KiB\"\n"
-      "half_command_timeout = \"90s\"\n[logging]\nlevel = \"error\"\n",
+      "half_command_timeout = \"90s\"\n[memory]\nvalue_cache = \"29%\"\n"
+      "limit = \"4GiB\"\n[logging]\nlevel = \"error\"\n",
       "f");
   ASSERT_TRUE(changed.ok()) << ErrorOf(changed);
   const auto described = DescribeSettings(*changed);

@@ -26,6 +26,17 @@ TEST(Units, ReadsDurationsInEveryUnit) {
   EXPECT_EQ(ParseDuration("7d").value(), 604'800'000);
 }
 
+TEST(Units, ReadsPercent) {
+  EXPECT_EQ(ParsePercent("0%").value(), 0u);
+  EXPECT_EQ(ParsePercent("25%").value(), 25u);
+  EXPECT_EQ(ParsePercent("100%").value(), 100u);
+  EXPECT_EQ(FormatPercent(25), "25%");
+  for (const char* text :
+       {"", "%", "25", "25 %", "2.5%", "-1%", "25%%", "1B"}) {
+    EXPECT_FALSE(ParsePercent(text).ok()) << text;
+  }
+}
+
 TEST(Units, RefusesWhatIsNoSize) {
   for (const char* text :
        {"", "64", "MiB", "64 MiB", " 64MiB", "64MiB ", "-1B", "+1B", "1.5MiB",

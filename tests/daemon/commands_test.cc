@@ -255,6 +255,39 @@ TEST_F(CommandsTest, DatabasesAreSeparate) {
   EXPECT_EQ(Send("GET a"), "$-1\r\n");
 }
 
+TEST_F(CommandsTest, SwapDbExchangesWhatTheNumbersMean) {
+  Send("SET a 0");
+  Send("SELECT 3");
+  Send("SET a 3");
+  // Before it is durable, and whichever database the connection has selected.
+  std::string reply;
+  Run({"SWAPDB", "0", "3"}, &reply);
+  const Executed get = Run({"GET", "a"}, &reply);
+  Run({"DBSIZE"}, &reply);
+  EXPECT_EQ(reply, "+OK\r\n$1\r\n0\r\n:1\r\n");
+  EXPECT_TRUE(store_->MustWait(get.seen));
+  Run({"SELECT", "1"}, &reply);
+  EXPECT_FALSE(store_->MustWait(Run({"GET", "a"}, &reply).seen));
+  MakeDurable();
+  EXPECT_FALSE(store_->MustWait(get.seen));
+  Send("SELECT 0");
+  EXPECT_EQ(Send("GET a"), "$1\r\n3\r\n");
+  EXPECT_EQ(Send("SWAPDB 3 0"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$1\r\n0\r\n");
+}
+
+TEST_F(CommandsTest, SwapDbRefusesWhatIsNoDatabase) {
+  EXPECT_EQ(Send("SWAPDB x 0"), "-ERR invalid first DB index\r\n");
+  EXPECT_EQ(Send("SWAPDB 99 y"), "-ERR invalid second DB index\r\n");
+  EXPECT_EQ(Send("SWAPDB 2147483648 0"), "-ERR invalid first DB index\r\n");
+  EXPECT_EQ(Send("SWAPDB 0 2147483647"), "-ERR DB index is out of range\r\n");
+  EXPECT_EQ(Send("SWAPDB 16 0"), "-ERR DB index is out of range\r\n");
+  EXPECT_EQ(Send("SWAPDB 0 -1"), "-ERR DB index is out of range\r\n");
+  const Seq before = store_->last_seq();
+  EXPECT_EQ(Send("SWAPDB 2 2"), "+OK\r\n");
+  EXPECT_EQ(store_->last_seq(), before);
+}
+
 TEST_F(CommandsTest, ErrorsThatClientsMatchAreExact) {
   EXPECT_EQ(Send("foo"),
             "-ERR unknown command 'foo', with args beginning with: \r\n");

@@ -138,6 +138,15 @@ SAME_AS_REDIS = [
     ("SET", "x", "0"), ("SELECT", "1"), ("DBSIZE",), ("SET", "x", "1"),
     ("SELECT", "0"), ("GET", "x"), ("SELECT", "1"), ("GET", "x"),
     ("FLUSHDB",), ("GET", "x"), ("SELECT", "0"), ("GET", "x"),
+    ("SWAPDB", "0", "1"), ("GET", "x"), ("DBSIZE",), ("SELECT", "1"),
+    ("GET", "x"), ("DBSIZE",), ("SET", "y", "1"), ("SWAPDB", "1", "2"),
+    ("GET", "x"), ("SELECT", "2"), ("GET", "x"), ("GET", "y"),
+    ("SWAPDB", "2", "2"), ("GET", "y"), ("SELECT", "0"),
+    ("SWAPDB", "x", "y"), ("SWAPDB", "0", "y"), ("SWAPDB", "-1", "y"),
+    ("SWAPDB", "0", "16"), ("SWAPDB", "16", "0"), ("SWAPDB", "-1", "0"),
+    ("SWAPDB", "2147483648", "0"), ("SWAPDB", "0", "-2147483649"),
+    ("SWAPDB", "2147483647", "0"), ("SWAPDB", "01", "0"),
+    ("SWAPDB", "0"), ("SWAPDB",), ("SWAPDB", "0", "1", "2"),
     ("FLUSHALL", "SYNC"), ("GET", "x"), ("FLUSHALL", "NOPE"), ("DBSIZE",),
     ("SCAN", "0"), ("SCAN", "0", "TYPE", "string"),
     ("SHUTDOWN", "NOPE"), ("CLIENT", "REPLY", "NOPE"),
@@ -363,6 +372,7 @@ class RandomCommands:
             lambda: ["DBSIZE"],
             lambda: ["SELECT", choose("012")],
             lambda: ["ECHO", self.value()],
+            lambda: ["SWAPDB", choose("012"), choose("012")],
             lambda: [choose(["GET", "SET", "INCRBY", "MSET", "PERSIST"])],
         ]
         if self.random.randrange(400) == 0:
@@ -437,7 +447,8 @@ class OwnCommands(E2eTest):
                      "psetex getset getdel getex mget mset append strlen incr "
                      "decr incrby decrby del unlink expire pexpire expireat "
                      "pexpireat ttl pttl persist keys scan flushdb flushall "
-                     "time shutdown kv.get kv.set kv.del kv.status").split():
+                     "swapdb time shutdown kv.get kv.set kv.del "
+                     "kv.status").split():
             self.assertIn(name, names)
         get = self.call("COMMAND", "INFO", "get")[0]
         self.assertEqual(get[:2] + get[3:6], [b"get", 2, 1, 1, 1])

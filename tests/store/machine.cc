@@ -249,6 +249,28 @@ bool Machine::Flush(int database) {
              database) == Room::kReady;
 }
 
+bool Machine::Swap(int one, int other) {
+  if (!is_open()) return false;
+  return WaitForRoom(
+             [&](Operation& operation) {
+               return operation.Reserve(Operation::SwapBytes(),
+                                        Purpose::kWrite);
+             },
+             [&](Operation& operation) {
+               operation.SwapDatabases(one, other);
+               Contents state;
+               for (auto& [place, held] : history_.states.back()) {
+                 const auto& [database, key] = place;
+                 const int to = database == one     ? other
+                                : database == other ? one
+                                                    : database;
+                 state[{to, key}] = held;
+               }
+               Record(std::move(state));
+             },
+             one) == Room::kReady;
+}
+
 std::optional<std::string> Machine::Get(std::string_view key, int database) {
   if (!is_open()) return std::nullopt;
   while (true) {
@@ -319,18 +341,35 @@ void Machine::EndStall(int turn) {
   if (turn > kStalledTurns && disk_.pending_writes() > 0) disk_.CompleteWrite();
 }
 
-// Expired keys go database by database, each in the order of deadlines, and
-// each removal is a step.
-std::pair<int, std::string> Machine::NextExpired(const Contents& state) const {
+// The client's database in which Tick() made the change `seq`. It goes database
+// by database, in an order that is the store's own: the newest change of each
+// tells where one ends.
+int Machine::DatabaseOfRemoval(Seq seq) {
+  int found = 0;
+  Seq newest_of_found = UINT64_MAX;
+  for (int database = 0; database < kDatabases; ++database) {
+    ColdValues operation_cold;
+    Operation operation(*store_, database, &operation_cold);
+    operation.Count();
+    const Seq newest = operation.seen();
+    if (newest < seq || newest > newest_of_found) continue;
+    found = database;
+    newest_of_found = newest;
+  }
+  return found;
+}
+
+// Expired keys of a database go in the order of their deadlines.
+std::pair<int, std::string> Machine::NextExpired(const Contents& state,
+                                                 int database) const {
   const auto now = static_cast<uint64_t>(clock_.WallMs());
   const std::pair<const std::pair<int, std::string>, Held>* next = nullptr;
   for (const auto& item : state) {
     const uint64_t deadline = item.second.deadline_ms;
-    if (deadline == 0 || deadline > now) continue;
-    if (next == nullptr || (item.first.first == next->first.first &&
-                            deadline < next->second.deadline_ms)) {
-      next = &item;
+    if (item.first.first != database || deadline == 0 || deadline > now) {
+      continue;
     }
+    if (next == nullptr || deadline < next->second.deadline_ms) next = &item;
   }
   KVD_CHECK(next != nullptr);
   return next->first;
@@ -342,7 +381,7 @@ void Machine::Tick() {
   store_->Tick();
   for (Seq seq = before + 1; seq <= store_->last_seq(); ++seq) {
     Contents state = history_.states.back();
-    state.erase(NextExpired(state));
+    state.erase(NextExpired(state, DatabaseOfRemoval(seq)));
     history_.states.push_back(std::move(state));
     history_.last_seqs.push_back(seq);
     history_.newest_seq = std::max(history_.newest_seq, seq);

@@ -75,6 +75,8 @@ class Machine {
   // Several puts in one atomic group.
   bool PutAll(const std::vector<std::pair<std::string, std::string>>& pairs);
   bool Flush(int database = 0);
+  // Exchanges two databases.
+  bool Swap(int one, int other);
   // Adds to a value, as a command that needs the old one does: it may have to
   // be read first. Nothing happens when the key is missing.
   bool Append(std::string_view key, std::string_view suffix, int database = 0);
@@ -108,7 +110,9 @@ class Machine {
   // Reads what the last try of a command wanted; false if it cannot be read.
   bool ReadWanted();
   const Entry* Find(Operation& operation, std::string_view key, int database);
-  std::pair<int, std::string> NextExpired(const Contents& state) const;
+  int DatabaseOfRemoval(Seq seq);
+  std::pair<int, std::string> NextExpired(const Contents& state,
+                                          int database) const;
   void Record(Contents state);
   void AwaitCompaction(uint64_t run);
   // For disks on which writes complete by hand.

@@ -60,6 +60,8 @@ const Planted kPlanted[] = {
     {"ShowUndurableAbsence", PlantedBug::kShowUndurableAbsence,
      CheckAbsenceWaits},
     {"ShowUndurableCount", PlantedBug::kShowUndurableCount, CheckCountWaits},
+    {"ShowUndurableSwap", PlantedBug::kShowUndurableSwap, CheckSwapWaits},
+    {"ForgetSwaps", PlantedBug::kForgetSwaps, Crashes({"Swaps"})},
     {"ReuseEpoch", PlantedBug::kReuseEpoch, CheckEpochIsNew},
     {"ReuseSeq", PlantedBug::kReuseSeq,
      Crashes({"Pipelined", "NeverSynced", "Interval"})},

@@ -5,8 +5,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "log/hint.h"
 #include "log/manifest.h"
@@ -110,6 +112,47 @@ std::string CheckCountWaits() {
   return store.machine.store().MustWait(operation.seen())
              ? "the reply waits although the removal is durable"
              : "";
+}
+
+std::string CheckSwapWaits() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history);
+  if (!machine.Open()) return "does not open";
+  for (int database = 0; database < 4; ++database) {
+    machine.Put("key", fmt::format("value of {}", database), 0, database);
+  }
+  machine.Settle();
+
+  using Look = std::function<void(Operation&)>;
+  const std::pair<const char*, Look> looks[] = {
+      {"a value", [](Operation& op) { op.Find("key"); }},
+      {"an absence", [](Operation& op) { op.Find("never there"); }},
+      {"a count", [](Operation& op) { op.Count(); }},
+      {"a listing", [](Operation& op) { op.Scan(0, 10, [](const Entry&) {}); }},
+  };
+  const auto check = [&](int database, bool waits) -> std::string {
+    for (const auto& [name, look] : looks) {
+      ColdValues operation_cold;
+      Operation operation(machine.store(), database, &operation_cold);
+      if (operation.seen() != 0) return "waits before it has seen anything";
+      look(operation);
+      if (machine.store().MustWait(operation.seen()) == waits) continue;
+      return fmt::format("a reply that shows {} of database {} {}", name,
+                         database, waits ? "does not wait" : "waits");
+    }
+    return "";
+  };
+  machine.Swap(3, 1);
+  for (int database = 0; database < 4; ++database) {
+    const bool swapped = database == 1 || database == 3;
+    if (auto wrong = check(database, swapped); !wrong.empty()) return wrong;
+  }
+  machine.Settle();
+  for (int database = 0; database < 4; ++database) {
+    if (auto wrong = check(database, false); !wrong.empty()) return wrong;
+  }
+  return machine.Get("key", 1) == "value of 3" ? "" : "did not swap";
 }
 
 std::string CheckEpochIsNew() {

@@ -12,6 +12,9 @@ namespace kvd {
 std::string CheckAbsenceWaits();
 // So does one that shows a count.
 std::string CheckCountWaits();
+// So does one about either of two databases that changed places, whatever it
+// shows; and nobody else.
+std::string CheckSwapWaits();
 // Every opening takes a new epoch, durable before a segment carries it.
 std::string CheckEpochIsNew();
 // Every bit of a store that was declared durable, or stopped cleanly, flipped:

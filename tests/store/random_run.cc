@@ -121,6 +121,12 @@ class RandomRun {
     machine.Delete(key, Below(4) == 0 ? 1 : 0);
   }
 
+  void Swap(Machine& machine) {
+    const int one = Below(3);
+    const int other = (one + 1 + Below(2)) % 3;
+    machine.Swap(one, other);
+  }
+
   // The wall clock is set, either way.
   void JumpClock(Machine& machine) {
     const int64_t by_ms = (Below(2) == 0 ? -1 : 1) * int64_t{Below(5000)};
@@ -164,6 +170,7 @@ class RandomRun {
         return "";
       case 9:
         if (Below(6) == 0) machine.Flush(Below(2));
+        if (Below(4) == 0) Swap(machine);
         return "";
       case 10:
         machine.AdvanceMs(Below(700));

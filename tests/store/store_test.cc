@@ -58,6 +58,7 @@ TEST_F(StoreTest, AReaderOfAnUndurableValueWaitsWithItsWriter) {
 
 TEST_F(StoreTest, AnAbsenceWaits) { EXPECT_EQ(CheckAbsenceWaits(), ""); }
 TEST_F(StoreTest, ACountWaits) { EXPECT_EQ(CheckCountWaits(), ""); }
+TEST_F(StoreTest, WhatASwapShowsWaits) { EXPECT_EQ(CheckSwapWaits(), ""); }
 
 TEST_F(StoreTest, WhoeverSeesAFlushedDatabaseWaits) {
   Open();
@@ -73,6 +74,30 @@ TEST_F(StoreTest, WhoeverSeesAFlushedDatabaseWaits) {
   EXPECT_FALSE(LookupWaits("key"));
 }
 
+TEST_F(StoreTest, SwappedDatabasesStaySwapped) {
+  Open();
+  machine().Put("key", "a", machine().clock().WallMs() + 10);
+  machine().Put("key", "b", 0, 7);
+  EXPECT_TRUE(machine().Swap(0, 7));
+  machine().Put("later", "c");
+  EXPECT_EQ(machine().Get("key"), "b");
+  EXPECT_EQ(machine().Get("key", 7), "a");
+  EXPECT_EQ(store().Stats().keys[0], 2u);
+  machine().Settle();
+  for (const bool stop : {false, true}) {
+    if (stop) machine().Stop();
+    machine_.reset();
+    Open();
+    EXPECT_EQ(machine().Dump(), history_.states.back());
+  }
+  EXPECT_TRUE(machine().Swap(7, 0));
+  EXPECT_EQ(machine().Get("later", 7), "c");
+  machine().AdvanceMs(10);
+  machine().Tick();
+  EXPECT_EQ(machine().Get("key"), std::nullopt);
+  EXPECT_EQ(machine().Dump(), history_.states.back());
+}
+
 TEST_F(StoreTest, NobodyWaitsInTheLazyModes) {
   for (const SyncMode mode : {SyncMode::kInterval, SyncMode::kNever}) {
     machine_.reset();
@@ -80,6 +105,9 @@ TEST_F(StoreTest, NobodyWaitsInTheLazyModes) {
     machine().Put("key", "value");
     EXPECT_FALSE(LookupWaits("key"));
     machine().Delete("key");
+    EXPECT_FALSE(LookupWaits("key"));
+    EXPECT_FALSE(CountWaits());
+    machine().Swap(0, 1);
     EXPECT_FALSE(LookupWaits("key"));
     EXPECT_FALSE(CountWaits());
   }
@@ -304,7 +332,11 @@ TEST_F(StoreTest, CountsLiveAndDeadBytesAsAReplayDoes) {
   for (int i = 0; i < 50; ++i) {
     machine().Put("key" + std::to_string(i % 10), std::string(100, 'x'));
     if (i % 7 == 0) machine().Delete("key" + std::to_string(i % 5));
+    if (i % 20 == 19) machine().Swap(0, 1);
+    if (i == 30) machine().Flush(1);
   }
+  // What a flush cleared is counted as it is freed.
+  for (int i = 0; i < 3; ++i) machine().Tick();
   machine().Settle();
   const StoreStats before = store().Stats();
   machine().Stop();

@@ -135,6 +135,30 @@ std::vector<Workload> Make() {
     FillSegments(m, 10, 2000);
     m.Settle();
   });
+  // With restarts, so that what a swap did is read from everywhere it may be
+  // known from: live segments, sealed ones, the MANIFEST after a compaction.
+  const auto swaps = [](SyncMode sync) {
+    return [sync](SimFileSystem* disk, History* history) {
+      for (int life = 0; life < 3; ++life) {
+        Live(disk, history, sync, [&](Machine& m) {
+          FillSegments(m, 6, 2500);
+          m.Put("life", Value(life, 50), 0, 1);
+          m.Swap(0, 1);
+          m.Turn();
+          m.Put("life", Value(life, 60), 0, 2);
+          if (life == 1) m.Flush(1);
+          FillSegments(m, 6, 2500);
+          m.Swap(2, 0);
+          m.Put("moved", Value(life, 10));
+          m.Settle();
+          if (life != 0) m.Compact();
+          if (life == 0) m.Stop();
+        });
+      }
+    };
+  };
+  add("Swaps", kAlways, swaps(kAlways));
+  add("SwapsUnsynced", SyncMode::kNever, swaps(SyncMode::kNever));
   add_life("Deadlines", kAlways, [](Machine& m) {
     const int64_t now = m.clock().WallMs();
     m.Put("soon", "1", now + 10);
