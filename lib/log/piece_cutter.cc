@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "log/piece_cutter.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -8,26 +10,62 @@
 #include "log/segment.h"
 
 namespace kvd {
+namespace {
 
-void LogPiece::Grow(size_t capacity, size_t kept) {
+tl::unexpected<Error> DamagedAt(const std::string& path, uint64_t offset) {
+  return Fail(ErrorCode::kCorruption, "{}: damaged at offset {}", path, offset);
+}
+
+}  // namespace
+
+void LogPiece::Start(uint64_t number) {
+  number_ = number;
+  size_ = 0;
+  ends_segment_ = false;
+  ends_log_ = false;
+  sum_holds_ = true;
+  error_.reset();
+  group_.records.clear();
+  group_.offsets.clear();
+  totals_ = {};
+  // What one large group needed is not kept.
+  if (capacity_ > 2 * kPieceBytes) {
+    memory_.reset();
+    capacity_ = 0;
+    group_ = {};
+  }
+}
+
+void LogPiece::Grow(size_t capacity) {
   if (capacity <= capacity_) return;
   auto memory = std::make_unique_for_overwrite<char[]>(capacity);
-  if (kept != 0) std::memcpy(memory.get(), memory_.get(), kept);
+  if (size_ != 0) std::memcpy(memory.get(), memory_.get(), size_);
   memory_ = std::move(memory);
   capacity_ = capacity;
 }
 
 void LogPiece::Verify() {
-  group_.records.clear();
-  group_.offsets.clear();
-  totals_ = {};
-  if (!intact_) return;
+  if (error_) return;
   SegmentReader reader(bytes(), identity_, base_);
   const uint64_t end = base_ + size_;
-  while (intact_ && reader.offset() < end) {
-    intact_ = reader.Append(&group_) == Found::kGroup;
+  while (reader.offset() < end) {
+    if (reader.Append(&group_) != Found::kGroup) {
+      error_ = DamagedAt(path_, reader.offset()).value();
+      return;
+    }
   }
   for (const Record& record : group_.records) totals_.Add(record);
+  if (!sum_holds_) {
+    error_ = Error(ErrorCode::kCorruption,
+                   fmt::format("{}: wrong checksum of its {} bytes, although "
+                               "each record is intact",
+                               path_, end));
+  }
+}
+
+uint64_t LogPiece::memory_bytes() const {
+  return capacity_ + group_.records.capacity() * sizeof(Record) +
+         group_.offsets.capacity() * sizeof(uint64_t);
 }
 
 void SegmentTotals::Add(const Record& record) {
@@ -48,103 +86,95 @@ bool SegmentTotals::AreThoseOf(const SealedSegment& segment) const {
 }
 
 bool PieceCutter::Next(LogPiece* piece) {
-  if (broken_ || (next_segment_ == manifest_.sealed.size() && !file_)) {
-    return false;
-  }
-  piece->number_ = next_number_++;
-  piece->size_ = 0;
-  piece->ends_segment_ = false;
-  piece->ends_log_ = false;
-  piece->error_.reset();
-  piece->intact_ = Fill(piece);
-  broken_ = !piece->intact_;
-  return true;
+  Filled filled = Filled::kPartly;
+  while (filled == Filled::kPartly) filled = Step(piece);
+  return filled == Filled::kPiece;
 }
 
-bool PieceCutter::Fill(LogPiece* piece) {
-  // What one large group needed is not kept.
-  if (piece->capacity_ > 2 * kPieceBytes) {
-    piece->memory_.reset();
-    piece->capacity_ = 0;
+Filled PieceCutter::Step(LogPiece* piece) {
+  bytes_read_ = 0;
+  const bool at_end = !file_ && next_segment_ == segments_.size();
+  if (broken_ || at_end) return Filled::kNothing;
+  Result<void> filled = Fill(piece);
+  if (!filled) piece->error_ = std::move(filled).error();
+  broken_ = !piece->intact() || !piece->sum_holds_;
+  return wanted_ == 0 || broken_ ? Filled::kPiece : Filled::kPartly;
+}
+
+Result<void> PieceCutter::Fill(LogPiece* piece) {
+  if (wanted_ == 0) KVD_TRY(Begin(piece));
+  KVD_TRY(ReadOn(piece));
+  if (piece->size_ < wanted_) return {};
+  KVD_TRY_ASSIGN(const size_t whole, Cut(*piece));
+  if (whole <= piece->size_) {
+    End(whole, piece);
+    return {};
   }
-  if (!file_ && !OpenSegment(piece)) return false;
-  const SealedSegment& segment = manifest_.sealed[next_segment_ - 1];
+  // One group that is larger than a piece.
+  if (whole > segment().bytes - offset_) return DamagedAt(path_, offset_);
+  wanted_ = whole;
+  return {};
+}
+
+Result<void> PieceCutter::Begin(LogPiece* piece) {
+  piece->Start(next_number_++);
+  const bool opens = !file_;
+  if (opens) ++next_segment_;
   piece->segment_ = next_segment_ - 1;
+  if (opens) KVD_TRY(OpenSegment());
   piece->identity_ = identity_;
+  piece->path_ = path_;
   piece->base_ = offset_;
-  const uint64_t left = segment.bytes - offset_;
-  if (!ReadUpTo(std::min<uint64_t>(left, kPieceBytes), piece)) return false;
-  std::optional<size_t> whole = Cut(*piece);
-  if (!whole) return false;
-  if (*whole > piece->size_) {
-    // One group that is larger than a piece.
-    if (*whole > left || !ReadUpTo(*whole, piece)) return false;
-    whole = Cut(*piece);
-    if (!whole) return false;
+  wanted_ = std::min<uint64_t>(segment().bytes - offset_, kPieceBytes);
+  piece->Grow(wanted_);
+  if (!rest_.empty()) {
+    std::memcpy(piece->memory_.get(), rest_.data(), rest_.size());
   }
-  rest_.assign(piece->bytes().substr(*whole));
-  piece->size_ = *whole;
-  checksum_->Update(piece->bytes());
-  offset_ += *whole;
-  if (offset_ < segment.bytes) return true;
-
-  file_.reset();
-  piece->ends_segment_ = true;
-  piece->ends_log_ = next_segment_ == manifest_.sealed.size();
-  return checksum_->Digest() == segment.checksum;
+  piece->size_ = rest_.size();
+  rest_.clear();
+  return {};
 }
 
-bool PieceCutter::OpenSegment(LogPiece* piece) {
-  piece->segment_ = next_segment_;
-  const SealedSegment& segment = manifest_.sealed[next_segment_++];
-  Result<std::unique_ptr<File>> file =
-      directory_.Open(SegmentName(segment.id), Directory::OpenMode::kRead);
-  if (!file) {
-    piece->error_ = std::move(file).error();
-    return false;
-  }
-  file_ = std::move(*file);
-  identity_ = manifest_.IdentityOf(segment);
+Result<void> PieceCutter::OpenSegment() {
+  const std::string name = SegmentName(segment().id);
+  KVD_TRY_ASSIGN(file_, directory_.Open(name, Directory::OpenMode::kRead));
+  path_ = fmt::format("{}/{}", directory_.path(), name);
+  identity_ = {uuid_, segment().id, segment().epoch, segment().kind};
   seed_ = identity_.Seed();
   offset_ = 0;
   last_seq_ = 0;
   checksum_.emplace(0);
-  rest_.clear();
-  return segment.bytes >= kSegmentHeaderBytes;
+  return {};
 }
 
-// Makes the piece `size` bytes long: what is left over from the one before
-// first, the rest from the file.
-bool PieceCutter::ReadUpTo(size_t size, LogPiece* piece) {
-  piece->Grow(size, piece->size_);
-  char* to = piece->memory_.get();
-  if (piece->size_ == 0) {
-    std::memcpy(to, rest_.data(), rest_.size());
-    piece->size_ = rest_.size();
-    rest_.clear();
-  }
-  if (piece->size_ >= size) return true;
-  const Result<size_t> got = file_->ReadAt(
-      offset_ + piece->size_, {to + piece->size_, size - piece->size_});
-  if (!got) {
-    piece->error_ = got.error();
-    return false;
-  }
-  piece->size_ += *got;
-  return piece->size_ == size;
+Result<void> PieceCutter::ReadOn(LogPiece* piece) {
+  const size_t size = std::min(wanted_ - piece->size_, kPieceBytes);
+  if (size == 0) return {};
+  piece->Grow(wanted_);
+  KVD_TRY_ASSIGN(bytes_read_,
+                 file_->ReadAt(offset_ + piece->size_,
+                               {piece->memory_.get() + piece->size_, size}));
+  piece->size_ += bytes_read_;
+  if (bytes_read_ == size) return {};
+  return Fail(ErrorCode::kCorruption, "{}: {} bytes long, the MANIFEST says {}",
+              path_, offset_ + piece->size_, segment().bytes);
 }
 
 // How many bytes the whole groups take with which the piece begins; when there
-// is not even one, how many the first one will take. Nothing if what stands
+// is not even one, how many the first one will take. kCorruption if what stands
 // there does not continue the log.
-std::optional<size_t> PieceCutter::Cut(const LogPiece& piece) {
+Result<size_t> PieceCutter::Cut(const LogPiece& piece) {
   const std::string_view bytes = piece.bytes();
   uint64_t at = offset_;
   if (at == 0) {
     SegmentHeader header;
     if (DecodeSegmentHeader(bytes, &header) != HeaderOutcome::kHeader ||
         header.identity != identity_) {
-      return std::nullopt;
+      return Fail(
+          ErrorCode::kCorruption,
+          "{}: its header is not that of the segment which the MANIFEST "
+          "names",
+          path_);
     }
     at = kSegmentHeaderBytes;
   }
@@ -153,8 +183,8 @@ std::optional<size_t> PieceCutter::Cut(const LogPiece& piece) {
     const auto header = DecodeGroupHeader(bytes, at, seed_, offset_);
     if (!header) {
       // Cut off, or none at all; the next piece begins with it and will tell.
-      if (at == offset_ || end - at >= kGroupHeaderBytes) return std::nullopt;
-      break;
+      if (at != offset_ && end - at < kGroupHeaderBytes) break;
+      return DamagedAt(path_, at);
     }
     if (header->End() > end) {
       if (at == offset_) return header->End() - offset_;
@@ -162,7 +192,7 @@ std::optional<size_t> PieceCutter::Cut(const LogPiece& piece) {
     }
     if (identity_.kind == SegmentKind::kLog) {
       if (last_seq_ != 0 && header->first_seq != last_seq_ + 1) {
-        return std::nullopt;
+        return DamagedAt(path_, at);
       }
       if (header->records != 0) {
         last_seq_ = header->first_seq + header->records - 1;
@@ -171,6 +201,20 @@ std::optional<size_t> PieceCutter::Cut(const LogPiece& piece) {
     at = header->End();
   }
   return at - offset_;
+}
+
+// The piece takes the first `size` of the bytes that were read.
+void PieceCutter::End(size_t size, LogPiece* piece) {
+  rest_.assign(piece->bytes().substr(size));
+  piece->size_ = size;
+  checksum_->Update(piece->bytes());
+  offset_ += size;
+  wanted_ = 0;
+  if (offset_ < segment().bytes) return;
+  piece->ends_segment_ = true;
+  piece->ends_log_ = next_segment_ == segments_.size();
+  piece->sum_holds_ = checksum_->Digest() == segment().checksum;
+  file_.reset();
 }
 
 }  // namespace kvd

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/checksum.h"
 #include "base/planted_bug.h"
 
 namespace kvd {
@@ -20,94 +19,74 @@ SealedCursor::SealedCursor(Directory& directory, const StoreUuid& uuid,
       segments_(std::move(segments)),
       records_max_(records_max) {}
 
-SegmentIdentity SealedCursor::identity() const {
-  const SealedSegment& segment = segments_[at_];
-  return {uuid_, segment.id, segment.epoch, segment.kind};
-}
-
-std::string SealedCursor::Path() const {
-  return fmt::format("{}/{}", directory_.path(),
-                     SegmentName(segments_[at_].id));
-}
-
 Result<void> SealedCursor::Step() {
   KVD_CHECK(!done());
   current_ = at_;
   records_ = {};
   offsets_ = {};
   bytes_read_ = 0;
-  if (reader_ == nullptr) return Read();
-  return NextRecords();
+  if (handed_out_ < piece_.records().records.size()) {
+    HandOut();
+  } else if (read_all_) {
+    EndSegment();
+  } else {
+    return Read();
+  }
+  return {};
 }
 
 Result<void> SealedCursor::Read() {
-  const SealedSegment& segment = segments_[at_];
-  if (file_ == nullptr) {
-    KVD_TRY_ASSIGN(file_, directory_.Open(SegmentName(segment.id),
-                                          Directory::OpenMode::kRead));
-    bytes_.resize(segment.bytes);
-    bytes_filled_ = 0;
+  if (!cutter_) {
+    cutter_.emplace(directory_, uuid_, std::span(segments_).subspan(at_, 1));
   }
-  const uint64_t wanted =
-      std::min(kCursorReadBytes, segment.bytes - bytes_filled_);
-  KVD_TRY_ASSIGN(const size_t got,
-                 file_->ReadAt(bytes_filled_, std::span(bytes_).subspan(
-                                                  bytes_filled_, wanted)));
-  if (got < wanted) {
-    return Fail(ErrorCode::kCorruption,
-                "{}: {} bytes long, the MANIFEST says {}", Path(),
-                bytes_filled_ + got, segment.bytes);
-  }
-  bytes_filled_ += got;
-  bytes_read_ = got;
-  if (bytes_filled_ < segment.bytes) return {};
-  file_.reset();
-  if (!IsPlanted(PlantedBug::kBelieveVictims)) KVD_TRY(Verify());
-  reader_ = std::make_unique<SegmentReader>(bytes_, identity());
-  group_ = {};
   handed_out_ = 0;
-  return {};
+  const Filled filled = cutter_->Step(&piece_);
+  KVD_CHECK(filled != Filled::kNothing);
+  bytes_read_ = cutter_->bytes_read();
+  if (filled == Filled::kPartly) return {};
+  piece_.Verify();
+  totals_.Add(piece_.totals());
+  read_all_ = piece_.ends_segment();
+  if (IsPlanted(PlantedBug::kBelieveVictims)) {
+    read_all_ |= !piece_.intact();
+    return {};
+  }
+  if (!piece_.intact()) return Unexpected(*piece_.error());
+  return read_all_ ? CheckTotals() : Result<void>();
 }
 
-Result<void> SealedCursor::Verify() const {
-  SegmentHeader header;
-  if (DecodeSegmentHeader(bytes_, &header) != HeaderOutcome::kHeader ||
-      header.identity != identity()) {
-    return Fail(ErrorCode::kCorruption,
-                "{}: its header is not that of the segment which the MANIFEST "
-                "names",
-                Path());
-  }
-  if (Checksum(bytes_, 0) != segments_[at_].checksum) {
-    return Fail(ErrorCode::kCorruption, "{}: wrong checksum of its {} bytes",
-                Path(), bytes_.size());
-  }
-  return {};
+// Before the last piece is handed out: who has all records may believe them.
+Result<void> SealedCursor::CheckTotals() const {
+  const SealedSegment& sealed = segment();
+  if (totals_.AreThoseOf(sealed)) return {};
+  return Fail(ErrorCode::kCorruption,
+              "{}/{}: holds {} records, {} to {}; the MANIFEST says {}, {} to "
+              "{}",
+              directory_.path(), SegmentName(sealed.id), totals_.records,
+              totals_.first_seq, totals_.last_seq, sealed.records,
+              sealed.first_seq, sealed.last_seq);
 }
 
-Result<void> SealedCursor::NextRecords() {
-  if (handed_out_ == group_.records.size()) {
-    handed_out_ = 0;
-    const bool at_end = reader_->offset() == segments_[at_].bytes;
-    const bool whole = at_end || reader_->Next(&group_) == Found::kGroup;
-    if (at_end || (!whole && IsPlanted(PlantedBug::kBelieveVictims))) {
-      reader_.reset();
-      bytes_ = {};
-      group_ = {};
-      ++at_;
-      return {};
-    }
-    if (!whole) {
-      return Fail(ErrorCode::kCorruption, "{}: damaged at offset {}", Path(),
-                  reader_->offset());
-    }
-  }
+void SealedCursor::HandOut() {
+  const Group& group = piece_.records();
   const size_t count =
-      std::min(records_max_, group_.records.size() - handed_out_);
-  records_ = std::span(group_.records).subspan(handed_out_, count);
-  offsets_ = std::span(group_.offsets).subspan(handed_out_, count);
+      std::min(records_max_, group.records.size() - handed_out_);
+  records_ = std::span(group.records).subspan(handed_out_, count);
+  offsets_ = std::span(group.offsets).subspan(handed_out_, count);
   handed_out_ += count;
-  return {};
+}
+
+void SealedCursor::EndSegment() {
+  cutter_.reset();
+  piece_ = LogPiece();
+  handed_out_ = 0;
+  read_all_ = false;
+  totals_ = {};
+  ++at_;
+}
+
+uint64_t SealedCursor::memory_bytes() const {
+  return piece_.memory_bytes() + (cutter_ ? cutter_->memory_bytes() : 0);
 }
 
 }  // namespace kvd

@@ -7,7 +7,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "log/sealed_cursor.h"
+#include "log/piece_cutter.h"
 #include "log/segment.h"
 
 namespace kvd {
@@ -33,7 +33,7 @@ Result<void> SealedVerifier::Read() {
     KVD_TRY_ASSIGN(file_, directory_.Open(SegmentName(segment_.id),
                                           Directory::OpenMode::kRead));
   }
-  piece_.resize(std::min(kCursorReadBytes, segment_.bytes - offset_));
+  piece_.resize(std::min<uint64_t>(segment_.bytes - offset_, kPieceBytes));
   KVD_TRY_ASSIGN(bytes_read_, file_->ReadAt(offset_, piece_));
   if (bytes_read_ < piece_.size()) {
     return Fail(ErrorCode::kCorruption,

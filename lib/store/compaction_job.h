@@ -46,14 +46,17 @@ struct CompactionOrder {
   bool write_hints = true;  // Of the new segments.
 };
 
-// Thread: one at a time; maintenance while a step runs, else the loop.
+// Thread: one at a time; maintenance while a step runs, else the loop. Memory:
+// some megabytes to read and write with, whatever the segments' size, and with
+// write_hints the hint of the segment that is being written.
 class CompactionJob {
  public:
   // `directory` outlives it.
   CompactionJob(Directory& directory, CompactionOrder order);
 
   // Reads on in the victims: records() has the next ones, or none.
-  // kCorruption: the victim damaged() is not what was sealed.
+  // kCorruption: the victim damaged() is not what was sealed. Records of it may
+  // have come out before, so nothing but RemoveOutputs() may follow.
   Result<void> ReadVictims();
   bool read_all() const { return victims_.done(); }
   std::span<const Record> records() const { return victims_.records(); }

@@ -30,7 +30,8 @@
 
 namespace kvd {
 
-// Thread: loop. Memory: a segment and its hint.
+// Thread: loop. Memory: some megabytes to read with (SealedCursor), whatever
+// the segment's size, and what its hint takes until it is there (HintBuilder).
 class HintWriter {
  public:
   // References outlive it. It does nothing unless options.write_hints.

@@ -66,10 +66,11 @@ class Acceptor {
   }
 
  private:
-  // What is wrong is said by the one who reads a segment as a whole.
+  // Damage is described by the one who reads a segment as a whole.
   Result<void> Refuse(const LogPiece& piece, const SealedSegment& segment) {
     const std::optional<Error>& error = piece.error();
-    if (error && error->code() != ErrorCode::kNotFound) {
+    if (error && error->code() != ErrorCode::kNotFound &&
+        error->code() != ErrorCode::kCorruption) {
       return Unexpected(*error);
     }
     KVD_TRY(CheckSealedSegment(directory_, manifest_, segment,
@@ -169,7 +170,7 @@ Result<void> LoadSealedSegments(Directory& directory, const Manifest& manifest,
                                 const LoadOptions& options,
                                 const PieceVisitor& visit) {
   if (manifest.sealed.empty()) return {};
-  PieceCutter cutter(directory, manifest);
+  PieceCutter cutter(directory, manifest.uuid, manifest.sealed);
   Acceptor acceptor(directory, manifest, visit);
   if (options.threads > 0) {
     Decoders decoders(&cutter, options);

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "log/hint.h"
 #include "log/log_writer.h"
 #include "log/manifest.h"
+#include "log/piece_cutter.h"
 #include "log/sealed_cursor.h"
 #include "log/segment.h"
 #include "store/compaction_job.h"
@@ -140,6 +142,26 @@ class Compaction : public testing::Test {
       m().Put("filler", std::string(2000, static_cast<char>('a' + i)));
       m().Settle();
     }
+  }
+  // One that is read in several pieces, and nothing else sealed.
+  static StoreOptions LargeSegments() {
+    StoreOptions options = SmallStoreWithHints();
+    options.segment_bytes = 3 << 20;
+    return options;
+  }
+  void FillLargeSegment() {
+    for (int i = 0; i < 30 && store().SealedSegments().empty(); ++i) {
+      m().Put(fmt::format("key{}", i), std::string(300'000, 'a'));
+      m().Settle();
+    }
+    ASSERT_EQ(store().SealedSegments().size(), 1u);
+  }
+  // In the value of its last record.
+  void DamageTheEndOf(uint64_t segment) {
+    const std::string name = SegmentName(segment);
+    const size_t written = disk_.ReadAll(name).find_last_not_of('\0') + 1;
+    ASSERT_GT(written, 2 * kPieceBytes);
+    disk_.Flip(name, 8 * (written - 100));
   }
   void ExpectIntact() { EXPECT_EQ(m().Dump(), history_.states.back()); }
   uint64_t BytesOnDisk() {
@@ -392,6 +414,35 @@ TEST_F(Compaction, ADiskFaultInItsOwnFilesHarmsNobody) {
   m().Put("after", "1");
   m().Compact();
   EXPECT_EQ(status().last_error, "");
+  ExpectIntact();
+}
+
+// By the time that its damage is found, a new segment has most of its records.
+TEST_F(Compaction, ALargeVictimWithDamageAtItsEndStays) {
+  Open(LargeSegments());
+  FillLargeSegment();
+  const std::vector<uint64_t> sealed = store().SealedSegments();
+  DamageTheEndOf(sealed.front());
+  const auto segments_on_disk = [&] {
+    std::vector<std::string> names = disk_.Names();
+    std::erase_if(names, [](const auto& name) { return !SegmentIdOf(name); });
+    return names;
+  };
+  const std::vector<std::string> before = segments_on_disk();
+  m().maintenance().set_auto_run(false);
+  const uint64_t run = store().CompactSegments({sealed.front()});
+  size_t most = 0;
+  for (int i = 0; i < 500 && status().runs_ended < run; ++i) {
+    m().maintenance().RunOne();
+    m().Turn();
+    most = std::max(most, segments_on_disk().size());
+  }
+  EXPECT_EQ(status().runs_ended, run);
+  EXPECT_EQ(status().errors, 1u);
+  EXPECT_EQ(store().Stats().damaged_segments, 1u);
+  EXPECT_EQ(store().SealedSegments(), sealed);
+  EXPECT_GT(most, before.size());
+  EXPECT_EQ(segments_on_disk(), before);
   ExpectIntact();
 }
 
@@ -673,6 +724,21 @@ TEST_F(Hints, AreNotWrittenOfDamagedSegments) {
   }
   EXPECT_FALSE(disk_.Exists(HintName(damaged)));
   EXPECT_EQ(HintsOnDisk().size(), store().SealedSegments().size() - 1);
+}
+
+TEST_F(Hints, AreNotWrittenOfDamageAtTheEndOfALargeSegment) {
+  Open(LargeSegments());
+  m().maintenance().set_auto_run(false);
+  FillLargeSegment();
+  DamageTheEndOf(store().SealedSegments().front());
+  m().maintenance().set_auto_run(true);
+  for (int i = 0; i < 500; ++i) {
+    m().maintenance().RunOne();
+    m().Tick();
+    m().Turn();
+  }
+  EXPECT_THAT(HintsOnDisk(), IsEmpty());
+  ExpectIntact();
 }
 
 TEST_F(Hints, KeepToTheRateOfCompaction) {

@@ -17,8 +17,8 @@
 
 #include "log/piece_cutter.h"
 #include "store/recovery.h"
+#include "tests/log/handmade_store.h"
 #include "tests/log/read_log.h"
-#include "tests/store/handmade_store.h"
 #include "tests/support/manual_clock.h"
 
 namespace kvd {
