@@ -181,6 +181,18 @@ Result<void> RemoveIfThere(Directory& directory, std::string_view name) {
   return removed;
 }
 
+// Whether the segment can have such a record.
+bool MakesSense(const HintEntry& entry, const SealedSegment& segment) {
+  return IsListed(entry.kind) && entry.database < kInternalDatabases &&
+         entry.seq >= segment.first_seq && entry.seq <= segment.last_seq &&
+         (entry.kind == RecordKind::kPut ||
+          (entry.value_size == 0 && entry.deadline_ms == 0)) &&
+         entry.value_size <= kRecordValueBytesMax &&
+         entry.offset >= kSegmentHeaderBytes + kGroupHeaderBytes &&
+         entry.offset + RecordBytes(entry.key.size(), entry.value_size) <=
+             segment.bytes;
+}
+
 }  // namespace
 
 uint64_t HintHash(uint8_t database, std::string_view key) {
@@ -248,6 +260,33 @@ Result<void> HintBuilder::Write(Directory& directory, const StoreUuid& uuid,
   // What is left of it would not be accepted, but takes up space.
   if (!written) (void)directory.Remove(name);
   return written;
+}
+
+Result<void> HintPiece::Visit(
+    const std::function<void(const HintEntry&)>& visit) const {
+  std::string_view rest = bytes_;
+  uint64_t offset = offset_;
+  for (const Block& block : blocks_) {
+    std::string_view entries = rest.substr(0, block.bytes);
+    bool intact = Checksum(entries, seed_) == block.checksum;
+    uint64_t count = 0;
+    for (; intact && !entries.empty(); ++count) {
+      intact = entries.size() >= kHintEntryBytes &&
+               entries.size() >= EntryBytes(entries.data());
+      if (!intact) break;
+      const HintEntry entry = DecodeEntry(entries.data());
+      intact = MakesSense(entry, segment_);
+      if (intact) visit(entry);
+      entries.remove_prefix(EntryBytes(entries.data()));
+    }
+    if (!intact || count != block.entries) {
+      return Fail(ErrorCode::kCorruption, "{}: damaged block at offset {}",
+                  path_, offset);
+    }
+    rest.remove_prefix(block.bytes);
+    offset += block.bytes;
+  }
+  return {};
 }
 
 HintReader::HintReader(std::unique_ptr<File> file, std::string path,
@@ -384,7 +423,7 @@ bool HintReader::IsWhole(size_t block) const {
     }
     const HintEntry entry = DecodeEntry(rest.data());
     const auto order = OrderOf(hash_(entry.database, entry.key), entry);
-    if (!MakesSense(entry)) return false;
+    if (!MakesSense(entry, segment_)) return false;
     if (entries == 0 ? std::get<0>(order) != line.first_hash : order < before) {
       return false;
     }
@@ -396,16 +435,23 @@ bool HintReader::IsWhole(size_t block) const {
           std::get<0>(before) <= blocks_[block + 1].first_hash);
 }
 
-// Whether the segment can have such a record.
-bool HintReader::MakesSense(const HintEntry& entry) const {
-  return IsListed(entry.kind) && entry.database < kInternalDatabases &&
-         entry.seq >= segment_.first_seq && entry.seq <= segment_.last_seq &&
-         (entry.kind == RecordKind::kPut ||
-          (entry.value_size == 0 && entry.deadline_ms == 0)) &&
-         entry.value_size <= kRecordValueBytesMax &&
-         entry.offset >= kSegmentHeaderBytes + kGroupHeaderBytes &&
-         entry.offset + RecordBytes(entry.key.size(), entry.value_size) <=
-             segment_.bytes;
+Result<size_t> HintReader::ReadPiece(size_t first, uint64_t bytes_max,
+                                     HintPiece* piece) {
+  KVD_CHECK(first < blocks_.size());
+  piece->path_ = path_;
+  piece->seed_ = seed_;
+  piece->segment_ = segment_;
+  piece->offset_ = blocks_[first].offset;
+  piece->blocks_.clear();
+  uint64_t bytes = 0;
+  size_t next = first;
+  while (next < blocks_.size() && (next == first || bytes < bytes_max)) {
+    const Block& block = blocks_[next++];
+    piece->blocks_.push_back({block.bytes, block.entries, block.checksum});
+    bytes += block.bytes;
+  }
+  KVD_TRY(ReadExactly(piece->offset_, bytes, &piece->bytes_));
+  return next;
 }
 
 Result<void> HintReader::ReadBlock(size_t block, const HintVisitor& visit) {

@@ -113,6 +113,32 @@ enum class HintAnswer {
   kUnknown,  // Damaged or unreadable where the answer is; the segment has it.
 };
 
+// Some blocks of a hint, as they were read; another thread than the reader's
+// may verify them. To be used again and again. Thread: one at a time.
+class HintPiece {
+ public:
+  // Verifies the blocks, each by its checksum, and visits their entries: in the
+  // order of the file, keys valid as long as the piece is. After an Error some
+  // may have been visited.
+  Result<void> Visit(const std::function<void(const HintEntry&)>& visit) const;
+
+ private:
+  friend class HintReader;
+
+  struct Block {
+    uint32_t bytes;
+    uint32_t entries;
+    uint64_t checksum;
+  };
+
+  std::string path_;
+  uint64_t seed_ = 0;
+  SealedSegment segment_;
+  uint64_t offset_ = 0;  // Of the first block.
+  std::vector<Block> blocks_;
+  std::string bytes_;
+};
+
 // The entry's key is valid during the call.
 using HintVisitor = std::function<void(const HintEntry&)>;
 
@@ -137,6 +163,10 @@ class HintReader {
 
   uint64_t entries() const { return entries_; }
   size_t blocks() const { return blocks_.size(); }
+
+  // Reads blocks from `first` on, some `bytes_max` of them and one at least,
+  // and returns the first one behind them.
+  Result<size_t> ReadPiece(size_t first, uint64_t bytes_max, HintPiece* piece);
 
   // Visits all entries of a block in the order of the file: no order that means
   // anything to a caller. A key may occur several times. The visitor must not
@@ -169,7 +199,6 @@ class HintReader {
   bool IndexMakesSense(uint64_t blocks_end) const;
   Result<void> Load(size_t block);
   bool IsWhole(size_t block) const;
-  bool MakesSense(const HintEntry& entry) const;
   // UINT64_MAX when there is none.
   Result<uint64_t> OldestPut(uint8_t database, std::string_view key);
   std::optional<HintEntry> FindLoaded(uint8_t database,

@@ -32,11 +32,7 @@ void UseOneArena() {
 #endif
 }
 
-struct Decoded {
-  LogPiece piece;
-  PreparedRecords prepared;
-};
-using DecodedPtr = std::unique_ptr<Decoded>;
+using PiecePtr = std::unique_ptr<LoadPiece>;
 
 // The loading thread's end: takes pieces in order and decides whether a segment
 // is what the MANIFEST says.
@@ -49,30 +45,39 @@ class Acceptor {
   // The number of the piece to come.
   uint64_t next() const { return next_; }
   bool done() const { return done_; }
+  // A piece from a hint was not what it should be.
+  bool hint_damaged() const { return hint_damaged_; }
 
-  Result<void> Take(Decoded* decoded) {
-    const LogPiece& piece = decoded->piece;
-    const SealedSegment& segment = manifest_.sealed[piece.segment()];
+  Result<void> Take(LoadPiece* piece) {
+    const SealedSegment& segment = manifest_.sealed[piece->segment()];
     ++next_;
-    if (!piece.intact()) return Refuse(piece, segment);
-    KVD_TRY(visit_(piece, &decoded->prepared));
-    totals_.Add(piece.totals());
-    if (piece.ends_segment()) {
-      if (!totals_.AreThoseOf(segment)) return Refuse(piece, segment);
+    if (piece->error() && piece->from_hint()) {
+      hint_damaged_ = done_ = true;
+      return {};
+    }
+    if (piece->error()) return Refuse(*piece->error(), segment);
+    KVD_TRY(visit_(piece));
+    done_ = piece->ends_log();
+    if (piece->from_hint()) return {};
+    totals_.Add(piece->totals());
+    if (piece->ends_segment()) {
+      if (!totals_.AreThoseOf(segment)) return Describe(segment);
       totals_ = {};
     }
-    done_ = piece.ends_log();
     return {};
   }
 
  private:
-  // Damage is described by the one who reads a segment as a whole.
-  Result<void> Refuse(const LogPiece& piece, const SealedSegment& segment) {
-    const std::optional<Error>& error = piece.error();
-    if (error && error->code() != ErrorCode::kNotFound &&
-        error->code() != ErrorCode::kCorruption) {
-      return Unexpected(*error);
+  Result<void> Refuse(const Error& error, const SealedSegment& segment) {
+    if (error.code() != ErrorCode::kNotFound &&
+        error.code() != ErrorCode::kCorruption) {
+      return Unexpected(error);
     }
+    return Describe(segment);
+  }
+
+  // Damage is described by the one who reads a segment as a whole.
+  Result<void> Describe(const SealedSegment& segment) {
     KVD_TRY(CheckSealedSegment(directory_, manifest_, segment,
                                [](const Group&, uint32_t) {}));
     return Fail(ErrorCode::kCorruption, "{}/{}: changed between two readings",
@@ -85,20 +90,22 @@ class Acceptor {
   SegmentTotals totals_;
   uint64_t next_ = 0;
   bool done_ = false;
+  bool hint_damaged_ = false;
 };
 
-// Empty pieces go to the decoders and come back full. The cutter goes from hand
+// Empty pieces go to the decoders and come back full. The source goes from hand
 // to hand: whoever holds it reads the next piece. A decoder takes an empty
 // piece first, so each piece that has a number is on its way.
 class Decoders {
  public:
-  Decoders(PieceCutter* cutter, const LoadOptions& options) {
-    cutter_.Put(cutter);
+  Decoders(LoadSource* source, const LoadOptions& options)
+      : budget_(options.value_bytes_max) {
+    source_.Put(source);
     allocating_.Put({});
     UseOneArena();
     const int wanted = std::min(options.threads, kDecodersMax);
     for (int i = 0; i < wanted * kPiecesPerDecoder + kPiecesBeside; ++i) {
-      empty_.Put(std::make_unique<Decoded>());
+      empty_.Put(std::make_unique<LoadPiece>());
     }
     for (int i = 0; i < wanted; ++i) {
       try {
@@ -122,76 +129,73 @@ class Decoders {
   bool any() const { return !threads_.empty(); }
 
   // Waits for the piece of that number.
-  DecodedPtr Wait(uint64_t number) {
-    DecodedPtr& wanted = ahead_[number % ahead_.size()];
+  PiecePtr Wait(uint64_t number) {
+    PiecePtr& wanted = ahead_[number % ahead_.size()];
     while (wanted == nullptr) {
-      DecodedPtr decoded = *full_.Wait();
-      const size_t at = decoded->piece.number() % ahead_.size();
-      ahead_[at] = std::move(decoded);
+      PiecePtr piece = *full_.Wait();
+      const size_t at = piece->number() % ahead_.size();
+      ahead_[at] = std::move(piece);
     }
     return std::move(wanted);
   }
-  void GiveBack(DecodedPtr decoded) { empty_.Put(std::move(decoded)); }
+  void GiveBack(PiecePtr piece) { empty_.Put(std::move(piece)); }
 
  private:
   void DecodePieces(uint64_t hash_seed) {
-    while (std::optional<DecodedPtr> decoded = empty_.Wait()) {
-      PieceCutter* cutter = *cutter_.Wait();
-      const bool more = cutter->Next(&(*decoded)->piece);
-      cutter_.Put(cutter);
+    while (std::optional<PiecePtr> piece = empty_.Wait()) {
+      LoadSource* source = *source_.Wait();
+      const bool more = source->Next(piece->get());
+      source_.Put(source);
       if (!more) return;
-      LogPiece& piece = (*decoded)->piece;
-      piece.Verify();
-      PreparedRecords& prepared = (*decoded)->prepared;
-      prepared.Hash(piece.records(), hash_seed);
+      (*piece)->Decode(hash_seed);
       const std::optional<Turn> turn = allocating_.Wait();
-      prepared.MakeEntries(piece.records(), piece.segment_id());
+      (*piece)->MakeEntries(&budget_);
       allocating_.Put(*turn);
-      full_.Put(std::move(*decoded));
+      full_.Put(std::move(*piece));
     }
   }
 
-  Mailbox<DecodedPtr> empty_;
-  Mailbox<DecodedPtr> full_;
-  Mailbox<PieceCutter*> cutter_;
+  Mailbox<PiecePtr> empty_;
+  Mailbox<PiecePtr> full_;
+  Mailbox<LoadSource*> source_;
   // Whose turn it is to make entries: all come out of one arena, whose lock
   // would cost more than the wait.
   struct Turn {};
   Mailbox<Turn> allocating_;
   // Those that came before their turn, by number: there are never more than
   // this.
-  std::vector<DecodedPtr> ahead_;
+  std::vector<PiecePtr> ahead_;
+  ValueBudget budget_;
   std::vector<std::unique_ptr<ThreadExecutor>> threads_;
 };
 
 }  // namespace
 
-Result<void> LoadSealedSegments(Directory& directory, const Manifest& manifest,
-                                const LoadOptions& options,
-                                const PieceVisitor& visit) {
-  if (manifest.sealed.empty()) return {};
-  PieceCutter cutter(directory, manifest.uuid, manifest.sealed);
+Result<LoadOutcome> LoadSealedSegments(Directory& directory,
+                                       const Manifest& manifest,
+                                       const LoadOptions& options,
+                                       const PieceVisitor& visit) {
+  if (manifest.sealed.empty()) return LoadOutcome::kLoaded;
+  LoadSource source(directory, manifest, options.hints);
   Acceptor acceptor(directory, manifest, visit);
   if (options.threads > 0) {
-    Decoders decoders(&cutter, options);
-    if (decoders.any()) {
-      while (!acceptor.done()) {
-        DecodedPtr decoded = decoders.Wait(acceptor.next());
-        KVD_TRY(acceptor.Take(decoded.get()));
-        decoders.GiveBack(std::move(decoded));
-      }
-      return {};
+    Decoders decoders(&source, options);
+    while (decoders.any() && !acceptor.done()) {
+      PiecePtr piece = decoders.Wait(acceptor.next());
+      KVD_TRY(acceptor.Take(piece.get()));
+      decoders.GiveBack(std::move(piece));
     }
   }
-  Decoded decoded;
+  LoadPiece piece;
+  ValueBudget budget(options.value_bytes_max);
   while (!acceptor.done()) {
-    cutter.Next(&decoded.piece);
-    decoded.piece.Verify();
-    decoded.prepared.Prepare(decoded.piece.records(),
-                             decoded.piece.segment_id(), options.hash_seed);
-    KVD_TRY(acceptor.Take(&decoded));
+    source.Next(&piece);
+    piece.Decode(options.hash_seed);
+    piece.MakeEntries(&budget);
+    KVD_TRY(acceptor.Take(&piece));
   }
-  return {};
+  return acceptor.hint_damaged() ? LoadOutcome::kHintDamaged
+                                 : LoadOutcome::kLoaded;
 }
 
 }  // namespace kvd

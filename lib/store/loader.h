@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads the sealed segments with every core. Decoders take piece after piece,
+// Loads the sealed segments with every core. Decoders take piece after piece,
 // verify it, hash its keys and make its entries; the loading thread, which is
 // the caller's, gets the pieces in the order of the log, and alone touches the
 // index. It is what limits the speed.
@@ -12,8 +12,7 @@
 #include "base/error.h"
 #include "fs/file_system.h"
 #include "log/manifest.h"
-#include "log/piece_cutter.h"
-#include "store/prepared_records.h"
+#include "store/load_source.h"
 
 namespace kvd {
 
@@ -23,18 +22,27 @@ struct LoadOptions {
   int threads = 0;
   // Of Index::DefaultHash.
   uint64_t hash_seed = 0;
+  HintUse hints = HintUse::kBelieve;
+  // Values that segments without a hint may leave in memory.
+  uint64_t value_bytes_max = UINT64_MAX;
 };
 
-// A verified piece and what was prepared of it; valid during the call, and the
-// entries may be taken. An Error ends the loading.
-using PieceVisitor = std::function<Result<void>(const LogPiece& piece,
-                                                PreparedRecords* prepared)>;
+enum class LoadOutcome {
+  kLoaded,
+  kHintDamaged,  // What was visited does not count: begin again.
+};
 
-// Visits all sealed segments on the calling thread, in the order of the
-// MANIFEST. Fails like CheckSealedSegment() for the first one that is damaged;
-// what it holds may have been visited in part.
-Result<void> LoadSealedSegments(Directory& directory, const Manifest& manifest,
-                                const LoadOptions& options,
-                                const PieceVisitor& visit);
+// A decoded piece; valid during the call, and its entries may be taken. An
+// Error ends the loading.
+using PieceVisitor = std::function<Result<void>(LoadPiece* piece)>;
+
+// Visits what all sealed segments hold on the calling thread, in the order of
+// the MANIFEST. Fails like CheckSealedSegment() for the first one that is
+// damaged; what it holds may have been visited in part. Not kHintDamaged with
+// HintUse::kIgnore.
+Result<LoadOutcome> LoadSealedSegments(Directory& directory,
+                                       const Manifest& manifest,
+                                       const LoadOptions& options,
+                                       const PieceVisitor& visit);
 
 }  // namespace kvd

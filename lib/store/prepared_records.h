@@ -1,46 +1,109 @@
 // SPDX-License-Identifier: MIT
 //
-// What a thread beside the loading one can do for records: hash their keys and
-// make their entries.
+// What a thread beside the loading one can do for records: decode them, hash
+// their keys and make their entries. Records come out of a segment, with their
+// values, or out of its hint, without.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
+#include "log/hint.h"
 #include "log/segment_reader.h"
 #include "store/entry.h"
 #include "store/index.h"
 
 namespace kvd {
 
+// A record as the index sees it. The key is a view into what was read.
+struct Change {
+  RecordKind kind = RecordKind::kPut;
+  uint8_t database = 0;
+  uint8_t other = 0;  // For kSwap.
+  uint64_t seq = 0;
+  uint64_t deadline_ms = 0;
+  uint32_t offset = 0;  // In its segment.
+  uint32_t value_size = 0;
+  std::string_view key;
+};
+
+// How many bytes of values loading may still keep in memory. Thread: any.
+class ValueBudget {
+ public:
+  explicit ValueBudget(uint64_t bytes)
+      : left_(bytes < kUnbounded ? static_cast<int64_t>(bytes) : kUnbounded) {}
+
+  bool Take(size_t bytes) {
+    // What others take in between is made up for by the cache's first sweep.
+    if (left_.load(std::memory_order_relaxed) <= 0) return false;
+    left_.fetch_sub(static_cast<int64_t>(bytes), std::memory_order_relaxed);
+    return true;
+  }
+
+ private:
+  static constexpr int64_t kUnbounded = INT64_MAX / 2;
+  std::atomic<int64_t> left_;
+};
+
 struct PreparedRecords {
+  std::vector<Change> changes;
   std::vector<uint64_t> hashes;
   std::vector<EntryPtr> entries;  // Of puts; null for other records.
 
-  void Prepare(const Group& group, uint32_t segment, uint64_t hash_seed) {
-    Hash(group, hash_seed);
-    MakeEntries(group, segment);
-  }
-
-  // The two halves: whoever has several threads makes entries on one at a time.
-  void Hash(const Group& group, uint64_t hash_seed) {
-    hashes.clear();
-    for (const Record& record : group.records) {
-      hashes.push_back(Index::DefaultHash(record.key, hash_seed));
-    }
-  }
-  void MakeEntries(const Group& group, uint32_t segment) {
-    entries.clear();
-    entries.reserve(group.records.size());
+  // The records of a segment.
+  void Take(const Group& group) {
+    changes.clear();
     for (size_t i = 0; i < group.records.size(); ++i) {
       const Record& record = group.records[i];
-      if (record.kind != RecordKind::kPut) {
+      const bool swap = record.kind == RecordKind::kSwap;
+      changes.push_back(
+          {record.kind, record.database,
+           swap ? static_cast<uint8_t>(record.value[0]) : uint8_t{0},
+           record.seq, record.deadline_ms,
+           static_cast<uint32_t>(group.offsets[i]),
+           static_cast<uint32_t>(record.value.size()), record.key});
+    }
+  }
+  // An Error: the hint is damaged.
+  Result<void> Take(const HintPiece& piece) {
+    changes.clear();
+    return piece.Visit([this](const HintEntry& entry) {
+      changes.push_back({entry.kind, entry.database, 0, entry.seq,
+                         entry.deadline_ms, entry.offset, entry.value_size,
+                         entry.key});
+    });
+  }
+
+  void Hash(uint64_t hash_seed) {
+    hashes.clear();
+    for (const Change& change : changes) {
+      hashes.push_back(Index::DefaultHash(change.key, hash_seed));
+    }
+  }
+
+  // Entries with their values, which stand behind the keys, as far as the
+  // budget goes; cold ones beyond it and without one.
+  void MakeEntries(uint32_t segment, ValueBudget* budget) {
+    entries.clear();
+    entries.reserve(changes.size());
+    for (const Change& change : changes) {
+      if (change.kind != RecordKind::kPut) {
         entries.emplace_back();
         continue;
       }
-      const Place place = {segment, static_cast<uint32_t>(group.offsets[i])};
-      entries.push_back(Entry::Create(record.key, record.value, record.seq,
-                                      place, record.deadline_ms));
+      const Place place = {segment, change.offset};
+      if (budget != nullptr && budget->Take(change.value_size)) {
+        const char* behind_key = change.key.data() + change.key.size();
+        entries.push_back(Entry::Create(change.key,
+                                        {behind_key, change.value_size},
+                                        change.seq, place, change.deadline_ms));
+      } else {
+        entries.push_back(Entry::CreateCold(change.key, change.value_size,
+                                            change.seq, place,
+                                            change.deadline_ms));
+      }
     }
   }
 };

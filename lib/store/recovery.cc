@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "base/coding.h"
 #include "base/planted_bug.h"
 #include "base/random.h"
@@ -82,6 +84,11 @@ class Progress {
     go_on_ = listener_(progress_);
   }
 
+  void BeginAgain() {
+    progress_.bytes_done = 0;
+    progress_.segments_done = 0;
+  }
+
   void SegmentDone(uint64_t bytes) {
     progress_.bytes_done += bytes;
     ++progress_.segments_done;
@@ -101,31 +108,74 @@ class Progress {
   bool go_on_ = true;
 };
 
-Result<void> ReplaySealed(Directory& directory, const Manifest& manifest,
-                          Store::Impl* store, Replayer* replayer,
-                          Progress* progress) {
+// Replays the sealed segments once; `scanned` gets the ids of those that were
+// read for want of a good hint.
+Result<LoadOutcome> ReplaySealed(Directory& directory, const Manifest& manifest,
+                                 HintUse hints, Store::Impl* store,
+                                 Progress* progress, Replayer* replayer,
+                                 std::vector<uint64_t>* scanned) {
   LoadOptions options;
   options.threads = store->options.load_threads;
   options.hash_seed = store->keyspaces.front()->hash_seed();
+  options.hints = hints;
+  options.value_bytes_max = store->options.value_cache_bytes;
   bool begun = false;
-  KVD_TRY(LoadSealedSegments(
-      directory, manifest, options,
-      [&](const LogPiece& piece, PreparedRecords* prepared) -> Result<void> {
-        const SealedSegment& segment = manifest.sealed[piece.segment()];
-        if (!begun) replayer->BeginSealed(piece.segment());
-        replayer->Apply(piece.records(), piece.segment_id(), prepared);
-        begun = !piece.ends_segment();
-        if (piece.ends_segment()) progress->SegmentDone(segment.bytes);
-        return progress->Check();
-      }));
-  replayer->EndSealed();
-  return {};
+  KVD_TRY_ASSIGN(
+      const LoadOutcome outcome,
+      LoadSealedSegments(
+          directory, manifest, options, [&](LoadPiece* piece) -> Result<void> {
+            const size_t index = piece->segment();
+            const SealedSegment& segment = manifest.sealed[index];
+            if (!begun) replayer->BeginSealed(index, piece->from_hint());
+            replayer->Apply(&piece->prepared(),
+                            static_cast<uint32_t>(segment.id));
+            begun = !piece->ends_segment();
+            if (begun) return progress->Check();
+            if (piece->from_hint()) {
+              replayer->EndHint(index);
+            } else {
+              scanned->push_back(segment.id);
+            }
+            progress->SegmentDone(segment.bytes);
+            return progress->Check();
+          }));
+  if (outcome == LoadOutcome::kLoaded) replayer->EndSealed();
+  return outcome;
+}
+
+// The same until no damaged hint is in the way: the second time all of a hint
+// is verified before any of it counts, the third time there is something wrong
+// with more than a hint.
+Result<std::unique_ptr<Replayer>> ReplaySealed(Directory& directory,
+                                               const Manifest& manifest,
+                                               Store::Impl* store,
+                                               Progress* progress,
+                                               std::vector<uint64_t>* scanned) {
+  for (const HintUse hints :
+       {HintUse::kBelieve, HintUse::kVerifyFirst, HintUse::kIgnore}) {
+    auto replayer = std::make_unique<Replayer>(store, manifest);
+    KVD_TRY_ASSIGN(const LoadOutcome outcome,
+                   ReplaySealed(directory, manifest, hints, store, progress,
+                                replayer.get(), scanned));
+    if (outcome == LoadOutcome::kLoaded) return replayer;
+    store->options.log(Severity::kWarning,
+                       fmt::format("{}: a damaged hint; reading again without "
+                                   "it, nothing is lost",
+                                   directory.path()));
+    store->ForgetAll();
+    progress->BeginAgain();
+    scanned->clear();
+  }
+  KVD_CHECK(false);
 }
 
 // Gives back the space that neither survivors nor anybody else needs. What
 // fails here is done by the next start.
 void CleanUp(Directory& directory, const Manifest& before, const LogTail& tail,
-             const std::vector<std::string>& leftovers) {
+             const std::vector<std::string>& leftovers,
+             const std::vector<uint64_t>& scanned) {
+  // Their hints were of no use, if there were any; they get new ones.
+  for (const uint64_t id : scanned) (void)directory.Remove(HintName(id));
   for (const SealedSegment& survivor : tail.survivors) {
     auto file = directory.Open(SegmentName(survivor.id),
                                Directory::OpenMode::kReadWrite);
@@ -164,6 +214,16 @@ void Store::Impl::Adopt(const DatabaseMap& known) {
   }
 }
 
+void Store::Impl::ForgetAll() {
+  const uint64_t hash_seed = keyspaces.front()->hash_seed();
+  for (auto& keyspace : keyspaces) {
+    keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &memory);
+  }
+  usage = {};
+  memory = {};
+  report.records = 0;
+}
+
 Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
   Result<Manifest> loaded = LoadManifest(directory);
   if (!loaded && loaded.error().code() == ErrorCode::kNotFound) {
@@ -176,13 +236,14 @@ Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
                  FindLeftovers(directory, before));
 
   Progress progress(directory, before, store->options.on_progress);
-  Replayer replayer(store, before);
-  KVD_TRY(ReplaySealed(directory, before, store, &replayer, &progress));
+  std::vector<uint64_t> scanned;
+  KVD_TRY_ASSIGN(const std::unique_ptr<Replayer> replayer,
+                 ReplaySealed(directory, before, store, &progress, &scanned));
   KVD_TRY_ASSIGN(const LogTail tail,
                  ReadLiveSegments(
                      directory, before,
                      [&](const Group& group, uint32_t segment) {
-                       replayer.Apply(group, segment);
+                       replayer->Apply(group, segment);
                      },
                      [&](uint64_t bytes) { progress.SegmentDone(bytes); }));
   KVD_TRY(progress.Check());
@@ -192,7 +253,8 @@ Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
   }
   const Manifest next = NextEpoch(before, tail, store->databases);
   KVD_TRY(SaveManifest(directory, next));
-  CleanUp(directory, before, tail, leftovers);
+  CleanUp(directory, before, tail, leftovers, scanned);
+  store->report.hinted = before.sealed.size() - scanned.size();
   Report(before, tail, store);
   return next;
 }

@@ -21,6 +21,7 @@ constexpr size_t kEntriesAhead = 12;
 Replayer::Replayer(Store::Impl* store, const Manifest& manifest)
     : store_(*store),
       manifest_(manifest),
+      value_budget_(store->options.value_cache_bytes),
       oldest_behind_(manifest.sealed.size(), UINT64_MAX) {
   for (size_t i = manifest.sealed.size(); i-- > 1;) {
     oldest_behind_[i - 1] =
@@ -29,13 +30,24 @@ Replayer::Replayer(Store::Impl* store, const Manifest& manifest)
   store_.Adopt(manifest.databases);
 }
 
-void Replayer::BeginSealed(size_t index) {
+void Replayer::BeginSealed(size_t index, bool from_hint) {
   if (index > 0) ForgetRemovalsUpTo(oldest_behind_[index - 1]);
   const SealedSegment& segment = manifest_.sealed[index];
   oldest_to_come_ = oldest_behind_[index];
   // A log segment is in order in itself.
-  if (segment.kind != SegmentKind::kLog) {
+  if (segment.kind != SegmentKind::kLog || from_hint) {
     oldest_to_come_ = std::min(oldest_to_come_, segment.first_seq);
+  }
+  records_of_hint_ = 0;
+}
+
+void Replayer::EndHint(size_t index) {
+  const SealedSegment& segment = manifest_.sealed[index];
+  const auto id = static_cast<uint32_t>(segment.id);
+  // What they did the MANIFEST knows.
+  for (; records_of_hint_ < segment.records; ++records_of_hint_) {
+    store_.usage.AddDatabaseChange(id);
+    ++store_.report.records;
   }
 }
 
@@ -45,31 +57,31 @@ void Replayer::EndSealed() {
 }
 
 void Replayer::Apply(const Group& group, uint32_t segment) {
-  prepared_.Prepare(group, segment, store_.keyspaces.front()->hash_seed());
-  Apply(group, segment, &prepared_);
+  prepared_.Take(group);
+  prepared_.Hash(store_.keyspaces.front()->hash_seed());
+  prepared_.MakeEntries(segment, &value_budget_);
+  Apply(&prepared_, segment);
 }
 
-void Replayer::Apply(const Group& group, uint32_t segment,
-                     PreparedRecords* prepared) {
-  const std::vector<Record>& records = group.records;
+void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
+  const std::vector<Change>& changes = prepared->changes;
   const std::vector<uint64_t>& hashes = prepared->hashes;
-  KVD_CHECK(hashes.size() == records.size());
-  for (size_t i = 0; i < records.size(); ++i) {
-    if (const size_t ahead = i + kSlotsAhead; ahead < records.size()) {
-      Prefetch(records[ahead], hashes[ahead], /*entry=*/false);
+  KVD_CHECK(hashes.size() == changes.size());
+  for (size_t i = 0; i < changes.size(); ++i) {
+    if (const size_t ahead = i + kSlotsAhead; ahead < changes.size()) {
+      Prefetch(changes[ahead], hashes[ahead], /*entry=*/false);
     }
-    if (const size_t ahead = i + kEntriesAhead; ahead < records.size()) {
-      Prefetch(records[ahead], hashes[ahead], /*entry=*/true);
+    if (const size_t ahead = i + kEntriesAhead; ahead < changes.size()) {
+      Prefetch(changes[ahead], hashes[ahead], /*entry=*/true);
     }
-    Apply(records[i], hashes[i],
-          {segment, static_cast<uint32_t>(group.offsets[i])},
-          std::move(prepared->entries[i]));
+    Apply(changes[i], hashes[i], segment, std::move(prepared->entries[i]));
   }
-  store_.report.records += records.size();
+  store_.report.records += changes.size();
+  records_of_hint_ += changes.size();
 }
 
-void Replayer::Prefetch(const Record& record, uint64_t hash, bool entry) const {
-  const Index& index = store_.keyspaces[record.database]->index();
+void Replayer::Prefetch(const Change& change, uint64_t hash, bool entry) const {
+  const Index& index = store_.keyspaces[change.database]->index();
   if (entry) {
     index.PrefetchEntry(hash);
   } else {
@@ -77,57 +89,55 @@ void Replayer::Prefetch(const Record& record, uint64_t hash, bool entry) const {
   }
 }
 
-void Replayer::Apply(const Record& record, uint64_t hash, Place place,
+void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
                      EntryPtr entry) {
-  Keyspace& keyspace = *store_.keyspaces[record.database];
-  const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
-  if (record.kind == RecordKind::kPut) {
-    const Entry* old = keyspace.Find(hash, record.key);
-    if (record.seq > keyspace.flushed() &&
-        (old == nullptr || record.seq > old->seq())) {
-      keyspace.Put(hash, std::move(entry));
-    } else {
-      store_.usage.AddDeadPut(place.segment, bytes);
-    }
-    return;
-  }
-
-  switch (record.kind) {
-    case RecordKind::kPut:
+  Keyspace& keyspace = *store_.keyspaces[change.database];
+  const uint64_t bytes = RecordBytes(change.key.size(), change.value_size);
+  switch (change.kind) {
+    case RecordKind::kPut: {
+      const Entry* old = keyspace.Find(hash, change.key);
+      if (change.seq > keyspace.flushed() &&
+          (old == nullptr || change.seq > old->seq())) {
+        keyspace.Put(hash, std::move(entry));
+      } else {
+        store_.usage.AddDeadPut(segment, bytes);
+      }
       return;
+    }
     case RecordKind::kDelete:
     case RecordKind::kExpire:
-      store_.usage.AddDead(place.segment, bytes);
-      return ApplyRemoval(record, hash, place);
+      store_.usage.AddDead(segment, bytes);
+      return ApplyRemoval(change, hash, {segment, change.offset});
     case RecordKind::kFlush:
-      store_.usage.AddDatabaseChange(place.segment);
+      store_.usage.AddDatabaseChange(segment);
       // In a sealed segment it is among those which the MANIFEST knows.
-      if (record.seq > keyspace.flushed()) {
-        store_.databases.Apply(record);
-        const auto table = keyspace.Clear(record.seq);
+      if (change.seq > keyspace.flushed()) {
+        store_.databases.flushed[change.database] = change.seq;
+        const auto table = keyspace.Clear(change.seq);
         while (keyspace.Free(table.get(), SIZE_MAX) != 0) continue;
       }
       return;
     case RecordKind::kSwap:
-      store_.usage.AddDatabaseChange(place.segment);
-      if (record.seq > manifest_.databases_as_of) {
-        store_.databases.Apply(record);
+      store_.usage.AddDatabaseChange(segment);
+      if (change.seq > manifest_.databases_as_of) {
+        std::swap(store_.databases.internal[change.database],
+                  store_.databases.internal[change.other]);
       }
       return;
   }
 }
 
-void Replayer::ApplyRemoval(const Record& record, uint64_t hash, Place place) {
-  Keyspace& keyspace = *store_.keyspaces[record.database];
-  if (record.seq <= keyspace.flushed()) return;
-  const Entry* old = keyspace.Find(hash, record.key);
-  if (old != nullptr && record.seq <= old->seq()) return;
-  if (record.seq > oldest_to_come_ && !IsPlanted(PlantedBug::kForgetRemovals)) {
-    keyspace.Remember(hash, record.key, record.seq, place);
+void Replayer::ApplyRemoval(const Change& change, uint64_t hash, Place place) {
+  Keyspace& keyspace = *store_.keyspaces[change.database];
+  if (change.seq <= keyspace.flushed()) return;
+  const Entry* old = keyspace.Find(hash, change.key);
+  if (old != nullptr && change.seq <= old->seq()) return;
+  if (change.seq > oldest_to_come_ && !IsPlanted(PlantedBug::kForgetRemovals)) {
+    keyspace.Remember(hash, change.key, change.seq, place);
     removals_.push(
-        {record.seq, hash, record.database, std::string(record.key)});
+        {change.seq, hash, change.database, std::string(change.key)});
   } else if (old != nullptr && !old->is_ghost()) {
-    keyspace.Erase(hash, record.key, record.seq);
+    keyspace.Erase(hash, change.key, change.seq);
   }
 }
 

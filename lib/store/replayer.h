@@ -29,14 +29,17 @@ class Replayer {
   Replayer(Store::Impl* store, const Manifest& manifest);
 
   // The records up to the next call are of sealed segment `index`; segments
-  // follow each other as in the MANIFEST.
-  void BeginSealed(size_t index);
+  // follow each other as in the MANIFEST. From a hint they are in no order, and
+  // changes of databases are not among them.
+  void BeginSealed(size_t index, bool from_hint);
+  // All records of that segment, which were from its hint, have come.
+  void EndHint(size_t index);
   // The records from here on are newer than all before.
   void EndSealed();
 
-  // Takes records in, with what was prepared for them elsewhere …
-  void Apply(const Group& group, uint32_t segment, PreparedRecords* prepared);
-  // … or without.
+  // Takes records of a segment in, decoded elsewhere …
+  void Apply(PreparedRecords* prepared, uint32_t segment);
+  // … or here.
   void Apply(const Group& group, uint32_t segment);
 
  private:
@@ -50,9 +53,10 @@ class Replayer {
     bool operator<(const Removal& other) const { return seq > other.seq; }
   };
 
-  void Prefetch(const Record& record, uint64_t hash, bool entry) const;
-  void Apply(const Record& record, uint64_t hash, Place place, EntryPtr entry);
-  void ApplyRemoval(const Record& record, uint64_t hash, Place place);
+  void Prefetch(const Change& change, uint64_t hash, bool entry) const;
+  void Apply(const Change& change, uint64_t hash, uint32_t segment,
+             EntryPtr entry);
+  void ApplyRemoval(const Change& change, uint64_t hash, Place place);
   void ForgetRemovalsUpTo(uint64_t seq);
 
   Store::Impl& store_;
@@ -62,7 +66,9 @@ class Replayer {
   uint64_t oldest_to_come_ = 0;
   std::vector<uint64_t> oldest_behind_;
   std::priority_queue<Removal> removals_;
+  uint64_t records_of_hint_ = 0;  // That came out of the one being read.
   PreparedRecords prepared_;
+  ValueBudget value_budget_;  // Of the live segments.
 };
 
 }  // namespace kvd

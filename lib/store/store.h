@@ -88,6 +88,7 @@ struct RecoveryReport {
   bool created = false;     // The directory was empty.
   bool clean_stop = false;  // The last run stopped as asked.
   uint64_t segments = 0;
+  uint64_t hinted = 0;      // Sealed ones whose values were not read.
   uint64_t records = 0;     // Replayed.
   uint64_t torn_bytes = 0;  // Cut off the tail: from the first bad byte to the
                             // last written one.

@@ -30,6 +30,9 @@ class Store::Impl {
   // Recovery: what the MANIFEST knows of databases.
   void Adopt(const DatabaseMap& databases);
 
+  // Recovery: begins again.
+  void ForgetAll();
+
   Keyspace& InternalOf(int client_database) {
     return *keyspaces[databases.internal[static_cast<size_t>(client_database)]];
   }

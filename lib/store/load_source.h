@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: MIT
+//
+// What the start reads, piece by piece, segment after segment: the hint of a
+// sealed segment where there is a good one, else the segment itself.
+//
+// A hint is believed only beside its segment, of which length and header are
+// looked at: one that is missing, short or another one stops the start, hint or
+// not. What the rest of such a segment holds is verified when it is read.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "fs/file_system.h"
+#include "log/hint.h"
+#include "log/manifest.h"
+#include "log/piece_cutter.h"
+#include "store/prepared_records.h"
+
+namespace kvd {
+
+enum class HintUse {
+  kBelieve,      // Damage is found on the way; begin again with another use.
+  kVerifyFirst,  // Every block, before any of it counts.
+  kIgnore,
+};
+
+// A piece and what was prepared of it, to be used again and again. Thread: one
+// at a time.
+class LoadPiece {
+ public:
+  uint64_t number() const { return number_; }
+  // Where it is from: an index into Manifest::sealed.
+  size_t segment() const { return segment_; }
+  bool from_hint() const { return from_hint_; }
+  // Whether it is the last one of its segment; of all segments.
+  bool ends_segment() const { return ends_segment_; }
+  bool ends_log() const { return ends_log_; }
+  // What is wrong with it, once decoded. No piece follows one that could not
+  // even be read.
+  const std::optional<Error>& error() const { return error_; }
+  // Of a segment's records; meaningless from a hint.
+  const SegmentTotals& totals() const { return log_.totals(); }
+  const PreparedRecords& prepared() const { return prepared_; }
+  PreparedRecords& prepared() { return prepared_; }
+
+  // Verifies, and hashes keys.
+  void Decode(uint64_t hash_seed);
+  // Afterwards; keeps values as far as the budget goes.
+  void MakeEntries(ValueBudget* budget);
+
+ private:
+  friend class LoadSource;
+
+  uint64_t number_ = 0;
+  size_t segment_ = 0;
+  uint32_t segment_id_ = 0;
+  bool from_hint_ = false;
+  bool ends_segment_ = false;
+  bool ends_log_ = false;
+  bool is_read_ = false;
+  std::optional<Error> error_;
+  LogPiece log_;
+  HintPiece hint_;
+  PreparedRecords prepared_;
+};
+
+// Thread: one at a time. Directory and manifest outlive it.
+class LoadSource {
+ public:
+  LoadSource(Directory& directory, const Manifest& manifest, HintUse hints)
+      : directory_(directory), manifest_(manifest), hints_(hints) {}
+
+  // Fills the next piece. False at the end of the log, or behind a piece that
+  // could not be read.
+  bool Next(LoadPiece* piece);
+
+ private:
+  void OpenSegment();
+  bool OpenHint();
+  Result<void> CheckSegment(const SealedSegment& segment);
+  void FillFromHint(LoadPiece* piece);
+  void FillFromSegment(LoadPiece* piece);
+
+  Directory& directory_;
+  const Manifest& manifest_;
+  HintUse hints_;
+  uint64_t next_number_ = 0;
+  bool broken_ = false;
+
+  // The segment at hand.
+  size_t segment_ = 0;
+  bool open_ = false;
+  std::optional<HintReader> hint_;
+  size_t next_block_ = 0;
+  std::optional<PieceCutter> cutter_;
+};
+
+}  // namespace kvd
