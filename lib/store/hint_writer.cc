@@ -61,8 +61,17 @@ std::optional<int64_t> HintWriter::Tick() {
 }
 
 bool HintWriter::MayWork() const {
-  return store_.options.write_hints && !stopping_ && !store_.log->failure() &&
-         HasRoom() && !store_.compactor->status().running;
+  return store_.options.write_hints && !IsLate() && !store_.log->failure() &&
+         HasRoom() && (stopping_ || !store_.compactor->status().running);
+}
+
+bool HintWriter::IsLate() const {
+  return stopping_ && store_.clock.MonotonicUs() / 1000 >= stop_by_ms_;
+}
+
+bool HintWriter::idle() const {
+  if (step_under_way_ || making_ != nullptr) return false;
+  return !MayWork() || (missing_.empty() && seen_ == Now());
 }
 
 // What is left of a disk in danger belongs to log and compaction.
@@ -145,7 +154,7 @@ void HintWriter::StartNext() {
 
 int64_t HintWriter::PaceUs() const {
   const uint64_t rate = store_.options.compaction.rate_bytes_per_s;
-  if (rate == 0) return 0;
+  if (rate == 0 || stopping_) return 0;
   const double seconds =
       static_cast<double>(pace_bytes_) / static_cast<double>(rate);
   return pace_from_us_ + static_cast<int64_t>(seconds * 1e6);
@@ -180,6 +189,7 @@ void HintWriter::Drop() {
 
 void HintWriter::Stop() {
   stopping_ = true;
+  stop_by_ms_ = store_.clock.MonotonicUs() / 1000 + kHintsAtStopMs;
   Advance();
 }
 

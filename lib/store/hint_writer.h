@@ -30,6 +30,9 @@
 
 namespace kvd {
 
+// How long a stop goes on writing hints.
+inline constexpr int64_t kHintsAtStopMs = 2000;
+
 // Thread: loop. Memory: some megabytes to read with (SealedCursor), whatever
 // the segment's size, and what its hint takes until it is there (HintBuilder).
 class HintWriter {
@@ -47,9 +50,11 @@ class HintWriter {
   // Goes on when the rate allows. In how many ms it wants to be called again.
   std::optional<int64_t> Tick();
 
-  // Gives up what is under way; idle() after some Poll().
+  // What is missing is written now, so that the next start need not scan it,
+  // also of the segment that the log seals last; whatever takes longer than
+  // kHintsAtStopMs is left out. idle() after some Poll().
   void Stop();
-  bool idle() const { return !step_under_way_ && making_ == nullptr; }
+  bool idle() const;
 
  private:
   // One hint in the making. Thread: maintenance while a step runs, else loop.
@@ -66,6 +71,7 @@ class HintWriter {
   using Seen = std::pair<size_t, uint64_t>;
 
   bool MayWork() const;
+  bool IsLate() const;
   bool HasRoom() const;
   // The next step, unless one is under way or something else comes first.
   void Advance();
@@ -88,6 +94,7 @@ class HintWriter {
   Mailbox<std::function<void()>> results_;
   bool step_under_way_ = false;
   bool stopping_ = false;
+  int64_t stop_by_ms_ = 0;
 
   std::optional<Seen> seen_;       // At the last look.
   std::vector<uint64_t> listed_;   // By the step that looks.

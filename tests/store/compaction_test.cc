@@ -21,6 +21,7 @@
 #include "store/compaction_job.h"
 #include "store/compaction_plan.h"
 #include "store/hiding_places.h"
+#include "store/hint_writer.h"
 #include "tests/store/machine.h"
 #include "tests/store/promises.h"
 
@@ -811,7 +812,7 @@ TEST_F(Hints, LeaveADiskInDangerAlone) {
   ExpectHintsAsByScanning();
 }
 
-TEST_F(Hints, AStopDoesNotWaitForThem) {
+TEST_F(Hints, AStopWritesThoseThatAreMissing) {
   Open();
   Fill(60, 20);
   for (int steps = 0; steps < 12; ++steps) {
@@ -821,8 +822,39 @@ TEST_F(Hints, AStopDoesNotWaitForThem) {
       m().Turn();
       m().maintenance().RunOne();
     }
+    m().Put("last", std::to_string(steps));
     EXPECT_TRUE(m().Stop());
+    for (const uint64_t id : store().SealedSegments()) {
+      EXPECT_TRUE(disk_.Exists(HintName(id))) << id;
+    }
+    Reopen(SmallStoreWithHints());
+    EXPECT_EQ(store().recovery().hinted, store().recovery().segments);
+    EXPECT_EQ(m().Get("last"), std::to_string(steps));
   }
+  Reopen();
+  ExpectIntact();
+}
+
+TEST_F(Hints, AStopDoesNotWaitLongForThem) {
+  Open();
+  Fill(60, 20);
+  Reopen(SmallStoreWithHints());
+  m().maintenance().set_auto_run(false);
+  const size_t segments = store().SealedSegments().size();
+  store().Stop();
+  m().maintenance().RunOne();
+  m().AdvanceMs(kHintsAtStopMs);
+  for (int i = 0; i < 10 && !store().stopped(); ++i) {
+    m().maintenance().RunOne();
+    m().executor().RunOne();
+    m().Turn();
+  }
+  EXPECT_TRUE(store().stopped());
+  size_t hints = 0;
+  for (const uint64_t id : store().SealedSegments()) {
+    hints += disk_.Exists(HintName(id)) ? 1 : 0;
+  }
+  EXPECT_LT(hints, segments);
   Reopen();
   ExpectIntact();
 }
