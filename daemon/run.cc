@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/run.h"
 
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -37,6 +38,17 @@ constexpr int64_t kOwnDescriptors = 32;
 // most take that for a failure, and under socket activation the first client of
 // each start would hear it.
 constexpr int64_t kQuietLoadingMs = 500;
+
+// Memory that a burst of large values or background work took goes back to the
+// system when it is freed: glibc otherwise learns from the first large buffer
+// to keep all of its size.
+void SetUpMalloc() {
+#ifdef M_MMAP_THRESHOLD
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, 2);
+#endif
+}
 
 void IgnoreSignals() {
   // A write beyond RLIMIT_FSIZE or to a client that left is answered with an
@@ -192,6 +204,7 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
 }  // namespace
 
 ExitCode RunDaemon(const Config& config) {
+  SetUpMalloc();
   IgnoreSignals();
   umask(kUmask);
   SetUpLogging(config.logging.level);

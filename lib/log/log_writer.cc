@@ -15,6 +15,8 @@ namespace {
 // and a group that declares it durable.
 constexpr uint64_t kSegmentOverheadBytes =
     kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
+// What the buffers of groups keep of their memory through a lull.
+constexpr uint64_t kIdleBufferBytes = 64 << 10;
 
 bool IsFull(const Error& error) {
   return error.code() == ErrorCode::kNoSpace ||
@@ -208,6 +210,8 @@ void LogWriter::SubmitGroup() {
   const uint64_t first_seq = next_seq_ - records;
   open_.Finish(first_seq, durable_seq_);
   declared_seq_ = durable_seq_;
+  // A lull: the room that a flood of changes needed is not kept.
+  if (records == 0) flying_.ShrinkTo(kIdleBufferBytes);
   std::swap(open_, flying_);
   open_.StartAfter(flying_);
 
@@ -258,7 +262,8 @@ void LogWriter::FinishFlight() {
     BecameDurable(flight_covers_);
     return;
   }
-  flying_.ShrinkTo(2 * options_.open_group_bytes_max);
+  flying_.ShrinkTo(flying_.records() == 0 ? kIdleBufferBytes
+                                          : 2 * options_.open_group_bytes_max);
   written_seq_ = flight_covers_;
   if (options_.sync == SyncMode::kAlways) {
     ++syncs_;

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "store/entry.h"
 
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -21,37 +20,43 @@ void CopyTo(char* to, std::string_view bytes) {
 static_assert(alignof(std::max_align_t) % Entry::kAlignment == 0);
 
 void EntryDeleter::operator()(Entry* entry) const {
+  const size_t bytes = entry->object_bytes();
   entry->~Entry();
-  std::free(entry);
+  EntryHeap::Instance().Free(entry, bytes);
 }
 
 EntryPtr Entry::Create(std::string_view key, std::string_view value,
-                       uint64_t seq, Place place, uint64_t deadline_ms) {
+                       uint64_t seq, Place place, uint64_t deadline_ms,
+                       EntryHeap::Nursery* nursery) {
   const uint8_t flags = deadline_ms != 0 ? kHasDeadline : 0;
-  return Allocate(key, value, value.size(), seq, place, deadline_ms, flags);
+  return Allocate(key, value, value.size(), seq, place, deadline_ms, flags,
+                  nursery);
 }
 
 EntryPtr Entry::CreateCold(std::string_view key, size_t value_size,
-                           uint64_t seq, Place place, uint64_t deadline_ms) {
+                           uint64_t seq, Place place, uint64_t deadline_ms,
+                           EntryHeap::Nursery* nursery) {
   // There is nothing to read of an empty value.
-  if (value_size == 0) return Create(key, {}, seq, place, deadline_ms);
+  if (value_size == 0) return Create(key, {}, seq, place, deadline_ms, nursery);
   const uint8_t flags = kCold | (deadline_ms != 0 ? kHasDeadline : 0);
-  return Allocate(key, {}, value_size, seq, place, deadline_ms, flags);
+  return Allocate(key, {}, value_size, seq, place, deadline_ms, flags, nursery);
 }
 
 EntryPtr Entry::CreateGhost(std::string_view key, uint64_t seq, Place place) {
-  return Allocate(key, {}, 0, seq, place, 0, kGhost);
+  return Allocate(key, {}, 0, seq, place, 0, kGhost, nullptr);
 }
 
 EntryPtr Entry::Allocate(std::string_view key, std::string_view value,
                          size_t value_size, uint64_t seq, Place place,
-                         uint64_t deadline_ms, uint8_t flags) {
+                         uint64_t deadline_ms, uint8_t flags,
+                         EntryHeap::Nursery* nursery) {
   KVD_CHECK(key.size() <= kKeyBytesMax);
   KVD_CHECK(value_size <= kValueBytesMax);
   const size_t deadline_bytes = deadline_ms != 0 ? kDeadlineBytes : 0;
-  void* memory =
-      std::malloc(kHeaderBytes + deadline_bytes + key.size() + value.size());
-  KVD_CHECK(memory != nullptr);
+  const size_t bytes =
+      kHeaderBytes + deadline_bytes + key.size() + value.size();
+  void* memory = nursery != nullptr ? nursery->Allocate(bytes)
+                                    : EntryHeap::Instance().Allocate(bytes);
   return EntryPtr(new (memory) Entry(key, value, value_size, seq, place,
                                      deadline_ms, flags));
 }
@@ -72,7 +77,7 @@ Entry::Entry(std::string_view key, std::string_view value, size_t value_size,
   CopyTo(to + key.size(), value);
 }
 
-size_t Entry::allocation_bytes() const {
+size_t Entry::object_bytes() const {
   return kHeaderBytes + (has_deadline() ? kDeadlineBytes : 0) + key_size_ +
          (is_cold() ? 0 : value_size_);
 }

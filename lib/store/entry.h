@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One key in memory. Millions of entries live at once, so an entry is one heap
-// allocation with nothing in it that could be left out:
+// One key in memory. Millions of entries live at once, so an entry is one
+// allocation (entry_heap.h) with nothing in it that could be left out:
 //
 //   header 24 bytes | deadline 16 bytes, if it has one | key | value
 //
@@ -18,6 +18,7 @@
 
 #include "base/check.h"
 #include "log/place.h"
+#include "store/entry_heap.h"
 
 namespace kvd {
 
@@ -36,20 +37,23 @@ class Entry {
   static constexpr size_t kValueBytesMax = size_t{512} << 20;
   static constexpr size_t kHeaderBytes = 24;
   static constexpr size_t kDeadlineBytes = 16;
-  // Every entry's address is a multiple of this (malloc promises it).
-  static constexpr size_t kAlignment = 16;
+  // Every entry's address is a multiple of this.
+  static constexpr size_t kAlignment = EntryHeap::kGranularity;
   // The queue position of an entry that is in no DeadlineQueue.
   static constexpr uint32_t kNotQueued = UINT32_MAX;
 
   // Copies key and value, whose sizes must be within the limits above.
-  // `deadline_ms` is in milliseconds since 1970; 0 means none.
+  // `deadline_ms` is in milliseconds since 1970; 0 means none. Another thread
+  // than the index's makes entries in a nursery.
   static EntryPtr Create(std::string_view key, std::string_view value,
-                         uint64_t seq, Place place, uint64_t deadline_ms = 0);
+                         uint64_t seq, Place place, uint64_t deadline_ms = 0,
+                         EntryHeap::Nursery* nursery = nullptr);
 
   // A key whose value of `value_size` bytes is on disk alone.
   static EntryPtr CreateCold(std::string_view key, size_t value_size,
                              uint64_t seq, Place place,
-                             uint64_t deadline_ms = 0);
+                             uint64_t deadline_ms = 0,
+                             EntryHeap::Nursery* nursery = nullptr);
 
   // A key whose removal is executed but not yet durable: no value, no deadline.
   static EntryPtr CreateGhost(std::string_view key, uint64_t seq, Place place);
@@ -77,8 +81,10 @@ class Entry {
   uint64_t deadline_ms() const {
     return has_deadline() ? deadline()->deadline_ms : 0;
   }
-  // What was asked of the allocator for this entry.
-  size_t allocation_bytes() const;
+  // What it takes of memory.
+  size_t allocation_bytes() const {
+    return EntryHeap::Footprint(object_bytes());
+  }
 
   void set_seq(uint64_t seq) { seq_ = seq; }
   void set_place(Place place) { place_ = place; }
@@ -123,8 +129,10 @@ class Entry {
 
   static EntryPtr Allocate(std::string_view key, std::string_view value,
                            size_t value_size, uint64_t seq, Place place,
-                           uint64_t deadline_ms, uint8_t flags);
+                           uint64_t deadline_ms, uint8_t flags,
+                           EntryHeap::Nursery* nursery);
 
+  size_t object_bytes() const;
   char* tail() { return reinterpret_cast<char*>(this) + kHeaderBytes; }
   const char* tail() const {
     return reinterpret_cast<const char*>(this) + kHeaderBytes;

@@ -28,10 +28,9 @@ void LoadPiece::Decode(uint64_t hash_seed) {
   prepared_.Hash(hash_seed);
 }
 
-void LoadPiece::MakeEntries(ValueBudget* budget) {
-  if (!error_) {
-    prepared_.MakeEntries(segment_id_, from_hint_ ? nullptr : budget);
-  }
+void LoadPiece::MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery) {
+  if (error_) return;
+  prepared_.MakeEntries(segment_id_, from_hint_ ? nullptr : budget, nursery);
 }
 
 bool LoadSource::Next(LoadPiece* piece) {

@@ -51,7 +51,7 @@ class LoadPiece {
   // Verifies, and hashes keys.
   void Decode(uint64_t hash_seed);
   // Afterwards; keeps values as far as the budget goes.
-  void MakeEntries(ValueBudget* budget);
+  void MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery);
 
  private:
   friend class LoadSource;

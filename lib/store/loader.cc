@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "store/loader.h"
 
-#include <malloc.h>
-
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -23,14 +21,6 @@ constexpr int kDecodersMax = 8;
 // Pieces in flight, for each decoder and beside them.
 constexpr int kPiecesPerDecoder = 2;
 constexpr int kPiecesBeside = 2;
-
-// What a thread frees goes back to the arena that it came from. With one for
-// each decoder the loop could not use again what it frees of their entries.
-void UseOneArena() {
-#ifdef M_ARENA_MAX
-  mallopt(M_ARENA_MAX, 1);
-#endif
-}
 
 using PiecePtr = std::unique_ptr<LoadPiece>;
 
@@ -101,20 +91,22 @@ class Decoders {
   Decoders(LoadSource* source, const LoadOptions& options)
       : budget_(options.value_bytes_max) {
     source_.Put(source);
-    allocating_.Put({});
-    UseOneArena();
     const int wanted = std::min(options.threads, kDecodersMax);
     for (int i = 0; i < wanted * kPiecesPerDecoder + kPiecesBeside; ++i) {
       empty_.Put(std::make_unique<LoadPiece>());
     }
+    nurseries_.reserve(static_cast<size_t>(wanted));
     for (int i = 0; i < wanted; ++i) {
+      nurseries_.push_back(std::make_unique<EntryHeap::Nursery>());
       try {
         threads_.push_back(std::make_unique<ThreadExecutor>("kvd-load"));
       } catch (const std::system_error&) {
         break;  // Those that there are have to do.
       }
       threads_.back()->Post(
-          [this, seed = options.hash_seed] { DecodePieces(seed); });
+          [this, seed = options.hash_seed, nursery = nurseries_.back().get()] {
+            DecodePieces(seed, nursery);
+          });
     }
     ahead_.resize(static_cast<size_t>(wanted) * kPiecesPerDecoder +
                   kPiecesBeside);
@@ -124,6 +116,7 @@ class Decoders {
     (void)empty_.TakeAll();
     empty_.Close();
     threads_.clear();  // Joins them, while the mailboxes are there.
+    for (auto& nursery : nurseries_) EntryHeap::Instance().Adopt(nursery.get());
   }
 
   bool any() const { return !threads_.empty(); }
@@ -141,16 +134,14 @@ class Decoders {
   void GiveBack(PiecePtr piece) { empty_.Put(std::move(piece)); }
 
  private:
-  void DecodePieces(uint64_t hash_seed) {
+  void DecodePieces(uint64_t hash_seed, EntryHeap::Nursery* nursery) {
     while (std::optional<PiecePtr> piece = empty_.Wait()) {
       LoadSource* source = *source_.Wait();
       const bool more = source->Next(piece->get());
       source_.Put(source);
       if (!more) return;
       (*piece)->Decode(hash_seed);
-      const std::optional<Turn> turn = allocating_.Wait();
-      (*piece)->MakeEntries(&budget_);
-      allocating_.Put(*turn);
+      (*piece)->MakeEntries(&budget_, nursery);
       full_.Put(std::move(*piece));
     }
   }
@@ -158,14 +149,11 @@ class Decoders {
   Mailbox<PiecePtr> empty_;
   Mailbox<PiecePtr> full_;
   Mailbox<LoadSource*> source_;
-  // Whose turn it is to make entries: all come out of one arena, whose lock
-  // would cost more than the wait.
-  struct Turn {};
-  Mailbox<Turn> allocating_;
   // Those that came before their turn, by number: there are never more than
   // this.
   std::vector<PiecePtr> ahead_;
   ValueBudget budget_;
+  std::vector<std::unique_ptr<EntryHeap::Nursery>> nurseries_;
   std::vector<std::unique_ptr<ThreadExecutor>> threads_;
 };
 
@@ -191,7 +179,7 @@ Result<LoadOutcome> LoadSealedSegments(Directory& directory,
   while (!acceptor.done()) {
     source.Next(&piece);
     piece.Decode(options.hash_seed);
-    piece.MakeEntries(&budget);
+    piece.MakeEntries(&budget, /*nursery=*/nullptr);
     KVD_TRY(acceptor.Take(&piece));
   }
   return acceptor.hint_damaged() ? LoadOutcome::kHintDamaged

@@ -85,7 +85,8 @@ struct PreparedRecords {
 
   // Entries with their values, which stand behind the keys, as far as the
   // budget goes; cold ones beyond it and without one.
-  void MakeEntries(uint32_t segment, ValueBudget* budget) {
+  void MakeEntries(uint32_t segment, ValueBudget* budget,
+                   EntryHeap::Nursery* nursery) {
     entries.clear();
     entries.reserve(changes.size());
     for (const Change& change : changes) {
@@ -96,13 +97,13 @@ struct PreparedRecords {
       const Place place = {segment, change.offset};
       if (budget != nullptr && budget->Take(change.value_size)) {
         const char* behind_key = change.key.data() + change.key.size();
-        entries.push_back(Entry::Create(change.key,
-                                        {behind_key, change.value_size},
-                                        change.seq, place, change.deadline_ms));
+        entries.push_back(
+            Entry::Create(change.key, {behind_key, change.value_size},
+                          change.seq, place, change.deadline_ms, nursery));
       } else {
         entries.push_back(Entry::CreateCold(change.key, change.value_size,
                                             change.seq, place,
-                                            change.deadline_ms));
+                                            change.deadline_ms, nursery));
       }
     }
   }

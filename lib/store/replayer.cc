@@ -59,7 +59,7 @@ void Replayer::EndSealed() {
 void Replayer::Apply(const Group& group, uint32_t segment) {
   prepared_.Take(group);
   prepared_.Hash(store_.keyspaces.front()->hash_seed());
-  prepared_.MakeEntries(segment, &value_budget_);
+  prepared_.MakeEntries(segment, &value_budget_, /*nursery=*/nullptr);
   Apply(&prepared_, segment);
 }
 

@@ -15,7 +15,9 @@
 #include <utility>
 #include <vector>
 
+#include "log/hint.h"
 #include "log/piece_cutter.h"
+#include "log/sealed_cursor.h"
 #include "store/recovery.h"
 #include "tests/log/handmade_store.h"
 #include "tests/log/read_log.h"
@@ -50,8 +52,45 @@ struct Recovered {
   std::string error;
   Manifest next;
   uint64_t last_seq = 0;
+  uint64_t hinted = 0;
+  uint64_t cold = 0;  // Entries whose value is on disk alone.
   std::vector<uint64_t> progress;
 };
+
+// Hints beside all sealed segments, or those of some.
+void WriteHints(SimFileSystem* disk) {
+  const auto directory = disk->OpenDirectory();
+  const Result<Manifest> manifest = LoadManifest(*directory);
+  ASSERT_TRUE(manifest);
+  for (const SealedSegment& segment : manifest->sealed) {
+    HintBuilder builder;
+    SealedCursor cursor(*directory, manifest->uuid, {segment}, 100);
+    while (!cursor.done()) {
+      ASSERT_TRUE(cursor.Step());
+      for (size_t i = 0; i < cursor.records().size(); ++i) {
+        builder.Add(cursor.records()[i], cursor.offsets()[i]);
+      }
+    }
+    ASSERT_TRUE(builder.Write(*directory, manifest->uuid, segment));
+  }
+}
+
+// Of a cold one, as it stands where the entry says.
+std::string ValueOf(const SimFileSystem& disk, const Manifest& manifest,
+                    const Entry& entry) {
+  if (!entry.is_cold()) return std::string(entry.value());
+  for (const SealedSegment& segment : manifest.sealed) {
+    if (segment.id != entry.place().segment) continue;
+    const std::string bytes = disk.ReadAll(SegmentName(segment.id));
+    const auto record =
+        DecodeRecord(std::string_view(bytes).substr(entry.place().offset),
+                     manifest.IdentityOf(segment).Seed());
+    if (record && record->key == entry.key() && record->seq == entry.seq()) {
+      return std::string(record->value);
+    }
+  }
+  return "(not there)";
+}
 
 Recovered RecoverOn(SimFileSystem* disk, int threads) {
   Recovered recovered;
@@ -71,6 +110,7 @@ Recovered RecoverOn(SimFileSystem* disk, int threads) {
   }
   recovered.next = *next;
   recovered.last_seq = impl.report.last_seq;
+  recovered.hinted = impl.report.hinted;
   uint64_t entry_bytes = 0;
   for (size_t i = 0; i < impl.keyspaces.size(); ++i) {
     const Keyspace& keyspace = *impl.keyspaces[i];
@@ -82,9 +122,10 @@ Recovered RecoverOn(SimFileSystem* disk, int threads) {
         EXPECT_FALSE(entry.is_ghost());
         entry_bytes += entry.allocation_bytes();
         with_deadline += entry.has_deadline() ? 1 : 0;
-        recovered.state.insert(DescribeKey(i, entry.key(), entry.value(),
-                                           entry.seq(), entry.deadline_ms(),
-                                           entry.place().segment));
+        recovered.cold += entry.is_cold() ? 1 : 0;
+        recovered.state.insert(DescribeKey(
+            i, entry.key(), ValueOf(*disk, *next, entry), entry.seq(),
+            entry.deadline_ms(), entry.place().segment));
       });
     } while (cursor != 0);
     EXPECT_EQ(keyspace.deadlines().size(), with_deadline);
@@ -149,6 +190,24 @@ void ExpectRight(HandmadeStore& store,
     if (!first) first = recovered;
     EXPECT_EQ(EncodeManifest(recovered.next), EncodeManifest(first->next));
     EXPECT_EQ(recovered.progress, first->progress);
+    EXPECT_EQ(recovered.hinted, 0u);
+
+    // The same out of hints, and with every other hint missing.
+    const auto disk = store.Disk();
+    WriteHints(disk.get());
+    const auto half = disk->Clone();
+    for (size_t i = 0; i < store.manifest().sealed.size(); i += 2) {
+      half->Remove(HintName(store.manifest().sealed[i].id));
+    }
+    for (SimFileSystem* with_hints : {disk.get(), half.get()}) {
+      const Recovered hinted = RecoverOn(with_hints, threads);
+      ASSERT_EQ(hinted.error, "");
+      EXPECT_EQ(hinted.state, expected);
+      EXPECT_EQ(hinted.progress, first->progress);
+      EXPECT_EQ(hinted.hinted, with_hints == disk.get()
+                                   ? store.manifest().sealed.size()
+                                   : store.manifest().sealed.size() / 2);
+    }
   }
 }
 
@@ -437,6 +496,88 @@ TEST_F(LoadDamage, FindsAManifestThatSaysSomethingElse) {
     if (what == 3) line.bytes -= kGroupAlignment;
     ExpectSameWords(*store.Disk(), {0, 2});
   }
+}
+
+// A hint is believed whole or not at all, and never beside a segment that is
+// not what it was; damage inside that waits for a reader.
+TEST(LoadHints, ADamagedOneIsReplacedByItsSegment) {
+  HandmadeStore store;
+  BuildLargeStore(&store);
+  store.AddSealed(SegmentKind::kCompacted,
+                  {{RecordKind::kPut, 900, "key7", "newest"},
+                   {RecordKind::kDelete, 901, "key8", ""}});
+  const State expected = Expected(store);
+  const auto intact = store.Disk();
+  WriteHints(intact.get());
+  for (const SealedSegment& segment : store.manifest().sealed) {
+    const std::string name = HintName(segment.id);
+    const size_t size = intact->ReadAll(name).size();
+    for (size_t byte = 0; byte < size; byte += 1 + size / 12) {
+      SCOPED_TRACE(fmt::format("byte {} of {}", byte, name));
+      const auto flipped = intact->Clone();
+      flipped->Flip(name, 8 * byte);
+      const auto cut = intact->Clone();
+      cut->Truncate(name, byte);
+      for (SimFileSystem* disk : {flipped.get(), cut.get()}) {
+        const Recovered recovered = RecoverOn(disk, byte % 2 == 0 ? 0 : 2);
+        ASSERT_EQ(recovered.error, "");
+        EXPECT_EQ(recovered.state, expected);
+        EXPECT_EQ(recovered.hinted, store.manifest().sealed.size() - 1);
+        EXPECT_FALSE(disk->Exists(name)) << "a new one shall be written";
+      }
+    }
+  }
+}
+
+TEST(LoadHints, OneOfAnotherSegmentIsNotBelieved) {
+  HandmadeStore store;
+  store.AddSealed(SegmentKind::kLog, {{RecordKind::kPut, 1, "a", "1"}});
+  store.AddSealed(SegmentKind::kLog, {{RecordKind::kPut, 2, "b", "2"}});
+  const auto disk = store.Disk();
+  WriteHints(disk.get());
+  disk->Put(HintName(1), disk->ReadAll(HintName(2)));
+  const Recovered recovered = RecoverOn(disk.get(), 0);
+  ASSERT_EQ(recovered.error, "");
+  EXPECT_EQ(recovered.state, Expected(store));
+  EXPECT_EQ(recovered.hinted, 1u);
+}
+
+TEST(LoadHints, DoNotHideThatASegmentIsMissingShortOrAnotherOne) {
+  HandmadeStore store;
+  store.AddSealed(SegmentKind::kLog, {{RecordKind::kPut, 1, "a", "1"}});
+  store.AddSealed(SegmentKind::kLog, {{RecordKind::kPut, 2, "b", "2"}});
+  const auto intact = store.Disk();
+  WriteHints(intact.get());
+  const std::string name = SegmentName(2);
+  const auto missing = intact->Clone();
+  missing->Remove(name);
+  EXPECT_THAT(RecoverOn(missing.get(), 0).error, testing::HasSubstr(name));
+  const auto foreign = intact->Clone();
+  foreign->Put(name, intact->ReadAll(SegmentName(1)));
+  EXPECT_THAT(RecoverOn(foreign.get(), 0).error, testing::HasSubstr(name));
+  for (size_t size = 0; size < intact->ReadAll(name).size(); ++size) {
+    const auto cut = intact->Clone();
+    cut->Truncate(name, size);
+    EXPECT_THAT(RecoverOn(cut.get(), 0).error, testing::HasSubstr(name));
+  }
+  for (size_t bit = 0; bit < 8 * kSegmentHeaderBytes; ++bit) {
+    const auto flipped = intact->Clone();
+    flipped->Flip(name, bit);
+    EXPECT_THAT(RecoverOn(flipped.get(), 0).error, testing::HasSubstr(name))
+        << bit;
+  }
+}
+
+TEST(LoadHints, LeaveValuesOnDisk) {
+  HandmadeStore store;
+  store.AddSealed(SegmentKind::kLog, {{RecordKind::kPut, 1, "a", "1"},
+                                      {RecordKind::kPut, 2, "empty", ""},
+                                      {RecordKind::kPut, 3, "b", "2"}});
+  const auto disk = store.Disk();
+  EXPECT_EQ(RecoverOn(disk.get(), 0).cold, 0u);
+  WriteHints(disk.get());
+  // There is nothing to read of an empty one.
+  EXPECT_EQ(RecoverOn(disk.get(), 0).cold, 2u);
 }
 
 TEST_F(LoadDamage, AReadErrorIsReportedAsSuch) {
