@@ -20,6 +20,7 @@ constexpr std::string_view kHintMagic = "kvdhint\n";
 constexpr uint32_t kHintVersion = 1;
 constexpr size_t kHintChecksumAt = kHintHeaderBytes - 8;
 constexpr size_t kChunkBytes = size_t{1} << 20;
+constexpr size_t kEntriesAtFirst = 1024;
 static_assert(kHintEntryBytes + kRecordKeyBytesMax <= kChunkBytes);
 
 // FORMAT.md, "Hint".
@@ -206,11 +207,16 @@ void HintBuilder::Add(const Record& record, uint64_t offset) {
   if (!IsListed(record.kind)) return;
   char* entry = Allocate(kHintEntryBytes + record.key.size());
   EncodeEntry(entry, record, offset);
+  // One large block, which goes back to the system as a whole; it grows by
+  // less than a vector would by itself.
+  if (order_.size() == order_.capacity()) {
+    order_.reserve(order_.size() + order_.size() / 4 + kEntriesAtFirst);
+  }
   order_.push_back({hash_(record.database, record.key), entry});
 }
 
 uint64_t HintBuilder::memory_bytes() const {
-  return chunks_.size() * kChunkBytes + order_.size() * sizeof(Sortable);
+  return chunks_.size() * kChunkBytes + order_.capacity() * sizeof(Sortable);
 }
 
 char* HintBuilder::Allocate(size_t bytes) {

@@ -16,7 +16,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -100,8 +99,7 @@ class HintBuilder {
   HintHashFunction hash_;
   std::vector<std::unique_ptr<char[]>> chunks_;
   size_t chunk_left_ = 0;
-  // A deque does not need twice its memory to grow.
-  std::deque<Sortable> order_;
+  std::vector<Sortable> order_;
   uint64_t records_ = 0;
   uint64_t first_seq_ = UINT64_MAX;
   uint64_t last_seq_ = 0;
