@@ -57,9 +57,8 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
   PutInPlaceOf(old, hash, Entry::Create(key, value, seq, place, deadline_ms));
 }
 
-void Keyspace::Put(uint64_t hash, EntryPtr entry) {
+void Keyspace::Put(uint64_t hash, EntryPtr entry, Entry* old) {
   last_change_ = std::max(last_change_, entry->seq());
-  Entry* old = index_->Find(hash, entry->key());
   PutInPlaceOf(old, hash, std::move(entry));
 }
 

@@ -26,6 +26,7 @@ void LoadPiece::Decode(uint64_t hash_seed) {
     prepared_.Take(log_.records());
   }
   prepared_.Hash(hash_seed);
+  if (from_hint_) prepared_.GroupByHash();
 }
 
 void LoadPiece::MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery) {
@@ -114,7 +115,7 @@ void LoadSource::FillFromHint(LoadPiece* piece) {
     return;
   }
   Result<size_t> next =
-      hint_->ReadPiece(next_block_, kPieceBytes, &piece->hint_);
+      hint_->ReadPiece(next_block_, kHintPieceBytes, &piece->hint_);
   if (!next) {
     piece->error_ = next.error();
     return;

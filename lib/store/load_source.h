@@ -23,6 +23,9 @@
 
 namespace kvd {
 
+// Of a hint, read at once: the more, the more of its keys meet in a bucket.
+inline constexpr uint64_t kHintPieceBytes = uint64_t{2} << 20;
+
 enum class HintUse {
   kBelieve,      // Damage is found on the way; begin again with another use.
   kVerifyFirst,  // Every block, before any of it counts.

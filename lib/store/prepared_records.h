@@ -51,6 +51,9 @@ struct PreparedRecords {
   std::vector<Change> changes;
   std::vector<uint64_t> hashes;
   std::vector<EntryPtr> entries;  // Of puts; null for other records.
+  // Where records are grouped; kept for the next ones.
+  std::vector<Change> grouped;
+  std::vector<uint64_t> grouped_hashes;
 
   // The records of a segment.
   void Take(const Group& group) {
@@ -81,6 +84,30 @@ struct PreparedRecords {
     for (const Change& change : changes) {
       hashes.push_back(Index::DefaultHash(change.key, hash_seed));
     }
+  }
+
+  // Brings records into the order of their hashes, roughly: those that meet in
+  // a bucket of the index are then inserted one after the other, and a bucket
+  // is fetched once for all of them. Not for records whose order means
+  // something.
+  void GroupByHash() {
+    constexpr int kGroupBits = 12;
+    constexpr size_t kGroups = size_t{1} << kGroupBits;
+    const auto group_of = [](uint64_t hash) {
+      return hash >> (64 - kGroupBits);
+    };
+    std::vector<uint32_t> next(kGroups + 1, 0);
+    for (const uint64_t hash : hashes) ++next[group_of(hash) + 1];
+    for (size_t i = 1; i <= kGroups; ++i) next[i] += next[i - 1];
+    grouped.resize(changes.size());
+    grouped_hashes.resize(hashes.size());
+    for (size_t i = 0; i < hashes.size(); ++i) {
+      const uint32_t to = next[group_of(hashes[i])]++;
+      grouped[to] = changes[i];
+      grouped_hashes[to] = hashes[i];
+    }
+    changes.swap(grouped);
+    hashes.swap(grouped_hashes);
   }
 
   // Entries with their values, which stand behind the keys, as far as the

@@ -95,10 +95,10 @@ void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
   const uint64_t bytes = RecordBytes(change.key.size(), change.value_size);
   switch (change.kind) {
     case RecordKind::kPut: {
-      const Entry* old = keyspace.Find(hash, change.key);
+      Entry* old = keyspace.Find(hash, change.key);
       if (change.seq > keyspace.flushed() &&
           (old == nullptr || change.seq > old->seq())) {
-        keyspace.Put(hash, std::move(entry));
+        keyspace.Put(hash, std::move(entry), old);
       } else {
         store_.usage.AddDeadPut(segment, bytes);
       }
