@@ -134,6 +134,14 @@ uint64_t Compactor::reclaimable_bytes() const {
   return bytes;
 }
 
+double Compactor::Pressure() const {
+  const uint64_t measure =
+      std::max(store_.usage.live_bytes(),
+               kSegmentsPerJob * store_.options.segment_bytes);
+  return static_cast<double>(store_.usage.dead_bytes()) /
+         static_cast<double>(measure);
+}
+
 bool Compactor::InDanger() {
   // Whoever looked last knows best.
   if (store_.log->free_disk_bytes() != seen_by_log_bytes_) {
@@ -304,7 +312,8 @@ int64_t Compactor::PaceUs() const {
   const uint64_t rate = store_.options.compaction.rate_bytes_per_s;
   if (rate == 0 || run_.mode == CompactionMode::kDanger) return 0;
   const double seconds =
-      static_cast<double>(pace_bytes_) / static_cast<double>(rate);
+      static_cast<double>(pace_bytes_) /
+      (static_cast<double>(rate) * std::max(Pressure(), 1.0));
   return pace_from_us_ + static_cast<int64_t>(seconds * 1e6);
 }
 
@@ -529,7 +538,9 @@ std::optional<int64_t> Compactor::LookForWork() {
   if (interval_ms == 0) return std::nullopt;
   const int64_t now = NowMs();
   const bool danger = InDanger();
-  if (danger) look_at_ms_ = std::min(look_at_ms_, now + kDangerLookMs);
+  if (danger || Pressure() >= 1) {
+    look_at_ms_ = std::min(look_at_ms_, now + kDangerLookMs);
+  }
   if (now < look_at_ms_) return look_at_ms_ - now;
   look_at_ms_ = now + (danger ? kDangerLookMs : interval_ms);
   const CompactionMode mode =

@@ -39,7 +39,7 @@
 
 namespace kvd {
 
-// How often a disk that is in danger is looked at.
+// How often a disk that is in danger is looked at, and a store under pressure.
 inline constexpr int64_t kDangerLookMs = 1000;
 // A disk that has no room for so many segments more is in danger.
 inline constexpr uint64_t kDangerSegments = 2;
@@ -135,6 +135,10 @@ class Compactor {
   std::vector<SegmentFacts> Facts() const;
   PlanRules Rules(CompactionMode mode, uint64_t space_bytes) const;
   bool InDanger();
+  // How many times more is dead than lives (or than a job takes, if that is
+  // more). From 1 on garbage grows faster than the timer and the rate would get
+  // it back: compaction then looks often, and goes so many times as fast.
+  double Pressure() const;
   int64_t NowMs() const;
 
   Store::Impl& store_;

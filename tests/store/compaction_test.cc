@@ -338,6 +338,29 @@ TEST_F(Compaction, KeepsToItsRate) {
   ExpectIntact();
 }
 
+// Garbage that is made faster than the timer and the rate would get it back
+// does not grow for ever.
+TEST_F(Compaction, KeepsUpWithGarbage) {
+  StoreOptions options = SmallStore();
+  options.compaction.interval_ms = 3'600'000;
+  options.compaction.rate_bytes_per_s = 16 << 10;
+  Open(options);
+  uint64_t most_bytes = 0;
+  for (int i = 0; i < 6000; ++i) {
+    // 3 KiB in 50 ms: four times the rate.
+    m().Put(fmt::format("key{}", i % 10), std::string(3000, 'v'));
+    m().AdvanceMs(50);
+    for (int turn = 0; turn < 4; ++turn) {
+      m().Turn();
+      m().Tick();
+    }
+    most_bytes = std::max(most_bytes, store().Stats().sealed_bytes);
+  }
+  EXPECT_GT(status().runs_ended, 1u);
+  // Of the 18 MB that were written.
+  EXPECT_LT(most_bytes, 8 * kSegmentsPerJob * options.segment_bytes);
+}
+
 TEST_F(Compaction, TheLoopHandlesABoundedNumberOfRecordsAtOnce) {
   StoreOptions options = SmallStore();
   options.segment_bytes = 64 << 10;
