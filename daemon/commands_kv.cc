@@ -26,6 +26,11 @@ State StateOf(const Service& service, const StoreStats& stats) {
   if (stats.disk_full) {
     return {"full", "the disk has no room for writes; deleting keys works"};
   }
+  if (stats.memory_full) {
+    return {"full",
+            "memory.limit is reached: writes that need more are refused; "
+            "deleting keys works"};
+  }
   if (service.stats.flush_stalled_ms >= kFlushStalledMs) {
     return {"degraded", fmt::format("the disk has not finished a flush for "
                                     "{} ms",

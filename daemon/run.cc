@@ -121,6 +121,7 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
                             const StoreOptions::OnProgress& on_progress) {
   StoreOptions options;
   options.value_cache_bytes = memory.value_cache;
+  options.memory_limit_bytes = memory.limit;
   options.cold_bytes_max = config.limits.output_bytes;
   options.read_files_max = static_cast<size_t>(descriptors.read_files);
   options.sync = config.durability.sync;

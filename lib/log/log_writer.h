@@ -43,9 +43,10 @@ namespace kvd {
 // Whether there is room for what a command is about to write.
 enum class Room {
   kReady,
-  kWait,      // Not now: ask again after a Poll() that said true.
-  kDiskFull,  // Not before somebody frees space.
-  kTooLarge,  // Never: larger than a commit group may be.
+  kWait,        // Not now: ask again after a Poll() that said true.
+  kDiskFull,    // Not before somebody frees space.
+  kTooLarge,    // Never: larger than a commit group may be.
+  kMemoryFull,  // Not before keys go. Not the log's answer: the store's.
 };
 
 enum class Purpose {

@@ -112,6 +112,21 @@ void Operation::KeepValues() {
   cold_.Clear();
 }
 
+Room Operation::AdmitPut(std::string_view key, size_t value_size) {
+  if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
+  const Entry* old = Find(key);
+  if (blocked_ != Room::kReady) return blocked_;
+  if (old != nullptr && value_size <= old->value_size()) return blocked_;
+  if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
+  if (store_.IsMemoryFull()) {
+    store_.NoteMemoryFull();
+    return blocked_ = Room::kMemoryFull;
+  }
+  // Not here: what the command has found must stay where it is.
+  store_.memory_awaited = true;
+  return blocked_ = Room::kWait;
+}
+
 Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
   if (blocked_ != Room::kReady) return blocked_;
   blocked_ = store_.log->RoomFor(bytes, purpose);
