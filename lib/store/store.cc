@@ -328,6 +328,7 @@ StoreStats Store::Stats() const {
   stats.entry_bytes = impl_->memory.entry_bytes;
   stats.value_bytes = impl_->memory.value_bytes;
   stats.value_cache_bytes = impl_->cache.bound();
+  stats.log_buffer_bytes = log.buffer_bytes();
   stats.memory_full = impl_->IsMemoryFull();
   stats.values_evicted = impl_->cache.evicted();
   stats.reads_at_once = impl_->reader->reads_at_once();

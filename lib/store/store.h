@@ -136,6 +136,7 @@ struct StoreStats {
   uint64_t entry_bytes = 0;        // … of entries, keys and values …
   uint64_t value_bytes = 0;        // … and of the values among them.
   uint64_t value_cache_bytes = 0;  // What values may take now.
+  uint64_t log_buffer_bytes = 0;   // Memory of commit groups.
   bool memory_full = false;        // Writes that add to it are refused.
   uint64_t values_evicted = 0;     // From memory; they are on disk.
   uint64_t reads_at_once = 0;      // Values that the page cache had …

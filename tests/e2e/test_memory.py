@@ -5,6 +5,7 @@ import threading
 import unittest
 
 from harness import Connection, E2eTest, ReplyError, SANITIZED, scaled
+from harness import wait_until
 
 MIB = 1 << 20
 OOM = "OOM command not allowed when used memory"
@@ -93,6 +94,98 @@ class TheLimit(E2eTest):
         # Values that are needed to write go the same way.
         self.assertEqual(client.call("APPEND", "key3", "!"), len(value) + 3)
         self.assertEqual(client.call("GET", "key3"), b"3." + value + b"!")
+
+
+class WhatItSays(E2eTest):
+    """INFO and KV.STATUS: where the memory is."""
+
+    PARTS = ("kvd_entry_bytes", "kvd_value_bytes", "kvd_index_bytes",
+             "kvd_deadline_bytes", "kvd_connection_bytes",
+             "kvd_log_buffer_bytes")
+
+    def figures(self, kvd):
+        info = kvd.info()
+        figures = {name: int(info[name]) for name in
+                   (*self.PARTS, "used_memory", "used_memory_rss",
+                    "used_memory_dataset", "used_memory_overhead",
+                    "maxmemory", "kvd_value_cache_bytes")}
+        self.assertEqual(sum(figures[name] for name in self.PARTS),
+                         figures["used_memory"])
+        self.assertEqual(figures["used_memory_dataset"] +
+                         figures["used_memory_overhead"],
+                         figures["used_memory"])
+        return figures
+
+    def fill(self, kvd, count, size, *more):
+        with Connection(kvd.socket_path) as client:
+            for start in range(0, count, 1000):
+                client.pipeline(
+                    [("SET", f"key{i:07}", "v" * size, *more)
+                     for i in range(start, min(start + 1000, count))])
+
+    def test_the_parts_add_up_and_to_what_the_process_has(self):
+        kvd = self.started(settings={"memory.value_cache": "1GiB"})
+        empty = self.figures(kvd)
+        self.assertEqual(empty["maxmemory"], 0)
+        self.assertEqual(empty["kvd_value_cache_bytes"], 1 << 30)
+        self.assertEqual(empty["kvd_entry_bytes"], 0)
+        count = scaled(200_000, 20_000)
+        self.fill(kvd, count, 100)
+        full = self.figures(kvd)
+        self.assertEqual(full["kvd_value_bytes"], 100 * count)
+        self.assertEqual(full["kvd_entry_bytes"], (10 + 24) * count)
+        self.assertIn((full["kvd_index_bytes"] - empty["kvd_index_bytes"]) //
+                      count, range(8, 20))
+        self.assertLess(full["kvd_deadline_bytes"], count)
+        if not SANITIZED:
+            taken = full["used_memory_rss"] - empty["used_memory_rss"]
+            counted = full["used_memory"] - empty["used_memory"]
+            self.assertGreater(taken, counted * 0.9)
+            self.assertLess(taken, counted * 1.4 + 8 * MIB)
+
+        self.fill(kvd, count, 100, "EX", "1000")
+        self.assertIn(self.figures(kvd)["kvd_deadline_bytes"] // count,
+                      range(8, 20))
+        status = kvd.status()
+        self.assertEqual(status["value_bytes"], 100 * count)
+        self.assertEqual(status["value_cache_bytes"], 1 << 30)
+        self.assertEqual(status["memory_limit_bytes"], 0)
+        self.assertEqual(status["damaged_values"], 0)
+        self.assertRegex(kvd.kvctl("status").stdout.decode(),
+                         r"\nmemory [^\n]+ values [^\n]+ of 1\.0 GiB\n")
+
+        kvd.call("FLUSHALL")
+        wait_until(lambda: self.figures(kvd)["kvd_index_bytes"] ==
+                   empty["kvd_index_bytes"], "everything is freed")
+        flushed = self.figures(kvd)
+        self.assertEqual(flushed["kvd_entry_bytes"], 0)
+        self.assertEqual(flushed["kvd_deadline_bytes"],
+                         empty["kvd_deadline_bytes"])
+
+    def test_buffers_of_clients_count(self):
+        kvd = self.started()
+        before = self.figures(kvd)["kvd_connection_bytes"]
+        with Connection(kvd.socket_path) as client:
+            client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$9000000\r\n")
+            client.send(bytes(5 * MIB))
+            wait_until(lambda: self.figures(kvd)["kvd_connection_bytes"] >=
+                       before + 5 * MIB, "it has arrived")
+        wait_until(lambda: self.figures(kvd)["kvd_connection_bytes"] <
+                   before + MIB, "it is given back")
+
+    def test_values_on_disk_count_for_nothing(self):
+        kvd = self.started(settings={"memory.value_cache": "1MiB"})
+        self.fill(kvd, 2000, 5000)
+        wait_until(lambda: self.figures(kvd)["kvd_value_bytes"] <= MIB,
+                   "values leave")
+        client = kvd.connect()
+        for i in range(0, 2000, 10):
+            self.assertEqual(client.call("GET", f"key{i:07}"), b"v" * 5000)
+        info = kvd.info()
+        self.assertGreater(int(info["kvd_values_evicted"]), 1500)
+        self.assertGreater(int(info["kvd_reads_at_once"]) +
+                           int(info["kvd_reads_waited"]), 150)
+        self.assertEqual(info["kvd_damaged_values"], "0")
 
 
 if __name__ == "__main__":
