@@ -28,18 +28,6 @@ class Lines {
   std::string text_;
 };
 
-std::string HumanBytes(uint64_t bytes) {
-  constexpr std::string_view kUnits[] = {"B", "K", "M", "G", "T"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  if (unit == 0) return fmt::format("{}B", bytes);
-  return fmt::format("{:.2f}{}", value, kUnits[unit]);
-}
-
 std::string Server(const Service& service) {
   Lines lines;
   utsname system = {};

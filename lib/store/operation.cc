@@ -3,15 +3,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/allocator.h"
 #include "base/check.h"
 #include "base/planted_bug.h"
 #include "store/store_impl.h"
 
 namespace kvd {
+namespace {
+
+// Slots cost no more than this a key, but in a table of a few.
+constexpr size_t kSlotBytesMax = 16;
+
+}  // namespace
 
 Operation::Operation(Store& store, int database, ColdValues* cold)
     : store_(*store.impl_),
@@ -219,6 +227,15 @@ uint64_t Operation::Scan(uint64_t cursor, size_t count,
   Saw(swapped_);
   Saw(keyspace_.last_change());
   return next;
+}
+
+size_t Operation::MemoryOf(const Entry& entry) const {
+  // What a small table has to spare is no key's.
+  const Index& index = keyspace_.index();
+  const size_t slot =
+      std::min(index.memory_bytes() / index.size(), kSlotBytesMax);
+  const size_t queued = entry.has_deadline() ? sizeof(Entry*) : 0;
+  return AllocatedBytesOf(&entry) + slot + queued;
 }
 
 }  // namespace kvd

@@ -76,6 +76,11 @@ class Operation {
   uint64_t Scan(uint64_t cursor, size_t count,
                 const std::function<void(const Entry&)>& each);
 
+  // Memory that a live entry takes: what the allocator gave for it, its share
+  // of a table's slots, its place in the queue of deadlines. A value that is
+  // not in memory takes none.
+  size_t MemoryOf(const Entry& entry) const;
+
   // The wall clock, the same for the whole operation; ms since the epoch.
   int64_t now_ms();
 

@@ -395,6 +395,50 @@ TEST_F(CommandsTest, StatisticsCountCallsAndFailures) {
   EXPECT_NE(info.find("rejected_calls=1,failed_calls=1"), std::string::npos);
 }
 
+TEST_F(CommandsTest, MemoryUsageIsThatOfTheKeyAndTheValueThatIsThere) {
+  const auto usage = [&](const std::string& key) {
+    return std::stoll(Send("MEMORY USAGE " + key).substr(1));
+  };
+  Send("SET a " + std::string(1000, 'v'));
+  const int64_t plain = usage("a");
+  EXPECT_GE(plain, 1000 + 24 + 1 + 8);
+  EXPECT_LE(plain, 1000 + 24 + 1 + 64);
+  EXPECT_EQ(Send("MEMORY USAGE a SAMPLES 0"),
+            ":" + std::to_string(plain) + "\r\n");
+  Send("EXPIRE a 1000");
+  EXPECT_GE(usage("a"), plain + 16);
+  EXPECT_LE(usage("a"), plain + 48);
+  EXPECT_EQ(Send("MEMORY USAGE nosuch"), "$-1\r\n");
+
+  Send("PEXPIRE a 1");
+  clock_.AdvanceMs(2);
+  EXPECT_EQ(Send("MEMORY USAGE a"), "$-1\r\n");
+  EXPECT_EQ(Send("DBSIZE"), ":0\r\n");
+}
+
+TEST_F(CommandsTest, MemoryUsageWaitsForTheChangeThatItShows) {
+  std::string reply;
+  const Executed set = Run({"SET", "a", "1"}, &reply);
+  EXPECT_EQ(Run({"MEMORY", "USAGE", "a"}, &reply).seen, set.seen);
+}
+
+TEST_F(CommandsTest, MemoryStatsAreAMapOfFigures) {
+  Send("SET a 1");
+  Send("HELLO 3");
+  const std::string stats = Send("MEMORY STATS");
+  EXPECT_TRUE(stats.starts_with("%18\r\n")) << stats;
+  EXPECT_EQ(std::count(stats.begin(), stats.end(), '$'), 18);
+  EXPECT_NE(stats.find("keys.count\r\n:1\r\n"), std::string::npos);
+  EXPECT_NE(stats.find("dataset.bytes\r\n:26\r\n"), std::string::npos);
+  EXPECT_NE(stats.find("kvd.values\r\n:1\r\n"), std::string::npos);
+}
+
+TEST_F(CommandsTest, MemoryPurgeChangesNothing) {
+  Send("SET a 1");
+  EXPECT_EQ(Send("MEMORY PURGE"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$1\r\n1\r\n");
+}
+
 // Keys have taken all the memory that there is.
 class AtTheMemoryLimit : public CommandsTest {
  protected:
@@ -448,6 +492,20 @@ TEST_F(AtTheMemoryLimit, TheRestGoesOn) {
   expect("PERSIST brief", ":1\r\n");
   expect("RENAME brief longer", "+OK\r\n");
   expect("DEL longer", ":1\r\n");
+}
+
+TEST_F(AtTheMemoryLimit, TheDoctorSaysWhatToDo) {
+  EXPECT_NE(Send("MEMORY DOCTOR").find("Delete keys or raise the limit.\n"),
+            std::string::npos);
+}
+
+TEST_F(AtTheMemoryLimit, AValueOnDiskTakesNoMemory) {
+  Send("SET text xyz");
+  EXPECT_EQ(store_->Stats().value_bytes, 0u);
+  EXPECT_EQ(Send("STRLEN text"), ":3\r\n");
+  const int64_t usage = std::stoll(Send("MEMORY USAGE text").substr(1));
+  EXPECT_GE(usage, 24 + 4);
+  EXPECT_LE(usage, 24 + 4 + 36);
 }
 
 TEST_F(AtTheMemoryLimit, TheStateSaysSoUntilThereIsRoom) {

@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from harness import Connection, E2eTest, ReplyError, SANITIZED, scaled
-from harness import wait_until
+from harness import as_map, wait_until
 
 MIB = 1 << 20
 OOM = "OOM command not allowed when used memory"
@@ -161,6 +161,32 @@ class WhatItSays(E2eTest):
         self.assertEqual(flushed["kvd_entry_bytes"], 0)
         self.assertEqual(flushed["kvd_deadline_bytes"],
                          empty["kvd_deadline_bytes"])
+
+    def test_memory_stats_and_purge(self):
+        kvd = self.started(settings={"memory.value_cache": "1GiB"})
+        count = scaled(200_000, 20_000)
+        self.fill(kvd, count, 100)
+        stats = as_map(kvd.call("MEMORY", "STATS"))
+        self.assertEqual(stats["keys.count"], count)
+        self.assertEqual(stats["kvd.values"], 100 * count)
+        self.assertIn(stats["keys.bytes-per-key"], range(134, 160))
+        if not SANITIZED:
+            # The allocator knows of no less than was asked for.
+            self.assertGreater(stats["allocator.allocated"],
+                               stats["total.allocated"])
+            self.assertLess(stats["allocator.allocated"],
+                            stats["total.allocated"] * 1.3)
+        # One key's share, too.
+        self.assertIn(kvd.call("MEMORY", "USAGE", "key0000000"),
+                      range(134, 170))
+        kvd.call("FLUSHALL")
+        wait_until(lambda: as_map(kvd.call("MEMORY", "STATS"))["kvd.entries"]
+                   == 0, "everything is freed")
+        self.assertEqual(kvd.call("MEMORY", "PURGE"), "OK")
+        if not SANITIZED:
+            self.assertLess(as_map(kvd.call("MEMORY", "STATS"))
+                            ["allocator.resident"],
+                            stats["allocator.resident"] - 100 * count)
 
     def test_buffers_of_clients_count(self):
         kvd = self.started()
