@@ -11,6 +11,7 @@ namespace {
 
 constexpr KeySpec kNoKeys = {};
 constexpr KeySpec kFirst = {1, 1, 1};
+constexpr KeySpec kSecond = {2, 2, 1};  // After a subcommand's name.
 constexpr KeySpec kFirstTwo = {1, 2, 1};
 constexpr KeySpec kAll = {1, -1, 1};
 constexpr KeySpec kPairs = {1, -1, 2};
@@ -84,6 +85,24 @@ constexpr Command kConfigCommands[] = {
     {"RESETSTAT", 2, 2, kNoKeys, kAdmin, kServer,
      kAnyTime | kDangerous, HandleConfigResetStat, "2.0.0", "O(1)", "",
      "Sets the counters of INFO to zero."},
+};
+
+constexpr Command kMemoryCommands[] = {
+    {"DOCTOR", 2, 2, kNoKeys, kNone, kServer, 0, HandleMemoryDoctor, "4.0.0",
+     "O(1)", "", "Returns what is the matter with memory, if anything is."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleMemoryHelp,
+     "4.0.0", "O(1)", "", "Returns what the subcommands do."},
+    {"MALLOC-STATS", 2, 2, kNoKeys, kNone, kServer, 0, HandleMemoryMallocStats,
+     "4.0.0", "O(1)", "", "Answers that the allocator has no report."},
+    {"PURGE", 2, 2, kNoKeys, kAdmin, kServer, kDangerous, HandleMemoryPurge,
+     "4.0.0", "O(N) in pieces of free memory; everyone waits for it", "",
+     "Gives free memory back to the system."},
+    {"STATS", 2, 2, kNoKeys, kNone, kServer, kDangerous, HandleMemoryStats,
+     "4.0.0", "O(N) in pieces of free memory; everyone waits for it", "",
+     "Returns figures about memory, the allocator's own among them."},
+    {"USAGE", 3, kWordsMax, kSecond, kRead, kServer, 0, HandleMemoryUsage,
+     "4.0.0", "O(1)", "key [SAMPLES count]",
+     "Returns how much memory a key takes with its value, if that is there."},
 };
 
 constexpr Command kCommands[] = {
@@ -185,6 +204,9 @@ constexpr Command kCommands[] = {
      "Sets a value and returns its revision."},
     {"KV.STATUS", 1, 1, kNoKeys, kNone, kKv, kLoading, HandleKvStatus, "7.2.4",
      "O(1)", "", "Returns the daemon's state."},
+    {"MEMORY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "4.0.0", "Depends on subcommand.", "",
+     "A container for commands about memory.", kMemoryCommands},
     {"MGET", 2, kWordsMax, kAll, kRead, kString, kFast, HandleMGet, "1.0.0",
      "O(N)", "key [key ...]", "Returns several values."},
     {"MSET", 3, kWordsMax, kPairs, kWrite, kString, kDenyOom, HandleMSet,
@@ -272,7 +294,8 @@ constexpr bool IsSorted(const Command (&commands)[kSize]) {
       [](const Command& a, const Command& b) { return a.name <= b.name; });
 }
 static_assert(IsSorted(kCommands) && IsSorted(kClientCommands) &&
-              IsSorted(kCommandCommands) && IsSorted(kConfigCommands));
+              IsSorted(kCommandCommands) && IsSorted(kConfigCommands) &&
+              IsSorted(kMemoryCommands));
 
 constexpr size_t kNameBytesMax = 16;
 

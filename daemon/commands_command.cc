@@ -272,6 +272,9 @@ void HandleCommandDocs(Call& call) {
 void HandleCommandGetKeys(Call& call) {
   const auto words = call.args.subspan(2);
   const Command* command = FindCommand(words[0]);
+  if (command != nullptr && words.size() > 1 && !command->subcommands.empty()) {
+    command = FindSubcommand(*command, words[1]);
+  }
   if (command == nullptr) {
     return call.reply.Error("ERR Invalid command specified");
   }

@@ -5,6 +5,7 @@
 
 #include "daemon/handlers.h"
 #include "daemon/handling.h"
+#include "daemon/memory_figures.h"
 #include "daemon/text.h"
 
 namespace kvd {
@@ -25,6 +26,11 @@ State StateOf(const Service& service, const StoreStats& stats) {
   }
   if (stats.disk_full) {
     return {"full", "the disk has no room for writes; deleting keys works"};
+  }
+  if (stats.memory_full) {
+    return {"full",
+            "memory.limit is reached: writes that need more are refused; "
+            "deleting keys works"};
   }
   if (service.stats.flush_stalled_ms >= kFlushStalledMs) {
     return {"degraded", fmt::format("the disk has not finished a flush for "
@@ -55,7 +61,7 @@ struct StatusWriter {
 };
 
 constexpr size_t kDaemonFields = 10;
-constexpr size_t kStoreFields = 24;
+constexpr size_t kStoreFields = 29;
 constexpr size_t kLoadingFields = 2;
 
 void AddStoreFields(const StoreStats& stats, StatusWriter status) {
@@ -70,6 +76,14 @@ void AddStoreFields(const StoreStats& stats, StatusWriter status) {
   status.Number("sealed_bytes", stats.sealed_bytes);
   status.Number("reclaimable_bytes", stats.reclaimable_bytes);
   status.Number("damaged_segments", stats.damaged_segments);
+  status.Number("damaged_values", stats.damaged_values);
+}
+
+void AddMemoryFields(const MemoryFigures& figures, StatusWriter status) {
+  status.Number("memory_bytes", figures.keys_and_values());
+  status.Number("memory_limit_bytes", figures.limit);
+  status.Number("value_bytes", figures.values);
+  status.Number("value_cache_bytes", figures.value_cache);
 }
 
 void AddCompactionFields(const CompactionStatus& compaction,
@@ -189,6 +203,7 @@ void HandleKvStatus(Call& call) {
   status.Text("state_reason", state.reason);
   if (store != nullptr) {
     AddStoreFields(stats, status);
+    AddMemoryFields(MemoryFiguresOf(service), status);
     AddCompactionFields(store->compaction(), status);
     AddScrubFields(store->scrub(), status);
   } else {

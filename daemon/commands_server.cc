@@ -37,7 +37,9 @@ std::vector<Setting> Settings(const Service& service) {
       {"appendonly", "yes"},
       {"databases", std::to_string(kDatabases)},
       {"maxclients", std::to_string(service.connections_max)},
-      {"maxmemory", "0"},
+      {"maxmemory", std::to_string(service.store != nullptr
+                                       ? service.store->memory_limit_bytes()
+                                       : 0)},
       {"maxmemory-policy", "noeviction"},
       {"port", "0"},
       {"proto-max-bulk-len", std::to_string(service.config.limits.value_bytes)},

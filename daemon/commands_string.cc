@@ -82,6 +82,12 @@ bool PairsFit(Call& call) {
 }
 
 bool PutPairs(Call& call) {
+  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
+    const size_t value_size = call.args[i + 1].size();
+    if (call.op->AdmitPut(call.args[i], value_size) != Room::kReady) {
+      return false;
+    }
+  }
   if (call.op->Reserve(PairsBytes(call), Purpose::kWrite) != Room::kReady) {
     return false;
   }

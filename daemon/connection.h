@@ -75,6 +75,12 @@ class Connection {
   size_t output_bytes() const { return replies_.bytes() + flying_bytes_; }
   size_t input_bytes() const { return input_.size(); }
 
+  // What its buffers take, and values that were read for its command.
+  size_t memory_bytes() const {
+    return input_.memory_bytes() + replies_.memory_bytes() + flying_bytes_ +
+           cold_.bytes();
+  }
+
   // Since when (loop time) a command is half here; 0 if there is none. Time in
   // which kvd does not read does not count.
   int64_t half_since_ms() const { return reading_ ? half_since_ms_ : 0; }

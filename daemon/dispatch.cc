@@ -5,6 +5,7 @@
 #include <chrono>
 #include <optional>
 
+#include "config/units.h"
 #include "daemon/text.h"
 
 namespace kvd {
@@ -97,7 +98,7 @@ void Run(Call& call, const Command& command, CommandStats& stats) {
 }
 
 // The answer instead of an effect; kReady and kWait have none.
-std::string_view RefusalOf(Room room) {
+std::string RefusalOf(Room room, const Store& store) {
   switch (room) {
     case Room::kReady:
     case Room::kWait:
@@ -109,6 +110,14 @@ std::string_view RefusalOf(Room room) {
     case Room::kTooLarge:
       return "ERR command is too large for one commit group; nothing was "
              "changed";
+    case Room::kMemoryFull:
+      // Clients know it by its first words. Source: Redis.
+      return fmt::format(
+          "OOM command not allowed when used memory > 'memory.limit' (used {}, "
+          "limit {}); nothing was changed. Reads, deletes and writes that do "
+          "not grow go on",
+          FormatSize(store.memory_bytes()),
+          FormatSize(store.memory_limit_bytes()));
   }
   return {};
 }
@@ -208,7 +217,7 @@ Executed Execute(Service& service, Session& session,
         --stats->calls;
         return {ExecuteOutcome::kParked, 0};
       }
-      reply.Error(RefusalOf(op->blocked()));
+      reply.Error(RefusalOf(op->blocked(), *service.store));
     }
     if (!cold->empty()) op->KeepValues();
   }

@@ -82,6 +82,14 @@ void HandleInfo(Call& call);
 void HandleShutdown(Call& call);
 void HandleTime(Call& call);
 
+// commands_memory.cc
+void HandleMemoryDoctor(Call& call);
+void HandleMemoryHelp(Call& call);
+void HandleMemoryMallocStats(Call& call);
+void HandleMemoryPurge(Call& call);
+void HandleMemoryStats(Call& call);
+void HandleMemoryUsage(Call& call);
+
 // commands_command.cc
 void HandleCommand(Call& call);
 void HandleCommandCount(Call& call);

@@ -103,6 +103,7 @@ bool ValueFits(Call& call, uint64_t bytes) {
 }
 
 bool ReservePut(Call& call, std::string_view key, size_t value_size) {
+  if (call.op->AdmitPut(key, value_size) != Room::kReady) return false;
   return call.op->Reserve(Operation::PutBytes(key.size(), value_size),
                           Purpose::kWrite) == Room::kReady;
 }

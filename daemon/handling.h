@@ -32,7 +32,8 @@ inline int64_t DeadlineOf(const Entry* entry) {
 // Whether a value of that size is allowed; answers an error if not.
 bool ValueFits(Call& call, uint64_t bytes);
 
-// Whether the log has room for one put; if not the handler returns at once.
+// Whether memory and log have room for one put; if not the handler returns at
+// once.
 bool ReservePut(Call& call, std::string_view key, size_t value_size);
 bool ReserveRemoval(Call& call, std::string_view key);
 

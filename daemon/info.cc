@@ -7,9 +7,9 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 
 #include "daemon/command.h"
+#include "daemon/memory_figures.h"
 #include "daemon/text.h"
 
 namespace kvd {
@@ -27,25 +27,6 @@ class Lines {
  private:
   std::string text_;
 };
-
-std::string HumanBytes(uint64_t bytes) {
-  constexpr std::string_view kUnits[] = {"B", "K", "M", "G", "T"};
-  auto value = static_cast<double>(bytes);
-  size_t unit = 0;
-  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
-    value /= 1024;
-    ++unit;
-  }
-  if (unit == 0) return fmt::format("{}B", bytes);
-  return fmt::format("{:.2f}{}", value, kUnits[unit]);
-}
-
-uint64_t ResidentBytes() {
-  uint64_t pages_all = 0;
-  uint64_t pages_resident = 0;
-  std::ifstream("/proc/self/statm") >> pages_all >> pages_resident;
-  return pages_resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
-}
 
 std::string Server(const Service& service) {
   Lines lines;
@@ -86,19 +67,30 @@ StoreStats StatsOf(const Service& service) {
 }
 
 std::string Memory(const Service& service) {
-  const StoreStats stats = StatsOf(service);
-  const uint64_t used = stats.index_bytes + stats.entry_bytes;
+  const MemoryFigures figures = MemoryFiguresOf(service);
+  const uint64_t used = figures.used();
   const uint64_t resident = ResidentBytes();
+  const uint64_t dataset = figures.entries + figures.values;
   Lines lines;
   lines.Add("used_memory", used);
   lines.Add("used_memory_human", HumanBytes(used));
   lines.Add("used_memory_rss", resident);
   lines.Add("used_memory_rss_human", HumanBytes(resident));
-  lines.Add("used_memory_overhead", stats.index_bytes);
-  lines.Add("used_memory_dataset", stats.entry_bytes);
-  lines.Add("maxmemory", 0);
-  lines.Add("maxmemory_human", "0B");
+  lines.Add("used_memory_overhead", used - dataset);
+  lines.Add("used_memory_dataset", dataset);
+  lines.Add("maxmemory", figures.limit);
+  lines.Add("maxmemory_human", HumanBytes(figures.limit));
   lines.Add("maxmemory_policy", "noeviction");
+  lines.Add("mem_clients_normal", figures.connections);
+  // These add up to used_memory …
+  lines.Add("kvd_entry_bytes", figures.entries);
+  lines.Add("kvd_value_bytes", figures.values);
+  lines.Add("kvd_index_bytes", figures.index);
+  lines.Add("kvd_deadline_bytes", figures.deadlines);
+  lines.Add("kvd_connection_bytes", figures.connections);
+  lines.Add("kvd_log_buffer_bytes", figures.log_buffers);
+  // … and this is what the values among them may take.
+  lines.Add("kvd_value_cache_bytes", figures.value_cache);
   return lines.Take();
 }
 
@@ -169,6 +161,7 @@ std::string Persistence(const Service& service) {
 
 std::string Stats(const Service& service) {
   const ServiceStats& stats = service.stats;
+  const StoreStats store = StatsOf(service);
   Lines lines;
   lines.Add("total_connections_received", stats.connections_received);
   lines.Add("total_commands_processed", stats.commands);
@@ -176,7 +169,7 @@ std::string Stats(const Service& service) {
   lines.Add("total_net_input_bytes", stats.input_bytes);
   lines.Add("total_net_output_bytes", stats.output_bytes);
   lines.Add("rejected_connections", stats.connections_rejected);
-  lines.Add("expired_keys", StatsOf(service).expired_keys);
+  lines.Add("expired_keys", store.expired_keys);
   lines.Add("evicted_keys", 0);
   lines.Add("keyspace_hits", stats.keyspace_hits);
   lines.Add("keyspace_misses", stats.keyspace_misses);
@@ -187,6 +180,10 @@ std::string Stats(const Service& service) {
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("client_output_buffer_limit_disconnections",
             stats.output_limit_closed);
+  lines.Add("kvd_values_evicted", store.values_evicted);
+  lines.Add("kvd_reads_at_once", store.reads_at_once);
+  lines.Add("kvd_reads_waited", store.reads_waited);
+  lines.Add("kvd_damaged_values", store.damaged_values);
   return lines.Take();
 }
 

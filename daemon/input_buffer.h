@@ -30,6 +30,8 @@ class InputBuffer {
   size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
 
+  size_t memory_bytes() const { return capacity_; }
+
   // Drops bytes from the front; views of the others stay.
   void Consume(size_t bytes) { begin_ += bytes; }
   // Gives the memory back if it holds nothing.

@@ -15,6 +15,11 @@ namespace {
 constexpr std::string_view kUnifiedMount = "/sys/fs/cgroup";
 constexpr std::string_view kMemoryMount = "/sys/fs/cgroup/memory";
 
+// Values in memory get this much at least …
+constexpr uint64_t kValueCacheBytesMin = uint64_t{1} << 20;
+// … and leave this part of the limit to keys.
+constexpr uint64_t kKeysPart = 4;
+
 // Takes what is in front of `separator`, or all, out of `rest`.
 std::string_view TakeUntil(char separator, std::string_view* rest) {
   const size_t end = std::min(rest->find(separator), rest->size());
@@ -101,6 +106,18 @@ std::optional<uint64_t> CgroupMemoryLimit(const std::string& root) {
 uint64_t AvailableMemory() {
   const uint64_t physical = PhysicalMemory();
   return std::min(physical, CgroupMemoryLimit().value_or(physical));
+}
+
+MemoryBounds BoundsOf(const Config::Memory& settings, uint64_t available) {
+  MemoryBounds bounds;
+  bounds.value_cache =
+      std::max(settings.value_cache.Resolve(available), kValueCacheBytesMin);
+  bounds.limit = settings.limit.Resolve(available);
+  if (settings.limit.is_none()) return bounds;
+  const uint64_t most = bounds.limit - bounds.limit / kKeysPart;
+  bounds.capped = bounds.value_cache > most;
+  bounds.value_cache = std::min(bounds.value_cache, most);
+  return bounds;
 }
 
 }  // namespace kvd

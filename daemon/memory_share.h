@@ -10,6 +10,8 @@
 #include <string_view>
 #include <vector>
 
+#include "config/config.h"
+
 namespace kvd {
 
 // Where limits may stand for the process whose /proc/self/cgroup reads so:
@@ -27,5 +29,15 @@ std::optional<uint64_t> CgroupMemoryLimit(const std::string& root = "");
 // What this process may use, in bytes: physical memory or the limit of its
 // control groups, whichever is less.
 uint64_t AvailableMemory();
+
+// What the store may take, in bytes.
+struct MemoryBounds {
+  uint64_t value_cache = 0;
+  uint64_t limit = 0;   // Of all; 0 for none.
+  bool capped = false;  // The limit left values less than the settings say.
+};
+
+// The settings' meaning where so many bytes are there.
+MemoryBounds BoundsOf(const Config::Memory& settings, uint64_t available);
 
 }  // namespace kvd

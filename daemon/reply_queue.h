@@ -55,6 +55,9 @@ class ReplyQueue {
   size_t withheld_replies() const { return marks_.size() - first_mark_; }
   // Unsent bytes, withheld ones included.
   size_t bytes() const { return buffer_.size() - sent_; }
+  size_t memory_bytes() const {
+    return buffer_.capacity() + marks_.capacity() * sizeof(Mark);
+  }
 
  private:
   struct Mark {

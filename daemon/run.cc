@@ -17,6 +17,7 @@
 #include "daemon/event_loop.h"
 #include "daemon/listener.h"
 #include "daemon/logging.h"
+#include "daemon/memory_share.h"
 #include "daemon/notify.h"
 #include "daemon/pool_executor.h"
 #include "daemon/server.h"
@@ -33,6 +34,10 @@ constexpr mode_t kUmask = 0077;
 // What the process holds open beside clients and the store's files: the
 // standard streams, epoll, eventfds, listening sockets, lock.
 constexpr int64_t kOwnDescriptors = 32;
+// Segments that are kept open for reading values: a share of the descriptors.
+constexpr int64_t kReadFilesShare = 8;
+constexpr int64_t kReadFilesMin = 8;
+constexpr int64_t kReadFilesMax = 256;
 
 // Clients of a store that loads faster wait for it, and never hear LOADING:
 // most take that for a failure, and under socket activation the first client of
@@ -58,24 +63,52 @@ void IgnoreSignals() {
   }
 }
 
-// Raises the limit of descriptors as far as allowed; returns how many clients
-// fit beside a reserve for files.
-int64_t ConnectionsMax(const Config::Limits& limits) {
-  rlimit descriptors = {};
-  if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0) return limits.connections;
-  descriptors.rlim_cur = descriptors.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &descriptors);
-  getrlimit(RLIMIT_NOFILE, &descriptors);
-  if (descriptors.rlim_cur == RLIM_INFINITY) return limits.connections;
-  const int64_t fit =
-      std::max<int64_t>(static_cast<int64_t>(descriptors.rlim_cur) -
-                            kOwnDescriptors - limits.reserved_descriptors,
-                        1);
-  if (fit < limits.connections) {
-    LogWarning("only {} descriptors allowed: {} connections instead of {}",
-               descriptors.rlim_cur, fit, limits.connections);
+// Who gets how many descriptors.
+struct Descriptors {
+  int64_t read_files;
+  int64_t connections;
+};
+
+// Raises the limit as far as allowed, and shares it out.
+Descriptors ShareDescriptors(const Config::Limits& limits) {
+  rlimit allowed = {};
+  if (getrlimit(RLIMIT_NOFILE, &allowed) == 0) {
+    allowed.rlim_cur = allowed.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &allowed);
   }
-  return std::min(fit, limits.connections);
+  if (getrlimit(RLIMIT_NOFILE, &allowed) != 0 ||
+      allowed.rlim_cur == RLIM_INFINITY) {
+    return {kReadFilesMax, limits.connections};
+  }
+  const auto all = static_cast<int64_t>(allowed.rlim_cur);
+  const int64_t read_files =
+      std::clamp(all / kReadFilesShare, kReadFilesMin, kReadFilesMax);
+  const int64_t fit = std::max<int64_t>(
+      all - kOwnDescriptors - limits.reserved_descriptors - read_files, 1);
+  if (fit < limits.connections) {
+    LogWarning("only {} descriptors allowed: {} connections instead of {}", all,
+               fit, limits.connections);
+  }
+  return {read_files, std::min(fit, limits.connections)};
+}
+
+uint64_t InMiB(uint64_t bytes) { return bytes >> 20; }
+
+void LogShares(uint64_t available, const MemoryBounds& memory,
+               const Descriptors& descriptors) {
+  if (memory.capped) {
+    LogWarning(
+        "memory.limit leaves {} MiB for values, less than "
+        "memory.value_cache",
+        InMiB(memory.value_cache));
+  }
+  LogInfo(
+      "{} MiB of memory: {} for values, {}; {} descriptors for clients, {} for "
+      "reading values",
+      InMiB(available), InMiB(memory.value_cache),
+      memory.limit == 0 ? "no limit"
+                        : fmt::format("{} for all", InMiB(memory.limit)),
+      descriptors.connections, descriptors.read_files);
 }
 
 using Sockets = std::vector<std::unique_ptr<ListeningSocket>>;
@@ -95,9 +128,14 @@ Result<Sockets> OpenSockets(const Config& config) {
   return sockets;
 }
 
-StoreOptions StoreOptionsOf(const Config& config,
+StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
+                            const Descriptors& descriptors,
                             const StoreOptions::OnProgress& on_progress) {
   StoreOptions options;
+  options.value_cache_bytes = memory.value_cache;
+  options.memory_limit_bytes = memory.limit;
+  options.cold_bytes_max = config.limits.output_bytes;
+  options.read_files_max = static_cast<size_t>(descriptors.read_files);
   options.sync = config.durability.sync;
   options.sync_interval_ms = config.durability.interval_ms;
   options.idle_declare_ms = config.durability.declare_after_ms;
@@ -182,13 +220,17 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
   ThreadExecutor maintenance("kvd-maintain");
   PoolExecutor reads(loop);
   SystemClock clock;
+  const Descriptors descriptors = ShareDescriptors(config.limits);
+  const uint64_t available = AvailableMemory();
+  const MemoryBounds memory = BoundsOf(config.memory, available);
+  LogShares(available, memory, descriptors);
   std::unique_ptr<Store> store;
-  Server server(loop, waker, signals, clock, config,
-                ConnectionsMax(config.limits), std::move(*sockets));
+  Server server(loop, waker, signals, clock, config, descriptors.connections,
+                std::move(*sockets));
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
-    return Store::Open(**directory, StoreOptionsOf(config, on_progress),
-                       {slow_work, maintenance, reads}, clock,
-                       [&waker] { waker.Wake(); });
+    return Store::Open(
+        **directory, StoreOptionsOf(config, memory, descriptors, on_progress),
+        {slow_work, maintenance, reads}, clock, [&waker] { waker.Wake(); });
   });
   if (!loaded) return Refuse(loaded.error(), ExitCodeOf(loaded.error()));
   store = std::move(*loaded);

@@ -80,6 +80,13 @@ Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
   service_.socket_path = sockets_.front()->path();
   service_.connections_max = connections_max;
   service_.command_stats.resize(Commands().size());
+  service_.connection_bytes = [this] {
+    uint64_t bytes = 0;
+    for (const auto& [id, connection] : connections_) {
+      bytes += connection->memory_bytes();
+    }
+    return bytes;
+  };
   service_.stop = [this] { BeginStop("SHUTDOWN"); };
   auto* check = new uv_check_t;
   KVD_CHECK(uv_check_init(loop.get(), check) == 0);

@@ -63,6 +63,8 @@ struct Service {
 
   // All sessions, oldest first.
   std::vector<Session*> sessions = {};
+  // Memory of all connections' buffers.
+  std::function<uint64_t()> connection_bytes = [] { return uint64_t{0}; };
   // Some session was marked as killed.
   bool kill_requested = false;
   // Begins the clean stop, as SIGTERM does.

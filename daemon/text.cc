@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/text.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cmath>
@@ -64,6 +66,18 @@ std::string FormatFloat(long double value) {
   if (text.ends_with('.')) text.pop_back();
   if (text == "-0") text = "0";
   return text;
+}
+
+std::string HumanBytes(uint64_t bytes) {
+  constexpr std::string_view kUnits[] = {"B", "K", "M", "G", "T"};
+  auto value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  if (unit == 0) return fmt::format("{}B", bytes);
+  return fmt::format("{:.2f}{}", value, kUnits[unit]);
 }
 
 }  // namespace kvd

@@ -35,4 +35,7 @@ std::optional<long double> ParseFloat(std::string_view text);
 // Without exponent and trailing zeros, 17 digits after the point at most.
 std::string FormatFloat(long double value);
 
+// "512B", "1.50M". Source: bytesToHuman() of Redis.
+std::string HumanBytes(uint64_t bytes);
+
 }  // namespace kvd

@@ -75,10 +75,11 @@ std::string StateText(StatusFields& fields, bool color) {
                      color ? kPlain : "");
 }
 
-std::optional<std::string> LoadedText(std::optional<int64_t> loaded,
-                                      std::optional<int64_t> all) {
-  if (!loaded || !all) return {};
-  return fmt::format("{} of {}", HumanBytes(*loaded), HumanBytes(*all));
+// "310 MiB of 512 MiB"; what has no bound is alone.
+std::optional<std::string> OfText(std::optional<int64_t> used,
+                                  std::optional<int64_t> bound) {
+  if (!used || !bound || *bound <= 0) return Format(used, &HumanBytes);
+  return fmt::format("{} of {}", HumanBytes(*used), HumanBytes(*bound));
 }
 
 // "idle, last 14m ago (reclaimed 312 MiB)", "running 43%".
@@ -123,6 +124,10 @@ std::string StatusText(StatusFields& fields, bool color) {
   const std::optional<int64_t> dead = fields.Integer("dead_bytes");
   const std::optional<int64_t> loaded = fields.Integer("loaded_bytes");
   const std::optional<int64_t> loading = fields.Integer("loading_bytes");
+  const std::optional<int64_t> memory = fields.Integer("memory_bytes");
+  const std::optional<int64_t> limit = fields.Integer("memory_limit_bytes");
+  const std::optional<int64_t> values = fields.Integer("value_bytes");
+  const std::optional<int64_t> cache = fields.Integer("value_cache_bytes");
   const std::optional<int64_t> last = fields.Integer("last_seq");
   const std::optional<int64_t> durable = fields.Integer("durable_seq");
   std::string text =
@@ -134,7 +139,7 @@ std::string StatusText(StatusFields& fields, bool color) {
           .Take();
   text += StateText(fields, color);
   text += Line("   ")
-              .Add("loaded", LoadedText(loaded, loading))
+              .Add("loaded", OfText(loaded, loading))
               .Add("keys", Format(fields.Integer("keys"), &Grouped))
               .Add("live", Format(live, &HumanBytes))
               .Add("dead", DeadText(dead, live))
@@ -146,6 +151,10 @@ std::string StatusText(StatusFields& fields, bool color) {
               .Add("rev", RevisionText(last, durable))
               .Take();
   text += Line("   ")
+              .Add("memory", OfText(memory, limit))
+              .Add("values", OfText(values, cache))
+              .Take();
+  text += Line("   ")
               .Add("compaction", CompactionText(fields))
               .Add("scrub", ScrubText(fields))
               .Add("errors", Format(fields.Integer("errors"), &Grouped))
@@ -153,8 +162,8 @@ std::string StatusText(StatusFields& fields, bool color) {
   // In the parts above, or for programs.
   for (const char* name :
        {"sealed_bytes", "reclaimable_bytes", "compaction_last_took_ms",
-        "compaction_reclaimed_bytes", "damaged_segments", "scrub_rounds",
-        "scrub_last_ended_ms", "scrub_errors"}) {
+        "compaction_reclaimed_bytes", "damaged_segments", "damaged_values",
+        "scrub_rounds", "scrub_last_ended_ms", "scrub_errors"}) {
     (void)fields.Text(name);
   }
   return text + fields.Rest();

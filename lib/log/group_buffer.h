@@ -40,6 +40,7 @@ class GroupBuffer {
   uint64_t body_bytes() const { return body_bytes_; }
   // Where the group ends in the segment, as filled so far.
   uint64_t End() const;
+  uint64_t memory_bytes() const { return capacity_; }
   // Gives memory beyond `bytes` back. Only while empty or no longer needed.
   void ShrinkTo(uint64_t bytes);
 

@@ -43,9 +43,10 @@ namespace kvd {
 // Whether there is room for what a command is about to write.
 enum class Room {
   kReady,
-  kWait,      // Not now: ask again after a Poll() that said true.
-  kDiskFull,  // Not before somebody frees space.
-  kTooLarge,  // Never: larger than a commit group may be.
+  kWait,        // Not now: ask again after a Poll() that said true.
+  kDiskFull,    // Not before somebody frees space.
+  kTooLarge,    // Never: larger than a commit group may be.
+  kMemoryFull,  // Not before keys go. Not the log's answer: the store's.
 };
 
 enum class Purpose {
@@ -140,6 +141,10 @@ class LogWriter {
   // Whether new data is refused because the disk has no room.
   bool disk_full() const { return full_for_bytes_ <= options_.segment_bytes; }
   const Manifest& manifest() const { return manifest_; }
+  // Memory of the open group and of the one being written.
+  uint64_t buffer_bytes() const {
+    return open_.memory_bytes() + flying_.memory_bytes();
+  }
   uint64_t groups_written() const { return groups_written_; }
   uint64_t syncs() const { return syncs_; }
   uint64_t free_disk_bytes() const { return free_disk_bytes_; }

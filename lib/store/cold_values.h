@@ -50,6 +50,8 @@ class ColdValues {
   bool wanted() const { return !wanted_.empty(); }
   // Why it cannot be run: a value is damaged, or there are too many.
   const std::optional<Error>& error() const { return error_; }
+  // What was read takes, with what is still wanted.
+  uint64_t bytes() const { return bytes_; }
   bool empty() const { return values_.empty() && !wanted() && !error_; }
 
  private:

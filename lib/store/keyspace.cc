@@ -14,7 +14,9 @@ Keyspace::Keyspace(uint64_t hash_seed, SegmentUsage* usage, MemoryUse* memory)
       usage_(*usage),
       memory_(*memory),
       index_(std::make_unique<Index>(hash_seed)),
-      deadlines_(std::make_unique<DeadlineQueue>()) {}
+      deadlines_(std::make_unique<DeadlineQueue>()) {
+  CountTables();
+}
 
 uint64_t Keyspace::RecordBytesOf(const Entry& entry) {
   return RecordBytes(entry.key().size(), entry.value_size());
@@ -28,6 +30,16 @@ void Keyspace::Count(const Entry& entry) {
 void Keyspace::Uncount(const Entry& entry) {
   memory_.entry_bytes -= entry.allocation_bytes();
   if (entry.holds_value()) memory_.value_bytes -= entry.value_size();
+}
+
+// After whatever may have changed their size.
+void Keyspace::CountTables() {
+  memory_.index_bytes -= counted_index_bytes_;
+  memory_.deadline_bytes -= counted_deadline_bytes_;
+  counted_index_bytes_ = index_->memory_bytes();
+  counted_deadline_bytes_ = deadlines_->memory_bytes();
+  memory_.index_bytes += counted_index_bytes_;
+  memory_.deadline_bytes += counted_deadline_bytes_;
 }
 
 // Takes what an entry about to go counted for out of the figures.
@@ -48,7 +60,10 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
     Forget(*old);
     deadlines_->Remove(old);
     old->Overwrite(value, seq, place, deadline_ms);
-    if (old->has_deadline()) deadlines_->Add(old);
+    if (old->has_deadline()) {
+      deadlines_->Add(old);
+      CountTables();
+    }
     Count(*old);
     usage_.AddLive(place.segment, RecordBytesOf(*old));
     return;
@@ -74,6 +89,7 @@ void Keyspace::PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry) {
     if (fresh->has_deadline()) deadlines_->Add(fresh);
   }
   Count(*fresh);
+  CountTables();
   usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));
 }
 
@@ -93,11 +109,12 @@ void Keyspace::Remember(uint64_t hash, std::string_view key, uint64_t seq,
   Entry* old = index_->Find(hash, key);
   if (old == nullptr) {
     index_->Insert(hash, std::move(ghost));
-    return;
+  } else {
+    Forget(*old);
+    deadlines_->Remove(old);
+    index_->Replace(hash, std::move(ghost));
   }
-  Forget(*old);
-  deadlines_->Remove(old);
-  index_->Replace(hash, std::move(ghost));
+  CountTables();
 }
 
 void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
@@ -105,6 +122,7 @@ void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
   if (entry == nullptr || !entry->is_ghost() || entry->seq() != seq) return;
   Forget(*entry);
   index_->Erase(hash, key);
+  CountTables();
 }
 
 void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
@@ -114,6 +132,7 @@ void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
   Forget(*entry);
   deadlines_->Remove(entry);
   index_->Erase(hash, key);
+  CountTables();
 }
 
 // Puts `fresh`, the same key and change, in the place of `old`.
@@ -146,16 +165,23 @@ std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
   last_change_ = std::max(last_change_, seq);
   ghosts_ = 0;
   deadlines_ = std::make_unique<DeadlineQueue>();
-  return std::exchange(index_, std::make_unique<Index>(hash_seed_));
+  auto cleared = std::exchange(index_, std::make_unique<Index>(hash_seed_));
+  counted_index_bytes_ = 0;  // The cleared table's leave with it.
+  CountTables();
+  return cleared;
 }
 
 size_t Keyspace::Free(Index* cleared, size_t entries_max) {
-  return cleared->FreeSome(entries_max, [this](Entry& entry) {
+  const uint64_t before = cleared->memory_bytes();
+  const size_t left = cleared->FreeSome(entries_max, [this](Entry& entry) {
     Uncount(entry);
     if (!entry.is_ghost()) {
       usage_.Kill(entry.place().segment, RecordBytesOf(entry));
     }
   });
+  // Nobody needs what is left of an empty one.
+  memory_.index_bytes -= before - (left > 0 ? cleared->memory_bytes() : 0);
+  return left;
 }
 
 }  // namespace kvd

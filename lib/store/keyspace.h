@@ -19,10 +19,16 @@
 
 namespace kvd {
 
-// What all keyspaces of a store take together.
+// What all keyspaces of a store take together, cleared tables included.
 struct MemoryUse {
-  uint64_t entry_bytes = 0;  // Of entries, with their keys and values.
-  uint64_t value_bytes = 0;  // Of the values among them.
+  uint64_t entry_bytes = 0;     // Of entries, with their keys and values.
+  uint64_t value_bytes = 0;     // Of the values among them.
+  uint64_t index_bytes = 0;     // Of slots and directories.
+  uint64_t deadline_bytes = 0;  // Of the queues.
+
+  uint64_t all() const { return entry_bytes + index_bytes + deadline_bytes; }
+  // What cannot go to disk.
+  uint64_t without_values() const { return all() - value_bytes; }
 };
 
 // Thread: loop.
@@ -56,6 +62,7 @@ class Keyspace {
   // Free() in slices.
   std::unique_ptr<Index> Clear(uint64_t seq);
   // Frees up to `entries_max` entries of a cleared table; returns what is left.
+  // When nothing is, the table counts as gone.
   size_t Free(Index* cleared, size_t entries_max);
 
   // Takes an entry's value out of memory; it is on disk, and the entry another
@@ -82,6 +89,7 @@ class Keyspace {
  private:
   void Count(const Entry& entry);
   void Uncount(const Entry& entry);
+  void CountTables();
   void Forget(const Entry& entry);
   void Exchange(uint64_t hash, Entry* old, EntryPtr fresh);
   void PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry);
@@ -91,6 +99,8 @@ class Keyspace {
   MemoryUse& memory_;
   std::unique_ptr<Index> index_;
   std::unique_ptr<DeadlineQueue> deadlines_;
+  uint64_t counted_index_bytes_ = 0;  // In memory_, as are …
+  uint64_t counted_deadline_bytes_ = 0;
   uint64_t ghosts_ = 0;
   uint64_t last_change_ = 0;
   uint64_t flushed_ = 0;

@@ -3,15 +3,23 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/allocator.h"
 #include "base/check.h"
 #include "base/planted_bug.h"
 #include "store/store_impl.h"
 
 namespace kvd {
+namespace {
+
+// Slots cost no more than this a key, but in a table of a few.
+constexpr size_t kSlotBytesMax = 16;
+
+}  // namespace
 
 Operation::Operation(Store& store, int database, ColdValues* cold)
     : store_(*store.impl_),
@@ -112,6 +120,21 @@ void Operation::KeepValues() {
   cold_.Clear();
 }
 
+Room Operation::AdmitPut(std::string_view key, size_t value_size) {
+  if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
+  const Entry* old = Find(key);
+  if (blocked_ != Room::kReady) return blocked_;
+  if (old != nullptr && value_size <= old->value_size()) return blocked_;
+  if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
+  if (store_.IsMemoryFull()) {
+    store_.NoteMemoryFull();
+    return blocked_ = Room::kMemoryFull;
+  }
+  // Not here: what the command has found must stay where it is.
+  store_.memory_awaited = true;
+  return blocked_ = Room::kWait;
+}
+
 Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
   if (blocked_ != Room::kReady) return blocked_;
   blocked_ = store_.log->RoomFor(bytes, purpose);
@@ -204,6 +227,15 @@ uint64_t Operation::Scan(uint64_t cursor, size_t count,
   Saw(swapped_);
   Saw(keyspace_.last_change());
   return next;
+}
+
+size_t Operation::MemoryOf(const Entry& entry) const {
+  // What a small table has to spare is no key's.
+  const Index& index = keyspace_.index();
+  const size_t slot =
+      std::min(index.memory_bytes() / index.size(), kSlotBytesMax);
+  const size_t queued = entry.has_deadline() ? sizeof(Entry*) : 0;
+  return AllocatedBytesOf(&entry) + slot + queued;
 }
 
 }  // namespace kvd

@@ -39,6 +39,12 @@ class Operation {
   // or cold.error() say how to go on.
   std::string_view Value(const Entry& entry);
 
+  // Whether memory has room for a put, of each that the command will do; asked
+  // before Reserve(), which says no when this has. At memory.limit there is
+  // room for a value in the place of one that is as large; for more there is
+  // none (kMemoryFull), or not until values have gone to disk (kWait).
+  Room AdmitPut(std::string_view key, size_t value_size);
+
   // Makes sure that changes of `bytes` in all (PutBytes, RemoveBytes) succeed;
   // until this says kReady nothing may be changed. Ask once a command, for all
   // that it will change: its changes are then one atomic group on disk.
@@ -69,6 +75,11 @@ class Operation {
   // as in Find().
   uint64_t Scan(uint64_t cursor, size_t count,
                 const std::function<void(const Entry&)>& each);
+
+  // Memory that a live entry takes: what the allocator gave for it, its share
+  // of a table's slots, its place in the queue of deadlines. A value that is
+  // not in memory takes none.
+  size_t MemoryOf(const Entry& entry) const;
 
   // The wall clock, the same for the whole operation; ms since the epoch.
   int64_t now_ms();

@@ -23,6 +23,9 @@ constexpr int64_t kNextSliceMs = 1;
 constexpr int64_t kDeadlineLookMs = 1000;
 // A key whose deadline has passed and that is still there waits for room.
 constexpr int64_t kOverdueLookMs = 100;
+// Memory has room again, as far as the log is concerned, when this part of the
+// limit is free; else a store at its limit would fill the log with it.
+constexpr uint64_t kRoomPart = 16;
 
 }  // namespace
 
@@ -143,6 +146,30 @@ std::optional<int64_t> Store::Impl::NextDeadlineMs() const {
   return next;
 }
 
+void Store::Impl::NoteMemoryFull() {
+  if (std::exchange(memory_full_noted, true)) return;
+  options.log(
+      Severity::kWarning,
+      "keys and tables have reached memory.limit: writes that add a key "
+      "or make a value larger are refused until there is room");
+}
+
+void Store::Impl::NoteMemoryRoom() {
+  const uint64_t limit = options.memory_limit_bytes;
+  if (!memory_full_noted ||
+      memory.without_values() > limit - limit / kRoomPart) {
+    return;
+  }
+  memory_full_noted = false;
+  options.log(Severity::kInfo, "there is room below memory.limit again");
+}
+
+bool Store::Impl::TrimValues() {
+  const bool more = cache.Trim();
+  if (HasMemoryNews()) wake();
+  return more;
+}
+
 Store::Store(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Store::~Store() = default;
 
@@ -169,8 +196,9 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
       std::make_unique<Scrubber>(*impl, directory, maintenance, wake);
   impl->hint_writer =
       std::make_unique<HintWriter>(*impl, directory, maintenance, wake);
-  impl->reader = std::make_unique<ValueReader>(*impl, directory, workers.reads,
-                                               std::move(wake));
+  impl->reader =
+      std::make_unique<ValueReader>(*impl, directory, workers.reads, wake);
+  impl->wake = std::move(wake);
   return std::unique_ptr<Store>(new Store(std::move(impl)));
 }
 
@@ -188,7 +216,7 @@ void Store::PrefetchEntry(int database, uint64_t hash) const {
 }
 
 void Store::Pump() {
-  impl_->cache.Trim();
+  impl_->TrimValues();
   impl_->log->Pump();
 }
 
@@ -199,13 +227,16 @@ bool Store::Poll() {
   impl_->scrubber->Poll();
   const bool compacted = impl_->compactor->Poll();
   impl_->hint_writer->Poll();
-  return compacted || changed;
+  const bool memory_news = impl_->HasMemoryNews();
+  if (memory_news) impl_->memory_awaited = false;
+  return compacted || changed || memory_news;
 }
 
 std::optional<int64_t> Store::Tick() {
   bool more = impl_->DropDurableGhosts();
   more |= impl_->FreeClearedTables();
-  more |= impl_->cache.Trim();
+  more |= impl_->TrimValues();
+  impl_->NoteMemoryRoom();
   std::optional<int64_t> next;
   if (!impl_->log->failure() && !impl_->log->stopped()) {
     more |= impl_->RemoveExpiredKeys();
@@ -270,14 +301,17 @@ std::vector<uint64_t> Store::SealedSegments() const {
   return ids;
 }
 
+uint64_t Store::memory_bytes() const { return impl_->memory.all(); }
+uint64_t Store::memory_limit_bytes() const {
+  return impl_->options.memory_limit_bytes;
+}
+
 StoreStats Store::Stats() const {
   StoreStats stats;
   for (int i = 0; i < kDatabases; ++i) {
     const Keyspace& keyspace = impl_->InternalOf(i);
     stats.keys[i] = keyspace.size();
     stats.keys_with_deadline[i] = keyspace.deadlines().size();
-    stats.index_bytes +=
-        keyspace.index().memory_bytes() + keyspace.deadlines().memory_bytes();
   }
   const LogWriter& log = *impl_->log;
   stats.segments =
@@ -289,8 +323,13 @@ StoreStats Store::Stats() const {
   }
   stats.damaged_segments = impl_->damaged_segments.size();
   stats.reclaimable_bytes = impl_->compactor->reclaimable_bytes();
+  stats.index_bytes = impl_->memory.index_bytes;
+  stats.deadline_bytes = impl_->memory.deadline_bytes;
   stats.entry_bytes = impl_->memory.entry_bytes;
   stats.value_bytes = impl_->memory.value_bytes;
+  stats.value_cache_bytes = impl_->cache.bound();
+  stats.log_buffer_bytes = log.buffer_bytes();
+  stats.memory_full = impl_->IsMemoryFull();
   stats.values_evicted = impl_->cache.evicted();
   stats.reads_at_once = impl_->reader->reads_at_once();
   stats.reads_waited = impl_->reader->reads_waited();

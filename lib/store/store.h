@@ -70,6 +70,9 @@ struct StoreOptions {
   bool write_hints = true;  // Of sealed segments (log/hint.h).
   // Values that stay in memory; the others are read from disk when needed.
   uint64_t value_cache_bytes = UINT64_MAX;
+  // Entries and tables together; 0 for no limit. Values leave memory for keys,
+  // and what would still add to it is refused. One command may go beyond it.
+  uint64_t memory_limit_bytes = 0;
   // Values of one command that are read from disk, together.
   uint64_t cold_bytes_max = 256 << 20;
   // Segments that are kept open for reading values.
@@ -129,9 +132,13 @@ struct StoreStats {
   uint64_t sealed_bytes = 0;       // Of files that no longer change.
   uint64_t damaged_segments = 0;   // Found while running, and left alone.
   uint64_t reclaimable_bytes = 0;  // By a compaction of everything sealed.
-  uint64_t index_bytes = 0;        // Memory of slots.
-  uint64_t entry_bytes = 0;        // Memory of entries, keys and values …
+  uint64_t index_bytes = 0;        // Memory of slots …
+  uint64_t deadline_bytes = 0;     // … of the queues of deadlines …
+  uint64_t entry_bytes = 0;        // … of entries, keys and values …
   uint64_t value_bytes = 0;        // … and of the values among them.
+  uint64_t value_cache_bytes = 0;  // What values may take now.
+  uint64_t log_buffer_bytes = 0;   // Memory of commit groups.
+  bool memory_full = false;        // Writes that add to it are refused.
   uint64_t values_evicted = 0;     // From memory; they are on disk.
   uint64_t reads_at_once = 0;      // Values that the page cache had …
   uint64_t reads_waited = 0;       // … and that a thread was asked for.
@@ -220,6 +227,10 @@ class Store {
   const ScrubStatus& scrub() const;
   // Ids of the sealed segments, oldest first.
   std::vector<uint64_t> SealedSegments() const;
+
+  // What entries and tables take, and what they may; 0 for no limit.
+  uint64_t memory_bytes() const;
+  uint64_t memory_limit_bytes() const;
 
   StoreStats Stats() const;
   SyncMode sync() const;

@@ -40,6 +40,27 @@ class Store::Impl {
   // Of a segment that entries point to.
   SegmentIdentity IdentityOf(uint64_t segment) const;
 
+  // Whether memory.limit is reached, and whether values have nothing to do with
+  // it.
+  bool IsOverLimit() const {
+    return options.memory_limit_bytes != 0 &&
+           memory.all() >= options.memory_limit_bytes;
+  }
+  bool IsMemoryFull() const {
+    return options.memory_limit_bytes != 0 &&
+           memory.without_values() >= options.memory_limit_bytes;
+  }
+  // For the log, once each time that it comes to refusals.
+  void NoteMemoryFull();
+  void NoteMemoryRoom();
+  // Evicts, for the bound's sake and for writers that wait for memory; true
+  // when there is more to do.
+  bool TrimValues();
+  // Whether writers that wait for memory should ask again.
+  bool HasMemoryNews() const {
+    return memory_awaited && (!IsOverLimit() || IsMemoryFull());
+  }
+
   // A logged removal, within granted room.
   Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
              RecordKind kind);
@@ -70,6 +91,8 @@ class Store::Impl {
   RecoveryReport report;
   SegmentUsage usage;
   MemoryUse memory;
+  bool memory_awaited = false;  // Some writer waits until values have gone.
+  bool memory_full_noted = false;
   uint64_t expired_keys = 0;
   DatabaseMap databases;  // As executed, durable or not.
   // The newest swap of each client's database since the start. All that is seen
@@ -86,6 +109,7 @@ class Store::Impl {
   std::unique_ptr<HintWriter> hint_writer;
   std::unique_ptr<ValueReader> reader;
   ValueCache cache{*this};
+  Wake wake = [] {};
 };
 
 }  // namespace kvd

@@ -1,21 +1,39 @@
 // SPDX-License-Identifier: MIT
 #include "store/value_cache.h"
 
+#include <algorithm>
 #include <vector>
 
 #include "base/planted_bug.h"
 #include "store/store_impl.h"
 
 namespace kvd {
+namespace {
+
+// Of a small limit no more than this part is kept free.
+constexpr uint64_t kOnTheirWayPart = 8;
+
+}  // namespace
+
+uint64_t ValueCache::bound() const {
+  const uint64_t cache = store_.options.value_cache_bytes;
+  const uint64_t limit = store_.options.memory_limit_bytes;
+  if (limit == 0) return cache;
+  // One group is written while the next one fills.
+  const uint64_t on_their_way = std::min(
+      2 * store_.options.open_group_bytes_max, limit / kOnTheirWayPart);
+  const uint64_t taken = store_.memory.without_values() + on_their_way;
+  return std::min(cache, limit - std::min(limit, taken));
+}
 
 uint64_t ValueCache::Excess() const {
   const uint64_t bytes = store_.memory.value_bytes;
-  const uint64_t bound = store_.options.value_cache_bytes;
-  return bytes > bound ? bytes - bound : 0;
+  return bytes - std::min(bytes, bound());
 }
 
 bool ValueCache::MayKeep(uint64_t value_bytes) const {
-  return value_bytes <= store_.options.value_cache_bytes / kLargestKeptShare;
+  // Only writers bring memory to its limit, and they wait for room.
+  return value_bytes <= bound() / kLargestKeptShare && !store_.IsOverLimit();
 }
 
 bool ValueCache::Trim() {

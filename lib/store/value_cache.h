@@ -32,6 +32,11 @@ class ValueCache {
   // The store outlives it.
   explicit ValueCache(Store::Impl& store) : store_(store) {}
 
+  // What values may take: what StoreOptions say, and with a limit for all no
+  // more than keys and tables leave them. Something of the limit stays free for
+  // values on their way to the disk, which cannot be evicted yet.
+  uint64_t bound() const;
+
   // Evicts until values are within the bound, as far as one call's work goes:
   // true when there is more to do. Values that are not on disk yet stay.
   bool Trim();

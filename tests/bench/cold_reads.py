@@ -17,9 +17,8 @@ The keys are set once, in order. Then each round does these, medians count:
    written already.
 
 Memory is anonymous memory (RssAnon), after loading and after the random GETs.
-It may be the value cache, what INFO memory says of index and entries, and
-64 MiB. What it says of entries may include values that are kept in memory; no
-entry is therefore believed to take more than 64 bytes beside its key.
+It may be the value cache, what INFO memory says of index and entries without
+their values, and 64 MiB.
 
 Compaction and scrub are off: only clients read and write. The page cache is
 dropped by posix_fadvise and, where too much of it stays, as root by
@@ -43,9 +42,6 @@ from bench import (Server, add_settings, begin, benchmark, connect,
                    kvd_arguments, option_parser, receive, send, set_command,
                    size, version)
 
-# As redis-benchmark names them.
-KEY_BYTES = 16
-ENTRY_BYTES_MAX = 64
 SPARE_BYTES = 64 << 20
 READERS = 32
 WRITERS = 50
@@ -271,10 +267,9 @@ class Store:
                          *self.words)["rps"]
 
     def index_and_entries(self):
-        """Bytes that INFO memory names, as far as they are believed."""
-        index = int(self.server.info("used_memory_overhead", "memory"))
-        entries = int(self.server.info("used_memory_dataset", "memory"))
-        return index + min(entries, self.keys * (KEY_BYTES + ENTRY_BYTES_MAX))
+        """Bytes that INFO memory names, values left out."""
+        return sum(int(self.server.info(field, "memory"))
+                   for field in ("kvd_index_bytes", "kvd_entry_bytes"))
 
 
 def measure(store, raw, options):

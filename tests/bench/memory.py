@@ -11,8 +11,8 @@ of the empty server is divided by the keys; key and value are taken off. Hash
 tables double, so a figure depends on where between two doublings it is taken:
 hence the many sizes.
 
-Beside it what kvd itself counts (INFO memory: used_memory): the rest is the
-allocator's and what buffers are left.
+Beside it what kvd itself counts of keys, values and tables (INFO memory): the
+rest is the allocator's and what buffers are left.
 """
 
 import statistics
@@ -21,6 +21,10 @@ from bench import (Server, add_settings, begin, connect, key, kvd_arguments,
                    option_parser, redis_arguments, send, set_command, version)
 
 KEY_BYTES = len(key(0))
+COUNTED = {
+    "kvd": ("kvd_entry_bytes", "kvd_value_bytes", "kvd_index_bytes"),
+    "redis": ("used_memory",),
+}
 # At once on their way; enough commands, without large buffers in the server.
 BATCH_BYTES = 256 << 10
 
@@ -39,7 +43,8 @@ def measure(server, sizes, value_bytes):
                           for n in range(done, keys)), batch=batch)
             done = keys
             taken = (server.quiet_memory_bytes() - empty) / keys
-            counted = int(server.info("used_memory", "memory")) / keys
+            counted = sum(int(server.info(field, "memory"))
+                          for field in COUNTED[server.name]) / keys
             rows.append((taken - KEY_BYTES - value_bytes,
                          counted - KEY_BYTES - value_bytes))
             print(f"    {keys:,} keys: {rows[-1][0]:.1f}", flush=True)

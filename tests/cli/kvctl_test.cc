@@ -323,6 +323,11 @@ TEST_F(Kvctl, ShowsTheStatus) {
                                {"segments", "40"},
                                {"last_seq", "1300"},
                                {"durable_seq", "1300"},
+                               {"memory_bytes", "1395864371"},
+                               {"memory_limit_bytes", "4294967296"},
+                               {"value_bytes", "325058560"},
+                               {"value_cache_bytes", "536870912"},
+                               {"damaged_values", "0"},
                                {"state", "ok"},
                                {"state_reason", "none"},
                                {"compaction", "idle"},
@@ -331,6 +336,7 @@ TEST_F(Kvctl, ShowsTheStatus) {
             "kvd 0.1.0  up 3h12m  pid 812  socket /run/kvd/kvd.sock\n"
             "keys 1,204,331   live 2.1 GiB   dead 410 MiB (16%)   sync always\n"
             "data /var/lib/kvd   segments 40   rev 1,300\n"
+            "memory 1.3 GiB of 4.0 GiB   values 310 MiB of 512 MiB\n"
             "compaction idle   errors 0\n");
   EXPECT_THAT(Out({"status", "--json"}),
               StartsWith("{\"version\":\"0.1.0\",\"uptime_s\":11520,"));
@@ -342,12 +348,15 @@ TEST_F(Kvctl, ShowsAsMuchOfTheStatusAsThereIs) {
                                {"state_reason", "the disk is slow"},
                                {"last_seq", "12"},
                                {"durable_seq", "9"},
+                               {"memory_bytes", "1395864371"},
+                               {"memory_limit_bytes", "0"},
                                {"novelty", "42"}},
                               "%")}});
   EXPECT_EQ(Out({"status"}),
             "kvd 0.2.0\n"
             "degraded: the disk is slow\n"
             "rev 12 (on disk: 9)\n"
+            "memory 1.3 GiB\n"
             "novelty 42\n");
   EXPECT_THAT(Out({"status", "--color", "always"}),
               HasSubstr("\x1b[31mdegraded"));

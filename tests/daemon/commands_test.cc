@@ -18,8 +18,10 @@ namespace {
 
 class CommandsTest : public testing::Test {
  protected:
-  CommandsTest() : directory_(disk_.OpenDirectory()) {
+  explicit CommandsTest(uint64_t memory_limit_bytes = 0)
+      : directory_(disk_.OpenDirectory()) {
     StoreOptions options;
+    options.memory_limit_bytes = memory_limit_bytes;
     options.segment_bytes = kSegmentBytes;
     options.open_group_bytes_max = kOpenGroupBytesMax;
     auto store = Store::Open(*directory_, options,
@@ -52,7 +54,13 @@ class CommandsTest : public testing::Test {
   }
   std::string Send(const std::vector<std::string>& words) {
     std::string reply;
-    EXPECT_EQ(Run(words, &reply).outcome, ExecuteOutcome::kDone);
+    Executed executed = Run(words, &reply);
+    if (executed.outcome == ExecuteOutcome::kReads) {
+      store_->Read(&cold_, [] {});
+      store_->Poll();
+      executed = Run(words, &reply);
+    }
+    EXPECT_EQ(executed.outcome, ExecuteOutcome::kDone);
     MakeDurable();
     return reply;
   }
@@ -385,6 +393,130 @@ TEST_F(CommandsTest, StatisticsCountCallsAndFailures) {
   const std::string info = Send("INFO commandstats");
   EXPECT_NE(info.find("cmdstat_incr:calls=2,"), std::string::npos) << info;
   EXPECT_NE(info.find("rejected_calls=1,failed_calls=1"), std::string::npos);
+}
+
+TEST_F(CommandsTest, MemoryUsageIsThatOfTheKeyAndTheValueThatIsThere) {
+  const auto usage = [&](const std::string& key) {
+    return std::stoll(Send("MEMORY USAGE " + key).substr(1));
+  };
+  Send("SET a " + std::string(1000, 'v'));
+  const int64_t plain = usage("a");
+  EXPECT_GE(plain, 1000 + 24 + 1 + 8);
+  EXPECT_LE(plain, 1000 + 24 + 1 + 64);
+  EXPECT_EQ(Send("MEMORY USAGE a SAMPLES 0"),
+            ":" + std::to_string(plain) + "\r\n");
+  Send("EXPIRE a 1000");
+  EXPECT_GE(usage("a"), plain + 16);
+  EXPECT_LE(usage("a"), plain + 48);
+  EXPECT_EQ(Send("MEMORY USAGE nosuch"), "$-1\r\n");
+
+  Send("PEXPIRE a 1");
+  clock_.AdvanceMs(2);
+  EXPECT_EQ(Send("MEMORY USAGE a"), "$-1\r\n");
+  EXPECT_EQ(Send("DBSIZE"), ":0\r\n");
+}
+
+TEST_F(CommandsTest, MemoryUsageWaitsForTheChangeThatItShows) {
+  std::string reply;
+  const Executed set = Run({"SET", "a", "1"}, &reply);
+  EXPECT_EQ(Run({"MEMORY", "USAGE", "a"}, &reply).seen, set.seen);
+}
+
+TEST_F(CommandsTest, MemoryStatsAreAMapOfFigures) {
+  Send("SET a 1");
+  Send("HELLO 3");
+  const std::string stats = Send("MEMORY STATS");
+  EXPECT_TRUE(stats.starts_with("%18\r\n")) << stats;
+  EXPECT_EQ(std::count(stats.begin(), stats.end(), '$'), 18);
+  EXPECT_NE(stats.find("keys.count\r\n:1\r\n"), std::string::npos);
+  EXPECT_NE(stats.find("dataset.bytes\r\n:26\r\n"), std::string::npos);
+  EXPECT_NE(stats.find("kvd.values\r\n:1\r\n"), std::string::npos);
+}
+
+TEST_F(CommandsTest, MemoryPurgeChangesNothing) {
+  Send("SET a 1");
+  EXPECT_EQ(Send("MEMORY PURGE"), "+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$1\r\n1\r\n");
+}
+
+// Keys have taken all the memory that there is.
+class AtTheMemoryLimit : public CommandsTest {
+ protected:
+  AtTheMemoryLimit() : CommandsTest(/*memory_limit_bytes=*/1 << 20) {
+    Send("SET number 5");
+    Send("SET text abc");
+    Send("SET brief abc EX 1000");
+    for (char c = 'a'; !store_->Stats().memory_full; ++c) {
+      KVD_CHECK(c <= 'z');
+      Send("SET " + std::string(60'000, c) + " v");
+    }
+  }
+
+  std::string Refusal() {
+    return "-OOM command not allowed when used memory > 'memory.limit' (used " +
+           std::to_string(store_->memory_bytes()) +
+           "B, limit 1MiB); nothing was changed. Reads, deletes and writes "
+           "that do not grow go on\r\n";
+  }
+};
+
+TEST_F(AtTheMemoryLimit, WhatNeedsMoreIsRefused) {
+  for (const char* line :
+       {"SET new v", "SET text abcd", "SET text abcd XX GET", "SETNX new v",
+        "SETEX new 10 v", "PSETEX text 10000 abcd", "GETSET text abcd",
+        "APPEND text d", "APPEND new d", "SETRANGE text 3 d", "INCR new",
+        "INCRBY number 5", "DECRBY number 6", "INCRBYFLOAT number 0.5",
+        "MSET text abc new v", "MSETNX new v newer v", "KV.SET new v",
+        "KV.SET text abcd"}) {
+    const Seq before = store_->last_seq();
+    EXPECT_EQ(Send(line), Refusal()) << line;
+    EXPECT_EQ(store_->last_seq(), before) << line;
+  }
+  EXPECT_EQ(Send("MGET text number new"),
+            "*3\r\n$3\r\nabc\r\n$1\r\n5\r\n$-1\r\n");
+}
+
+TEST_F(AtTheMemoryLimit, TheRestGoesOn) {
+  const auto expect = [&](const char* line, const std::string& reply) {
+    EXPECT_EQ(Send(line), reply) << line;
+  };
+  expect("GET text", "$3\r\nabc\r\n");
+  expect("SET text xyz", "+OK\r\n");
+  expect("SETNX text longer", ":0\r\n");
+  expect("SET new v XX", "$-1\r\n");
+  expect("SETRANGE text 1 bc", ":3\r\n");
+  expect("INCR number", ":6\r\n");
+  expect("MSET text abc number 7", "+OK\r\n");
+  expect("EXPIRE text 1000", ":1\r\n");
+  expect("GETEX text PERSIST", "$3\r\nabc\r\n");
+  expect("PERSIST brief", ":1\r\n");
+  expect("RENAME brief longer", "+OK\r\n");
+  expect("DEL longer", ":1\r\n");
+}
+
+TEST_F(AtTheMemoryLimit, TheDoctorSaysWhatToDo) {
+  EXPECT_NE(Send("MEMORY DOCTOR").find("Delete keys or raise the limit.\n"),
+            std::string::npos);
+}
+
+TEST_F(AtTheMemoryLimit, AValueOnDiskTakesNoMemory) {
+  Send("SET text xyz");
+  EXPECT_EQ(store_->Stats().value_bytes, 0u);
+  EXPECT_EQ(Send("STRLEN text"), ":3\r\n");
+  const int64_t usage = std::stoll(Send("MEMORY USAGE text").substr(1));
+  EXPECT_GE(usage, 24 + 4);
+  EXPECT_LE(usage, 24 + 4 + 36);
+}
+
+TEST_F(AtTheMemoryLimit, TheStateSaysSoUntilThereIsRoom) {
+  EXPECT_NE(Send("KV.STATUS").find("memory.limit is reached"),
+            std::string::npos);
+  EXPECT_EQ(Send("CONFIG GET maxmemory"),
+            "*2\r\n$9\r\nmaxmemory\r\n$7\r\n1048576\r\n");
+  Send("DEL " + std::string(60'000, 'a'));
+  EXPECT_EQ(Send("KV.STATUS").find("memory.limit is reached"),
+            std::string::npos);
+  EXPECT_EQ(Send("SET new v"), "+OK\r\n");
 }
 
 }  // namespace

@@ -104,5 +104,42 @@ TEST(MemoryShare, ThisMachineHasMemory) {
   EXPECT_LT(AvailableMemory(), uint64_t{1} << 50);
 }
 
+constexpr uint64_t kMiB = uint64_t{1} << 20;
+
+TEST(MemoryShare, SharesAreOfWhatIsThere) {
+  const MemoryBounds bounds = BoundsOf(
+      {.value_cache = {.percent = 25}, .limit = {.percent = 50}}, 4096 * kMiB);
+  EXPECT_EQ(bounds.value_cache, 1024 * kMiB);
+  EXPECT_EQ(bounds.limit, 2048 * kMiB);
+  EXPECT_FALSE(bounds.capped);
+}
+
+TEST(MemoryShare, WithoutALimitValuesMayTakeWhatTheyAreGiven) {
+  const MemoryBounds bounds = BoundsOf(
+      {.value_cache = {.bytes = 5000 * kMiB}, .limit = {}}, 4096 * kMiB);
+  EXPECT_EQ(bounds.value_cache, 5000 * kMiB);
+  EXPECT_EQ(bounds.limit, 0u);
+  EXPECT_FALSE(bounds.capped);
+}
+
+TEST(MemoryShare, ALimitLeavesRoomForKeys) {
+  const MemoryBounds bounds =
+      BoundsOf({.value_cache = {.percent = 25}, .limit = {.bytes = 800 * kMiB}},
+               4096 * kMiB);
+  EXPECT_EQ(bounds.value_cache, 600 * kMiB);
+  EXPECT_TRUE(bounds.capped);
+}
+
+TEST(MemoryShare, SomeValuesAlwaysFit) {
+  EXPECT_EQ(BoundsOf({.value_cache = {.percent = 1}, .limit = {}}, 10 * kMiB)
+                .value_cache,
+            kMiB);
+  // A limit that is tiny, too, wins.
+  EXPECT_LT(BoundsOf({.value_cache = {.percent = 1}, .limit = {.bytes = kMiB}},
+                     10 * kMiB)
+                .value_cache,
+            kMiB);
+}
+
 }  // namespace
 }  // namespace kvd

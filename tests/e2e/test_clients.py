@@ -274,6 +274,12 @@ class RedisCli(E2eTest):
         text = self.cli("--bigkeys")
         self.assertRegex(text, r"Biggest string found .*key499.* 499 bytes")
         self.assertIn("Sampled 500 keys", text)
+        for words in (("--memkeys",), ("--memkeys", "--memkeys-samples", "0")):
+            text = self.cli(*words)
+            self.assertRegex(text, r"Biggest string found .*key49\d.* 5\d\d "
+                             "bytes")
+            self.assertIn("Sampled 500 keys", text)
+        self.assertRegex(self.cli("MEMORY", "DOCTOR"), r"^Memory is in order")
 
     def test_scan(self):
         with self.kvd.connect() as client:

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/memory_figures.h"
+
+#include <unistd.h>
+
+#include <fstream>
+
+namespace kvd {
+
+MemoryFigures MemoryFiguresOf(const Service& service) {
+  MemoryFigures figures;
+  figures.connections = service.connection_bytes();
+  if (service.store == nullptr) return figures;
+  const StoreStats stats = service.store->Stats();
+  figures.entries = stats.entry_bytes - stats.value_bytes;
+  figures.values = stats.value_bytes;
+  figures.index = stats.index_bytes;
+  figures.deadlines = stats.deadline_bytes;
+  figures.log_buffers = stats.log_buffer_bytes;
+  figures.value_cache = stats.value_cache_bytes;
+  figures.limit = service.store->memory_limit_bytes();
+  return figures;
+}
+
+uint64_t ResidentBytes() {
+  uint64_t pages_all = 0;
+  uint64_t pages_resident = 0;
+  std::ifstream("/proc/self/statm") >> pages_all >> pages_resident;
+  return pages_resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
+}  // namespace kvd
