@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/run.h"
 
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -11,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "base/allocator.h"
 #include "base/clock.h"
 #include "base/executor.h"
 #include "config/units.h"
@@ -43,17 +43,6 @@ constexpr int64_t kReadFilesMax = 256;
 // most take that for a failure, and under socket activation the first client of
 // each start would hear it.
 constexpr int64_t kQuietLoadingMs = 500;
-
-// Memory that a burst of large values or background work took goes back to the
-// system when it is freed: glibc otherwise learns from the first large buffer
-// to keep all of its size.
-void SetUpMalloc() {
-#ifdef M_MMAP_THRESHOLD
-  mallopt(M_MMAP_THRESHOLD, 256 << 10);
-  mallopt(M_TRIM_THRESHOLD, 1 << 20);
-  mallopt(M_ARENA_MAX, 2);
-#endif
-}
 
 void IgnoreSignals() {
   // A write beyond RLIMIT_FSIZE or to a client that left is answered with an
@@ -246,7 +235,7 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
 }  // namespace
 
 ExitCode RunDaemon(const Config& config) {
-  SetUpMalloc();
+  SetUpAllocator();
   IgnoreSignals();
   umask(kUmask);
   SetUpLogging(config.logging.level);

@@ -4,16 +4,11 @@
 #include <malloc.h>
 
 namespace kvd {
-namespace {
 
-// glibc's: the size of the piece, in front of it.
-constexpr size_t kHeaderBytes = sizeof(size_t);
-
-}  // namespace
-
-size_t AllocatedBytesOf(const void* memory) {
-  // Not written to; the declaration is older than const.
-  return malloc_usable_size(const_cast<void*>(memory)) + kHeaderBytes;
+void SetUpAllocator() {
+  mallopt(M_MMAP_THRESHOLD, 256 << 10);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  mallopt(M_ARENA_MAX, 2);
 }
 
 uint64_t AllocatedBytes() {

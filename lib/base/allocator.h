@@ -3,14 +3,14 @@
 // What only the allocator knows, so that another one needs no more than this.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 namespace kvd {
 
-// Bytes that a piece of memory from malloc() takes, with the allocator's own
-// beside it.
-size_t AllocatedBytesOf(const void* memory);
+// Memory that a burst of large values or background work took shall go back to
+// the kernel when it is freed: glibc otherwise learns from the first large
+// buffer to keep all of its size. At the start of the program.
+void SetUpAllocator();
 
 // Bytes of all pieces that the program has. Walks over the free ones, and all
 // threads that need memory wait for it: 0.2 µs for each.

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/allocator.h"
 #include "base/check.h"
 #include "base/planted_bug.h"
 #include "store/store_impl.h"
@@ -235,7 +234,7 @@ size_t Operation::MemoryOf(const Entry& entry) const {
   const size_t slot =
       std::min(index.memory_bytes() / index.size(), kSlotBytesMax);
   const size_t queued = entry.has_deadline() ? sizeof(Entry*) : 0;
-  return AllocatedBytesOf(&entry) + slot + queued;
+  return entry.allocation_bytes() + slot + queued;
 }
 
 }  // namespace kvd

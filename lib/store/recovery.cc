@@ -216,11 +216,12 @@ void Store::Impl::Adopt(const DatabaseMap& known) {
 
 void Store::Impl::ForgetAll() {
   const uint64_t hash_seed = keyspaces.front()->hash_seed();
+  for (auto& keyspace : keyspaces) keyspace.reset();
+  usage = {};
+  memory = {};
   for (auto& keyspace : keyspaces) {
     keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &memory);
   }
-  usage = {};
-  memory = {};
   report.records = 0;
 }
 
