@@ -9,6 +9,8 @@
 #include "daemon/handling.h"
 #include "daemon/memory_figures.h"
 #include "daemon/text.h"
+#include "store/entry_heap.h"
+#include "store/entry_heap.h"
 
 namespace kvd {
 namespace {
@@ -139,7 +141,8 @@ void HandleMemoryStats(Call& call) {
                keys == 0 ? 0 : figures.keys_and_values() / keys);
   pairs.Number("dataset.bytes", dataset);
   pairs.Fraction("dataset.percentage", 100 * Ratio(dataset, used));
-  pairs.Number("allocator.allocated", AllocatedBytes());
+  pairs.Number("allocator.allocated",
+               AllocatedBytes() + EntryHeap::Instance().slab_bytes());
   pairs.Number("allocator.resident", resident);
   pairs.Fraction("fragmentation", Ratio(resident, used));
   pairs.Number("fragmentation.bytes", resident - std::min(resident, used));

@@ -46,8 +46,8 @@ class Keyspace {
   // Gives a key its value. Key and value may point into the entry they replace.
   void Put(uint64_t hash, std::string_view key, std::string_view value,
            uint64_t seq, Place place, uint64_t deadline_ms);
-  // The same with an entry that was made elsewhere, in the place of `old`, which
-  // Find() returned.
+  // The same with an entry that was made elsewhere, in the place of `old`,
+  // which Find() returned.
   void Put(uint64_t hash, EntryPtr entry, Entry* old);
   // Puts a ghost in the place of a live key.
   void Bury(uint64_t hash, std::string_view key, uint64_t seq, Place place);
