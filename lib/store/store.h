@@ -70,7 +70,8 @@ struct StoreOptions {
   bool write_hints = true;  // Of sealed segments (log/hint.h).
   // Values that stay in memory; the others are read from disk when needed.
   uint64_t value_cache_bytes = UINT64_MAX;
-  // Values of one command that are read from disk, together.
+  // Values of one command that are read from disk, together; a single one may
+  // be larger.
   uint64_t cold_bytes_max = 256 << 20;
   // Segments that are kept open for reading values.
   size_t read_files_max = 128;
