@@ -461,6 +461,8 @@ std::string CheckAfterCrash(SimFileSystem* disk, const History& before,
     return disk->crashed() ? "" : "did not open: " + opened.error().message();
   }
   Contents found = machine.Dump();
+  // What is on disk alone cannot be read from one that is gone.
+  if (disk->crashed()) return "";
   // Of an earlier check that was itself cut short by a crash.
   found.erase({0, kProbe});
   for (size_t step = before.steps() + 1; step-- > before.acknowledged;) {
