@@ -10,7 +10,6 @@
 #include "daemon/memory_figures.h"
 #include "daemon/text.h"
 #include "store/entry_heap.h"
-#include "store/entry_heap.h"
 
 namespace kvd {
 namespace {

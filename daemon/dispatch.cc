@@ -198,25 +198,28 @@ Executed Execute(Service& service, Session& session,
   if (admitted.admission == Admission::kRun) {
     session.last_container = admitted.container;
     session.last_command = admitted.command;
+    const uint64_t hits = service.stats.keyspace_hits;
+    const uint64_t misses = service.stats.keyspace_misses;
     Run(call, *admitted.command, *stats);
-    if (call.awaits_news) {
+    // It is counted and answered when it has been executed.
+    const auto again_later = [&](ExecuteOutcome outcome) -> Executed {
       out->resize(start);
       --stats->calls;
-      return {ExecuteOutcome::kAwaits, 0};
-    }
+      service.stats.keyspace_hits = hits;
+      service.stats.keyspace_misses = misses;
+      return {outcome, 0};
+    };
+    if (call.awaits_news) return again_later(ExecuteOutcome::kAwaits);
     if (cold->error()) {
       out->resize(start);
       reply.Error(UnreadableText(*cold->error()));
     } else if (cold->wanted()) {
-      out->resize(start);
-      --stats->calls;
-      return {ExecuteOutcome::kReads, 0};
+      return again_later(ExecuteOutcome::kReads);
     } else if (op && op->blocked() != Room::kReady) {
-      out->resize(start);
       if (op->blocked() == Room::kWait) {
-        --stats->calls;
-        return {ExecuteOutcome::kParked, 0};
+        return again_later(ExecuteOutcome::kParked);
       }
+      out->resize(start);
       reply.Error(RefusalOf(op->blocked(), *service.store));
     }
     if (!cold->empty()) op->KeepValues();

@@ -9,26 +9,25 @@
 #include "base/check.h"
 
 namespace kvd {
-namespace {
-
-struct Work {
-  uv_work_t request;
-  Job job;
-};
-
-}  // namespace
 
 PoolExecutor::PoolExecutor(EventLoop& loop) : loop_(loop) {
   setenv("UV_THREADPOOL_SIZE", std::to_string(kPoolThreads).c_str(),
          /*overwrite=*/0);
 }
 
+PoolExecutor::~PoolExecutor() {
+  for (; posted_ > 0; --posted_) ended_.Wait();
+}
+
 void PoolExecutor::Post(Job job) {
-  auto work = std::make_unique<Work>();
-  work->job = std::move(job);
+  posted_ -= ended_.TakeAll().size();
+  ++posted_;
+  std::unique_ptr<Work> work(new Work{{}, std::move(job), ended_});
   work->request.data = work.get();
   const auto run = [](uv_work_t* request) {
-    static_cast<Work*>(request->data)->job();
+    auto* work = static_cast<Work*>(request->data);
+    work->job();
+    work->ended.Put({});
   };
   // libuv touches the request until this callback.
   const auto done = [](uv_work_t* request, int) {

@@ -9,12 +9,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "log/place.h"
@@ -86,8 +86,9 @@ class ColdValues {
     bytes_ = 0;
   }
 
-  std::unordered_map<uint64_t, Read> values_;  // By sequence number.
-  std::vector<ColdValue> wanted_;
+  // By sequence number, so that a key that is named twice is read once.
+  std::unordered_map<uint64_t, Read> values_;
+  std::map<uint64_t, ColdValue> wanted_;  // About in the order on disk.
   std::optional<Error> error_;
   uint64_t bytes_ = 0;  // Of all values, read or wanted.
 

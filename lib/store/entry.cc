@@ -77,11 +77,6 @@ Entry::Entry(std::string_view key, std::string_view value, size_t value_size,
   CopyTo(to + key.size(), value);
 }
 
-size_t Entry::object_bytes() const {
-  return kHeaderBytes + (has_deadline() ? kDeadlineBytes : 0) + key_size_ +
-         (is_cold() ? 0 : value_size_);
-}
-
 bool Entry::Fits(size_t value_size, uint64_t deadline_ms) const {
   return !is_ghost() && !is_cold() && value_size == value_size_ &&
          (deadline_ms != 0) == has_deadline();

@@ -75,7 +75,14 @@ class Entry {
   bool is_ghost() const { return (flags_ & kGhost) != 0; }
   bool is_cold() const { return (flags_ & kCold) != 0; }
   // Whether there is a value in memory that takes any.
-  bool holds_value() const { return !is_cold() && value_size_ != 0; }
+  bool holds_value() const { return value_bytes() != 0; }
+  size_t value_bytes() const { return is_cold() ? 0 : value_size_; }
+  // Memory that it would not take without its value.
+  size_t evictable_bytes() const {
+    const size_t bytes = object_bytes();
+    return EntryHeap::Footprint(bytes) -
+           EntryHeap::Footprint(bytes - value_bytes());
+  }
   bool has_deadline() const { return (flags_ & kHasDeadline) != 0; }
   // Milliseconds since 1970, or 0 for none.
   uint64_t deadline_ms() const {
@@ -132,7 +139,10 @@ class Entry {
                            uint64_t deadline_ms, uint8_t flags,
                            EntryHeap::Nursery* nursery);
 
-  size_t object_bytes() const;
+  size_t object_bytes() const {
+    return kHeaderBytes + (has_deadline() ? kDeadlineBytes : 0) + key_size_ +
+           (is_cold() ? 0 : value_size_);
+  }
   char* tail() { return reinterpret_cast<char*>(this) + kHeaderBytes; }
   const char* tail() const {
     return reinterpret_cast<const char*>(this) + kHeaderBytes;

@@ -23,8 +23,6 @@ namespace kvd {
 namespace {
 
 constexpr size_t kHeaderBytes = 64;
-// What malloc adds to an object and rounds the sum up to.
-constexpr size_t kMallocHeaderBytes = 8;
 
 bool IsSmall(size_t bytes) {
   return KVD_ENTRIES_FROM_MALLOC == 0 && bytes <= EntryHeap::kSmallBytesMax;
@@ -90,12 +88,6 @@ EntryHeap::~EntryHeap() {
     for (; slab != nullptr; slab = slab->next) unused += slab->used == 0;
   }
   KVD_CHECK(unused == slabs_);
-}
-
-size_t EntryHeap::Footprint(size_t bytes) {
-  if (IsSmall(bytes)) return ObjectBytes(ClassOf(bytes));
-  return (bytes + kMallocHeaderBytes + kGranularity - 1) / kGranularity *
-         kGranularity;
 }
 
 // Address space for slabs, aligned to their size; memory comes with the first

@@ -12,7 +12,8 @@
 // feel; who frees it knows its size. Slabs that run empty give their memory
 // back to the system and their addresses to the next slab.
 //
-// Sanitizers get malloc for everything: they know more about it.
+// Sanitizers get malloc for everything, and figures as if they did not: they
+// know more about memory than a heap of ours tells them.
 #pragma once
 
 #include <array>
@@ -30,6 +31,8 @@ class EntryHeap {
   static constexpr size_t kSlabBytes = size_t{64} << 10;
   // Addresses are taken from the system for so many slabs at once.
   static constexpr size_t kSlabsPerChunk = 16;
+  // What malloc adds to an object before it rounds the sum up.
+  static constexpr size_t kMallocHeaderBytes = 8;
   // Empty slabs that keep their memory.
   static constexpr size_t kEmptySlabsKept = 16;
 
@@ -47,7 +50,10 @@ class EntryHeap {
   void Free(void* memory, size_t bytes);
 
   // What an object of that size takes, what the allocator adds included.
-  static size_t Footprint(size_t bytes);
+  static constexpr size_t Footprint(size_t bytes) {
+    if (bytes > kSmallBytesMax) bytes += kMallocHeaderBytes;
+    return (bytes + kGranularity - 1) / kGranularity * kGranularity;
+  }
 
   // Of slabs with memory: what the system lent.
   uint64_t slab_bytes() const {

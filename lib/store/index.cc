@@ -118,7 +118,7 @@ uint64_t Index::DefaultHash(std::string_view key, uint64_t seed) {
 
 Index::Index(uint64_t seed, HashFunction hash) : seed_(seed), hash_(hash) {
   static_assert(sizeof(Bucket) == sizeof(uint64_t));
-  static_assert(TagBase(kDepthMax) + kTagBits <= kCursorBits);
+  static_assert(TagBase(kDepthMax) + kTagBits < kCursorBits);
   directory_ = std::make_unique_for_overwrite<BucketRef[]>(1);
   memory_bytes_ += sizeof(BucketRef);
   buckets_at_depth_[0] = 1;
@@ -557,8 +557,11 @@ uint64_t Index::SweepValues(uint64_t cursor, size_t slots_max,
       if (visitor(*EntryOfWord(slots[i]))) continue;
       const int base = TagBase(depth);
       *slots_seen += seen;
-      return (HighBits(hash, base) << kTagBits | TagOfWord(slots[i]))
-             << (kCursorBits - base - kTagBits);
+      const uint64_t at =
+          (HighBits(hash, base) << kTagBits | TagOfWord(slots[i]))
+          << (kCursorBits - base - kTagBits);
+      // 0 would be the end; bits this low are beneath all tags.
+      return std::max<uint64_t>(at, 1);
     }
     cursor = (HighBits(hash, depth) + 1) << (kCursorBits - depth);
   }

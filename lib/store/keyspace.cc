@@ -24,12 +24,14 @@ uint64_t Keyspace::RecordBytesOf(const Entry& entry) {
 
 void Keyspace::Count(const Entry& entry) {
   memory_.entry_bytes += entry.allocation_bytes();
-  if (entry.holds_value()) memory_.value_bytes += entry.value_size();
+  memory_.value_bytes += entry.value_bytes();
+  memory_.evictable_bytes += entry.evictable_bytes();
 }
 
 void Keyspace::Uncount(const Entry& entry) {
   memory_.entry_bytes -= entry.allocation_bytes();
-  if (entry.holds_value()) memory_.value_bytes -= entry.value_size();
+  memory_.value_bytes -= entry.value_bytes();
+  memory_.evictable_bytes -= entry.evictable_bytes();
 }
 
 // After whatever may have changed their size.

@@ -21,14 +21,16 @@ namespace kvd {
 
 // What all keyspaces of a store take together, cleared tables included.
 struct MemoryUse {
-  uint64_t entry_bytes = 0;     // Of entries, with their keys and values.
-  uint64_t value_bytes = 0;     // Of the values among them.
+  uint64_t entry_bytes = 0;  // Of entries, with their keys and values.
+  uint64_t value_bytes = 0;  // Of the values among them.
+  // That entries would not take without their values: sizes are rounded up.
+  uint64_t evictable_bytes = 0;
   uint64_t index_bytes = 0;     // Of slots and directories.
   uint64_t deadline_bytes = 0;  // Of the queues.
 
   uint64_t all() const { return entry_bytes + index_bytes + deadline_bytes; }
   // What cannot go to disk.
-  uint64_t without_values() const { return all() - value_bytes; }
+  uint64_t without_values() const { return all() - evictable_bytes; }
 };
 
 // Thread: loop.

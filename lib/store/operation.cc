@@ -84,30 +84,39 @@ std::string_view Operation::Value(const Entry& entry) {
 std::string_view Operation::ColdValueOf(const Entry& entry) {
   KVD_CHECK(reserved_ == 0);
   const ColdValues::Read* read = cold_.Find(entry.seq());
-  if (read == nullptr) {
-    ColdValue wanted = {entry.seq(),
-                        store_.NumberOf(keyspace_),
-                        keyspace_.Hash(entry.key()),
-                        std::string(entry.key()),
-                        static_cast<uint32_t>(entry.value_size()),
-                        entry.place()};
-    cold_.bytes_ += entry.value_size();
-    if (cold_.bytes_ > store_.options.cold_bytes_max) {
-      cold_.error_ = Error(
-          ErrorCode::kInvalid,
-          fmt::format("the values that this command reads from disk are larger "
-                      "than {} bytes together; ask for fewer keys at once",
-                      store_.options.cold_bytes_max));
-    } else if (auto record = store_.reader->TryRead(wanted)) {
-      read = &cold_.Add({std::move(wanted), std::move(*record)});
-    } else {
-      cold_.wanted_.push_back(std::move(wanted));
-    }
-  }
+  if (read == nullptr) read = AskFor(entry);
   if (read != nullptr && read->record) return read->value();
   if (read != nullptr) cold_.error_ = read->record.error();
   if (!IsPlanted(PlantedBug::kRunWithoutValue)) blocked_ = Room::kWait;
   return {};
+}
+
+// The record when it can be had at once; else null, and it is wanted unless
+// that is too much.
+const ColdValues::Read* Operation::AskFor(const Entry& entry) {
+  if (cold_.wanted_.contains(entry.seq())) return nullptr;
+  // One alone may be as large as values are.
+  const bool is_alone = cold_.bytes_ == 0;
+  cold_.bytes_ += entry.value_size();
+  if (!is_alone && cold_.bytes_ > store_.options.cold_bytes_max) {
+    cold_.error_ = Error(
+        ErrorCode::kInvalid,
+        fmt::format("the values that this command reads from disk are larger "
+                    "than {} bytes together; ask for fewer keys at once",
+                    store_.options.cold_bytes_max));
+    return nullptr;
+  }
+  ColdValue wanted = {entry.seq(),
+                      store_.NumberOf(keyspace_),
+                      keyspace_.Hash(entry.key()),
+                      std::string(entry.key()),
+                      static_cast<uint32_t>(entry.value_size()),
+                      entry.place()};
+  if (auto record = store_.reader->TryRead(wanted)) {
+    return &cold_.Add({std::move(wanted), std::move(*record)});
+  }
+  cold_.wanted_.emplace(entry.seq(), std::move(wanted));
+  return nullptr;
 }
 
 void Operation::KeepValues() {

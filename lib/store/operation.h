@@ -100,6 +100,7 @@ class Operation {
   bool IsExpired(const Entry& entry);
   void RemoveExpired(uint64_t hash, std::string_view key);
   std::string_view ColdValueOf(const Entry& entry);
+  const ColdValues::Read* AskFor(const Entry& entry);
   void Spend(uint64_t bytes);
   void Saw(Seq seq) {
     if (seq > seen_) seen_ = seq;

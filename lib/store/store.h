@@ -73,7 +73,8 @@ struct StoreOptions {
   // Entries and tables together; 0 for no limit. Values leave memory for keys,
   // and what would still add to it is refused. One command may go beyond it.
   uint64_t memory_limit_bytes = 0;
-  // Values of one command that are read from disk, together.
+  // Values of one command that are read from disk, together; a single one may
+  // be larger.
   uint64_t cold_bytes_max = 256 << 20;
   // Segments that are kept open for reading values.
   size_t read_files_max = 128;

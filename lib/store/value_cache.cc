@@ -16,19 +16,26 @@ constexpr uint64_t kOnTheirWayPart = 8;
 }  // namespace
 
 uint64_t ValueCache::bound() const {
-  const uint64_t cache = store_.options.value_cache_bytes;
+  return std::min(store_.options.value_cache_bytes, LeftByLimit());
+}
+
+uint64_t ValueCache::LeftByLimit() const {
   const uint64_t limit = store_.options.memory_limit_bytes;
-  if (limit == 0) return cache;
+  if (limit == 0) return UINT64_MAX;
   // One group is written while the next one fills.
   const uint64_t on_their_way = std::min(
       2 * store_.options.open_group_bytes_max, limit / kOnTheirWayPart);
   const uint64_t taken = store_.memory.without_values() + on_their_way;
-  return std::min(cache, limit - std::min(limit, taken));
+  return limit - std::min(limit, taken);
 }
 
 uint64_t ValueCache::Excess() const {
-  const uint64_t bytes = store_.memory.value_bytes;
-  return bytes - std::min(bytes, bound());
+  const auto above = [](uint64_t bytes, uint64_t bound) {
+    return bytes - std::min(bytes, bound);
+  };
+  return std::max(
+      above(store_.memory.value_bytes, store_.options.value_cache_bytes),
+      above(store_.memory.evictable_bytes, LeftByLimit()));
 }
 
 bool ValueCache::MayKeep(uint64_t value_bytes) const {
@@ -56,7 +63,7 @@ bool ValueCache::Trim() {
             entry.set_visited(false);
           } else if (entry.seq() <= readable) {
             victims.push_back(&entry);
-            bytes += entry.value_size();
+            bytes += entry.value_bytes();
           }
           return true;
         });

@@ -45,6 +45,8 @@ class ValueCache {
   uint64_t evicted() const { return evicted_; }
 
  private:
+  // Memory that keys and tables leave values under a limit.
+  uint64_t LeftByLimit() const;
   uint64_t Excess() const;
 
   Store::Impl& store_;

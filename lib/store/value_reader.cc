@@ -123,7 +123,7 @@ void ValueReader::Read(ColdValues* values, std::function<void()> on_read) {
   values->missing_ = values->wanted_.size();
   values->on_read_ = std::move(on_read);
   requests_.emplace(values->request_, values);
-  for (ColdValue& wanted : std::exchange(values->wanted_, {})) {
+  for (auto& [seq, wanted] : std::exchange(values->wanted_, {})) {
     queue_.push_back({values->request_, std::move(wanted)});
   }
   StartJobs();
@@ -148,20 +148,23 @@ void ValueReader::StartJobs() {
 }
 
 void ValueReader::Start(Job job) {
-  // It may have moved since it was asked for.
-  const Keyspace& keyspace = *store_.keyspaces[job.of.database];
-  const Entry* entry = keyspace.Find(job.of.hash, job.of.key);
-  if (entry != nullptr && entry->seq() == job.of.seq) {
-    job.of.place = entry->place();
-  }
-  Segment& segment = SegmentOf(job.of.place.segment);
-  ++segment.jobs;
   ++in_flight_;
   bytes_in_flight_ += BytesOf(job.of);
+  const Keyspace& keyspace = *store_.keyspaces[job.of.database];
+  const Entry* entry = keyspace.Find(job.of.hash, job.of.key);
+  if (entry == nullptr || entry->seq() != job.of.seq) {
+    // Compaction may have taken it away: not finding it would be no damage.
+    results_.Put({job.request, std::move(job.of), nullptr, std::nullopt});
+    return wake_();
+  }
+  // It may have moved since it was asked for.
+  job.of.place = entry->place();
+  Segment& segment = SegmentOf(job.of.place.segment);
+  ++segment.jobs;
   ++reads_waited_;
   pool_.Post([this, wake = wake_, request = job.request, of = std::move(job.of),
               file = segment.file.get(), seed = segment.seed]() {
-    Done done{request, of, nullptr, {}};
+    Done done{request, of, nullptr, std::nullopt};
     done.record = ReadRecord(file, seed, of, &done.opened);
     results_.Put(std::move(done));
     wake();
@@ -191,17 +194,23 @@ void ValueReader::Poll() {
 void ValueReader::Take(Done done) {
   --in_flight_;
   bytes_in_flight_ -= BytesOf(done.of);
-  Segment& segment = SegmentOf(done.of.place.segment);
-  --segment.jobs;
-  // Two jobs may have opened it; the first one's is in use by now.
-  if (!segment.file) segment.file = std::move(done.opened);
-  CloseUnused();
-  if (!done.record) NoteDamage(done.of, done.record.error());
+  if (done.record) {
+    Segment& segment = SegmentOf(done.of.place.segment);
+    --segment.jobs;
+    // Two jobs may have opened it; the first one's is in use by now.
+    if (!segment.file) segment.file = std::move(done.opened);
+    CloseUnused();
+    if (!*done.record) NoteDamage(done.of, done.record->error());
+  }
 
   const auto found = requests_.find(done.request);
   if (found == requests_.end()) return;
   ColdValues& values = *found->second;
-  values.Add({std::move(done.of), std::move(done.record)});
+  if (done.record) {
+    values.Add({std::move(done.of), std::move(*done.record)});
+  } else {
+    values.bytes_ -= done.of.value_size;
+  }
   if (--values.missing_ > 0) return;
   values.reader_ = nullptr;
   requests_.erase(found);

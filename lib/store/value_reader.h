@@ -80,7 +80,8 @@ class ValueReader {
     uint64_t request = 0;
     ColdValue of;
     std::unique_ptr<File> opened;  // If the job had to.
-    Result<std::string> record;
+    // Nothing: it was not read, since the key has another value or none by now.
+    std::optional<Result<std::string>> record;
   };
 
   void StartJobs();

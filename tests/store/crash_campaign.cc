@@ -15,13 +15,19 @@ namespace {
 class Campaign {
  public:
   Campaign(const Workload& workload, const CampaignOptions& options)
-      : workload_(workload), options_(options) {}
+      : workload_(workload),
+        options_(options),
+        store_options_(workload.options) {
+    if (!options_.values_on_disk) return;
+    store_options_.value_cache_bytes = kFewBytes;
+    store_options_.write_hints = true;
+  }
 
   CampaignResult Run() {
     {
       SimFileSystem disk;
       History history;
-      workload_.run(&disk, &history);
+      RunWorkload(&disk, &history);
       result_.operations = disk.operations();
       for (size_t n = 0; n < result_.operations; ++n) {
         descriptions_.push_back(disk.DescribeOperation(n));
@@ -29,23 +35,34 @@ class Campaign {
       descriptions_.push_back("the end");
       result_.acknowledged = history.acknowledged;
     }
-    for (size_t n = 0; n <= result_.operations; ++n) CrashAt(n);
+    for (size_t n = 0; n <= result_.operations; n += options_.crash_every) {
+      CrashAt(n);
+    }
     return result_;
   }
 
  private:
+  void RunWorkload(SimFileSystem* disk, History* history) {
+    disk->SetReadsWait(options_.values_on_disk);
+    workload_.run(disk, history, store_options_);
+  }
+
+  std::string Check(SimFileSystem* image, const History& history) {
+    image->SetReadsWait(options_.values_on_disk);
+    return CheckAfterCrash(image, history, store_options_);
+  }
+
   void CrashAt(size_t n) {
     SimFileSystem disk;
     History history;
     if (n < result_.operations) disk.CrashAt(n);
-    workload_.run(&disk, &history);
+    RunWorkload(&disk, &history);
     for (const CrashChoice& choice : disk.Choices(options_.choices_per_crash)) {
       ++result_.images;
       const std::string context =
           fmt::format("{}: crash at operation {} ({}), {}", workload_.name, n,
                       descriptions_[n], choice.Describe());
-      Note(context, CheckAfterCrash(disk.Image(choice).get(), history,
-                                    SmallStore(workload_.sync)));
+      Note(context, Check(disk.Image(choice).get(), history));
       CrashInRecovery(disk, choice, history, context);
     }
   }
@@ -58,8 +75,7 @@ class Campaign {
       const std::unique_ptr<SimFileSystem> again = disk.Image(choice);
       const size_t m = (result_.images + i) % kRecoveryOperations;
       again->CrashAt(m);
-      const std::string first =
-          CheckAfterCrash(again.get(), history, SmallStore(workload_.sync));
+      const std::string first = Check(again.get(), history);
       Note(context + ", before a crash in recovery", first);
       const std::vector<CrashChoice> choices = again->Choices(kChoicesMin);
       for (size_t c = 0; c < options_.recovery_choices; ++c) {
@@ -68,8 +84,7 @@ class Campaign {
         ++result_.recovery_images;
         Note(fmt::format("{}, then in recovery at operation {}, {}", context, m,
                          second.Describe()),
-             CheckAfterCrash(again->Image(second).get(), history,
-                             SmallStore(workload_.sync)));
+             Check(again->Image(second).get(), history));
       }
     }
   }
@@ -84,9 +99,12 @@ class Campaign {
   // About as many as a recovery with its first change takes.
   static constexpr size_t kRecoveryOperations = 40;
   static constexpr size_t kChoicesMin = 8;
+  // A value cache in which only a few small values fit.
+  static constexpr uint64_t kFewBytes = 1000;
 
   const Workload& workload_;
   CampaignOptions options_;
+  StoreOptions store_options_;
   CampaignResult result_;
   std::vector<std::string> descriptions_;
 };

@@ -13,6 +13,10 @@
 namespace kvd {
 
 struct CampaignOptions {
+  // Most values are on disk alone, reads of them wait, segments have hints.
+  bool values_on_disk = false;
+  // Crashes at every operation, or at one in so many.
+  size_t crash_every = 1;
   // Images of each crash; see SimFileSystem::Choices().
   size_t choices_per_crash = 12;
   // Crashes in the recovery of every image: this many of its operations, the

@@ -21,12 +21,12 @@ TEST(Entry, HoldsWhatItWasCreatedWith) {
 }
 
 TEST(Entry, CostsTwentyFourBytesBesideKeyAndValue) {
-  EXPECT_EQ(Entry::Create("key", "value", 1, {})->allocation_bytes(), 24u + 8);
+  EXPECT_EQ(Entry::Create("key", "value", 1, {})->allocation_bytes(), 32u);
 }
 
 TEST(Entry, CostsSixteenMoreWithADeadline) {
   const EntryPtr entry = Entry::Create("key", "value", 1, {}, 99);
-  EXPECT_EQ(entry->allocation_bytes(), 24u + 16 + 8);
+  EXPECT_EQ(entry->allocation_bytes(), 48u);
   EXPECT_EQ(entry->deadline_ms(), 99u);
   EXPECT_EQ(entry->queue_position(), Entry::kNotQueued);
   EXPECT_EQ(entry->key(), "key");
@@ -59,6 +59,50 @@ TEST(Entry, GhostHasAKeyAlone) {
   EXPECT_EQ(ghost->value(), "");
   EXPECT_EQ(ghost->seq(), 9u);
   EXPECT_FALSE(ghost->has_deadline());
+}
+
+TEST(Entry, ColdOneKnowsItsValueAndDoesNotHoldIt) {
+  const EntryPtr cold = Entry::CreateCold("key", 500, 9, {3, 4096});
+  EXPECT_TRUE(cold->is_cold());
+  EXPECT_FALSE(cold->is_ghost());
+  EXPECT_FALSE(cold->holds_value());
+  EXPECT_EQ(cold->key(), "key");
+  EXPECT_EQ(cold->value_size(), 500u);
+  EXPECT_EQ(cold->seq(), 9u);
+  EXPECT_EQ(cold->place(), (Place{3, 4096}));
+  EXPECT_EQ(cold->allocation_bytes(), 32u);
+}
+
+TEST(Entry, ColdOneMayHaveADeadline) {
+  const EntryPtr cold = Entry::CreateCold("key", 500, 9, {}, 99);
+  EXPECT_EQ(cold->deadline_ms(), 99u);
+  EXPECT_EQ(cold->queue_position(), Entry::kNotQueued);
+  EXPECT_EQ(cold->key(), "key");
+  EXPECT_EQ(cold->allocation_bytes(), 48u);
+}
+
+TEST(Entry, AnEmptyValueIsNeverCold) {
+  const EntryPtr entry = Entry::CreateCold("key", 0, 9, {});
+  EXPECT_FALSE(entry->is_cold());
+  EXPECT_FALSE(entry->holds_value());
+  EXPECT_EQ(entry->value(), "");
+}
+
+TEST(EntryDeathTest, GivesNoValueThatIsNotThere) {
+  const EntryPtr cold = Entry::CreateCold("key", 500, 9, {});
+  EXPECT_DEATH(static_cast<void>(cold->value()), "is_cold");
+}
+
+TEST(Entry, IsMarkedWhetherColdOrNot) {
+  const EntryPtr warm = Entry::Create("key", "value", 1, {});
+  const EntryPtr cold = Entry::CreateCold("key", 5, 1, {});
+  for (const Entry* entry : {warm.get(), cold.get()}) {
+    EXPECT_FALSE(entry->visited());
+    entry->set_visited(true);
+    EXPECT_TRUE(entry->visited());
+    entry->set_visited(false);
+    EXPECT_FALSE(entry->visited());
+  }
 }
 
 TEST(Entry, IsOverwrittenInPlaceByAValueOfItsSize) {
@@ -94,6 +138,7 @@ TEST(Entry, DoesNotFitWhatNeedsAnotherAllocation) {
   EXPECT_TRUE(expiring->Fits(3, 200));
   EXPECT_FALSE(expiring->Fits(3, 0));
   EXPECT_FALSE(Entry::CreateGhost("key", 1, {})->Fits(0, 0));
+  EXPECT_FALSE(Entry::CreateCold("key", 3, 1, {})->Fits(3, 0));
 }
 
 TEST(EntryDeathTest, KeepsItsDeadlineWhileQueued) {

@@ -366,6 +366,171 @@ TEST(IndexScan, FindsAFewKeysAfterMassDeletionInFewCalls) {
   EXPECT_LE(result.calls, 4u);
 }
 
+struct Sweep {
+  std::unordered_set<std::string> seen;
+  size_t visits = 0;
+  size_t calls = 0;
+  size_t slots = 0;
+};
+
+// A whole round. Each call takes up to `values_max` values that no call took
+// before; then `between` is called.
+template <typename Between>
+Sweep SweepAll(const Index& index, size_t slots_max, size_t values_max,
+               Between between) {
+  Sweep sweep;
+  uint64_t cursor = 0;
+  do {
+    size_t taken = 0;
+    cursor =
+        index.SweepValues(cursor, slots_max, &sweep.slots, [&](Entry& entry) {
+          if (sweep.seen.contains(std::string(entry.key()))) return true;
+          if (taken == values_max) return false;
+          EXPECT_TRUE(entry.holds_value()) << entry.key();
+          sweep.seen.emplace(entry.key());
+          ++sweep.visits;
+          ++taken;
+          return true;
+        });
+    ++sweep.calls;
+    between();
+  } while (cursor != 0);
+  return sweep;
+}
+
+EntryPtr MakeCold(std::string_view key) {
+  return Entry::CreateCold(key, 5, 1, {});
+}
+
+// Of four keys one has its value in memory: the others have it on disk, are
+// ghosts, or have an empty one.
+void InsertMixed(Index* index, uint64_t first, uint64_t end) {
+  for (uint64_t i = first; i < end; ++i) {
+    switch (i % 4) {
+      case 0:
+        index->Insert(MakeEntry(Key(i), "value"));
+        break;
+      case 1:
+        index->Insert(MakeCold(Key(i)));
+        break;
+      case 2:
+        index->Insert(Entry::CreateGhost(Key(i), 1, {}));
+        break;
+      case 3:
+        index->Insert(MakeEntry(Key(i)));
+        break;
+    }
+  }
+}
+
+void ExpectSwept(const Sweep& sweep, uint64_t first, uint64_t end) {
+  for (uint64_t i = first; i < end; i += 4) {
+    ASSERT_TRUE(sweep.seen.contains(Key(i))) << Key(i);
+  }
+}
+
+TEST(IndexSweep, MeetsEachValueOnceWhereverItStops) {
+  for (const uint64_t keys : {0, 4, 1'000, 20'000}) {
+    for (const size_t slots_max : {1, 5'000, 1'000'000}) {
+      for (const size_t values_max : {1, 7, 1'000'000}) {
+        SCOPED_TRACE(testing::Message() << keys << " keys, " << slots_max
+                                        << " slots, " << values_max);
+        Index index(kSeed);
+        InsertMixed(&index, 0, keys);
+        const Sweep sweep = SweepAll(index, slots_max, values_max, [] {});
+        EXPECT_EQ(sweep.visits, keys / 4);
+        EXPECT_LE(sweep.calls, keys / 4 / values_max + keys / 100 + 1);
+        ExpectSwept(sweep, 0, keys);
+      }
+    }
+  }
+}
+
+TEST(IndexSweep, FollowsValuesThatComeAndGo) {
+  Index index(kSeed);
+  InsertMixed(&index, 0, 10'000);
+  for (uint64_t i = 0; i < 10'000; i += 4) {
+    index.Replace(index.Hash(Key(i)), MakeCold(Key(i)));
+    index.Replace(index.Hash(Key(i + 1)), MakeEntry(Key(i + 1), "value"));
+  }
+  const auto nothing = [] {};
+  const Sweep before = SweepAll(index, 1'000, 10, nothing);
+  EXPECT_EQ(before.visits, 2'500u);
+  ExpectSwept(before, 1, 10'000);
+  // Slots know it through splits and merges, too.
+  InsertRange(&index, 10'000, 300'000);
+  const Sweep large = SweepAll(index, 1'000, 10, nothing);
+  EXPECT_EQ(large.seen, before.seen);
+  EraseRange(&index, 10'000, 300'000);
+  const Sweep after = SweepAll(index, 1'000, 10, nothing);
+  EXPECT_EQ(after.seen, before.seen);
+}
+
+TEST(IndexSweep, MissesNothingWhileTheIndexGrows) {
+  Index index(kSeed);
+  InsertMixed(&index, 0, 2'000);
+  uint64_t next = 2'000;
+  const Sweep sweep = SweepAll(index, 1'000, 3, [&] {
+    if (next > 200'000) return;
+    InsertMixed(&index, next, next + 1'000);
+    next += 1'000;
+  });
+  ExpectSwept(sweep, 0, 2'000);
+}
+
+TEST(IndexSweep, MissesNothingWhileTheIndexShrinks) {
+  Index index(kSeed);
+  InsertMixed(&index, 0, 200'000);
+  uint64_t next = 2'000;
+  const Sweep sweep = SweepAll(index, 1'000, 3, [&] {
+    const uint64_t end = std::min<uint64_t>(next + 1'000, 200'000);
+    EraseRange(&index, next, end);
+    next = end;
+  });
+  ExpectSwept(sweep, 0, 2'000);
+}
+
+TEST(IndexSweep, MissesNothingAmongCollisions) {
+  for (const Index::HashFunction hash :
+       {&AllOnes, &AllZero, &AllEqual, &FewValues}) {
+    Index index(kSeed, hash);
+    InsertMixed(&index, 0, 400);
+    uint64_t next = 400;
+    // Also when it stops between values of one place.
+    const Sweep sweep = SweepAll(index, 100, 1, [&] {
+      if (next < 2'000) InsertMixed(&index, next, next + 4);
+      next += 4;
+    });
+    ExpectSwept(sweep, 0, 400);
+  }
+}
+
+// A call's work is bounded: a bucket more than asked for at the most.
+TEST(IndexSweep, KeepsToTheSlots) {
+  constexpr size_t kBucketSlots = 1'100;
+  Index index(kSeed);
+  InsertMixed(&index, 0, 100'000);
+  const auto everything = [](Entry&) { return true; };
+  for (const size_t slots_max : {1, 1'000, 20'000}) {
+    uint64_t cursor = 0;
+    size_t sum = 0;
+    do {
+      size_t slots = 0;
+      cursor = index.SweepValues(cursor, slots_max, &slots, everything);
+      ASSERT_GT(slots, 0u);
+      ASSERT_LT(slots, slots_max + kBucketSlots);
+      sum += slots;
+    } while (cursor != 0);
+    EXPECT_GT(sum, 100'000u);
+  }
+  // Few values among many keys cost slots alone, not calls.
+  Index cold(kSeed);
+  for (uint64_t i = 0; i < 100'000; ++i) cold.Insert(MakeCold(Key(i)));
+  const Sweep sweep = SweepAll(cold, 20'000, 1, [] {});
+  EXPECT_EQ(sweep.visits, 0u);
+  EXPECT_LE(sweep.calls, 10u);
+}
+
 // The work of the costliest change among those that `change` makes.
 class WorkMeter {
  public:

@@ -461,7 +461,7 @@ std::string CheckAfterCrash(SimFileSystem* disk, const History& before,
     return disk->crashed() ? "" : "did not open: " + opened.error().message();
   }
   Contents found = machine.Dump();
-  // In the background of the life that began; values cannot be read any more.
+  // What is on disk alone cannot be read from one that is gone.
   if (disk->crashed()) return "";
   // Of an earlier check that was itself cut short by a crash.
   found.erase({0, kProbe});

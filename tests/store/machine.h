@@ -96,6 +96,8 @@ class Machine {
   // Compacts everything with something to gain, or these segments, to the end.
   void Compact();
   void Compact(std::vector<uint64_t> segments);
+  // Until that run has ended.
+  void AwaitCompaction(uint64_t run);
   // A clean stop; true when it was completed.
   bool Stop();
   // Takes note of what the store says is durable.
@@ -114,7 +116,6 @@ class Machine {
   std::pair<int, std::string> NextExpired(const Contents& state,
                                           int database) const;
   void Record(Contents state);
-  void AwaitCompaction(uint64_t run);
   // For disks on which writes complete by hand.
   void EndStall(int turn);
 

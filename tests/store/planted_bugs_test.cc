@@ -96,6 +96,12 @@ const Planted kPlanted[] = {
     {"RepointBlindly", PlantedBug::kRepointBlindly, CheckUsageIsExact},
     {"TrustStaleHint", PlantedBug::kTrustStaleHint,
      CheckStaleHintIsNotBelieved},
+    {"EvictUnwritten", PlantedBug::kEvictUnwritten,
+     CheckValuesStayUntilWritten},
+    {"RetireUnderRead", PlantedBug::kRetireUnderRead,
+     CheckVictimsStayWhileTheyAreRead},
+    {"RunWithoutValue", PlantedBug::kRunWithoutValue,
+     CheckNoEffectBeforeTheValue},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

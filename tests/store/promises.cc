@@ -447,4 +447,89 @@ std::string CheckStaleHintIsNotBelieved() {
   return machine->Get("gone") ? "a removed key is back" : "";
 }
 
+namespace {
+
+// Every value is on disk alone as soon as it may.
+StoreOptions WithoutValueCache() {
+  StoreOptions options = SmallStore();
+  options.value_cache_bytes = 0;
+  return options;
+}
+
+}  // namespace
+
+std::string CheckValuesStayUntilWritten() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history, WithoutValueCache());
+  if (!machine.Open()) return "does not open";
+  machine.Settle();
+  disk.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  // The first is being written, the second waits in the open group.
+  for (const char* key : {"in flight", "open"}) {
+    machine.Put(key, "value");
+    machine.Turn();
+    machine.Turn();
+  }
+  for (const char* key : {"in flight", "open"}) {
+    const std::optional<std::string> found = machine.Get(key);
+    if (found != "value") return fmt::format("{}: {}", key, *found);
+  }
+  while (disk.pending_writes() > 0) disk.CompleteWrite();
+  machine.Turn();
+  machine.Turn();
+  if (machine.store().Stats().values_evicted == 0) return "evicts nothing";
+  return machine.Get("in flight") == "value" ? "" : "reads something else";
+}
+
+std::string CheckVictimsStayWhileTheyAreRead() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history, WithoutValueCache());
+  if (!machine.Open()) return "does not open";
+  machine.Put("key", "value");
+  for (int i = 0; i < 24; ++i) {
+    machine.Put(fmt::format("filler{}", i % 7), std::string(2000, 'a'));
+    machine.Settle();
+  }
+  const std::string victim =
+      SegmentName(machine.store().SealedSegments().front());
+
+  machine.reads().set_auto_run(false);
+  std::string value;
+  bool read = false;
+  ColdValues cold;
+  const auto get = [&] {
+    Operation operation(machine.store(), 0, &cold);
+    value = operation.Value(*operation.Find("key"));
+    return !cold.wanted();
+  };
+  if (get()) return "the value is in memory";
+  machine.store().Read(&cold, [&read] { read = true; });
+  const uint64_t run = machine.store().Compact();
+  for (int i = 0; i < 100; ++i) {
+    machine.Turn();
+    machine.Tick();
+  }
+  machine.reads().RunAll();
+  machine.AwaitCompaction(run);
+  if (!read || !get() || value != "value") {
+    return "a value was taken away while it was read";
+  }
+  return disk.Exists(victim) ? "the victim stays although nobody reads it" : "";
+}
+
+std::string CheckNoEffectBeforeTheValue() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history, WithoutValueCache());
+  if (!machine.Open()) return "does not open";
+  machine.Put("key", "value");
+  machine.Settle();
+  machine.Turn();
+  machine.Append("key", " and more");
+  const std::string found = machine.Get("key").value_or("(none)");
+  return found == "value and more" ? "" : "the value is " + found;
+}
+
 }  // namespace kvd

@@ -39,5 +39,12 @@ std::string CheckOutputIdsAreGivenOut();
 // A hint of other bytes than the segment's, under its name, does not bring a
 // removed key back.
 std::string CheckStaleHintIsNotBelieved();
+// A value leaves memory when it can be read from disk, not before.
+std::string CheckValuesStayUntilWritten();
+// A segment whose values somebody reads outlives its compaction until they are
+// read.
+std::string CheckVictimsStayWhileTheyAreRead();
+// A command whose value has to be read first has no effect before.
+std::string CheckNoEffectBeforeTheValue();
 
 }  // namespace kvd

@@ -14,8 +14,9 @@ std::string Value(int i, size_t size) {
 
 // One life on the disk; nothing is done when the store does not open.
 template <typename Body>
-void Live(SimFileSystem* disk, History* history, SyncMode sync, Body body) {
-  Machine machine(disk, history, SmallStore(sync));
+void Live(SimFileSystem* disk, History* history, const StoreOptions& options,
+          Body body) {
+  Machine machine(disk, history, options);
   if (machine.Open()) body(machine);
 }
 
@@ -29,21 +30,21 @@ void FillSegments(Machine& machine, int puts, size_t value_bytes) {
 std::vector<Workload> Make() {
   std::vector<Workload> workloads;
   const auto add = [&](std::string name, SyncMode sync, auto body) {
-    workloads.push_back(
-        {std::move(name), sync,
-         [=](SimFileSystem* disk, History* history) { body(disk, history); }});
+    workloads.push_back({std::move(name), SmallStore(sync), body});
   };
   // One life with one body.
+  const auto one_life = [](auto body) {
+    return [=](SimFileSystem* disk, History* history,
+               const StoreOptions& options) {
+      Live(disk, history, options, body);
+    };
+  };
   const auto add_life = [&](std::string name, SyncMode sync, auto body) {
-    add(std::move(name), sync, [=](SimFileSystem* disk, History* history) {
-      Live(disk, history, sync, body);
-    });
+    add(std::move(name), sync, one_life(body));
   };
   const auto add_hinted = [&](std::string name, SyncMode sync, auto body) {
-    add(std::move(name), sync, [=](SimFileSystem* disk, History* history) {
-      Machine machine(disk, history, SmallStoreWithHints(sync));
-      if (machine.Open()) body(machine);
-    });
+    workloads.push_back(
+        {std::move(name), SmallStoreWithHints(sync), one_life(body)});
   };
   constexpr SyncMode kAlways = SyncMode::kAlways;
 
@@ -137,28 +138,27 @@ std::vector<Workload> Make() {
   });
   // With restarts, so that what a swap did is read from everywhere it may be
   // known from: live segments, sealed ones, the MANIFEST after a compaction.
-  const auto swaps = [](SyncMode sync) {
-    return [sync](SimFileSystem* disk, History* history) {
-      for (int life = 0; life < 3; ++life) {
-        Live(disk, history, sync, [&](Machine& m) {
-          FillSegments(m, 6, 2500);
-          m.Put("life", Value(life, 50), 0, 1);
-          m.Swap(0, 1);
-          m.Turn();
-          m.Put("life", Value(life, 60), 0, 2);
-          if (life == 1) m.Flush(1);
-          FillSegments(m, 6, 2500);
-          m.Swap(2, 0);
-          m.Put("moved", Value(life, 10));
-          m.Settle();
-          if (life != 0) m.Compact();
-          if (life == 0) m.Stop();
-        });
-      }
-    };
+  const auto swaps = [](SimFileSystem* disk, History* history,
+                        const StoreOptions& options) {
+    for (int life = 0; life < 3; ++life) {
+      Live(disk, history, options, [&](Machine& m) {
+        FillSegments(m, 6, 2500);
+        m.Put("life", Value(life, 50), 0, 1);
+        m.Swap(0, 1);
+        m.Turn();
+        m.Put("life", Value(life, 60), 0, 2);
+        if (life == 1) m.Flush(1);
+        FillSegments(m, 6, 2500);
+        m.Swap(2, 0);
+        m.Put("moved", Value(life, 10));
+        m.Settle();
+        if (life != 0) m.Compact();
+        if (life == 0) m.Stop();
+      });
+    }
   };
-  add("Swaps", kAlways, swaps(kAlways));
-  add("SwapsUnsynced", SyncMode::kNever, swaps(SyncMode::kNever));
+  add("Swaps", kAlways, swaps);
+  add("SwapsUnsynced", SyncMode::kNever, swaps);
   add_life("Deadlines", kAlways, [](Machine& m) {
     const int64_t now = m.clock().WallMs();
     m.Put("soon", "1", now + 10);
@@ -183,39 +183,42 @@ std::vector<Workload> Make() {
       m.Turn();
     }
   });
-  add("CleanStops", kAlways, [](SimFileSystem* disk, History* history) {
-    for (int life = 0; life < 3; ++life) {
-      Live(disk, history, kAlways, [&](Machine& m) {
-        m.Put("a", Value(life, 50));
-        m.Put(Key(life), "x");
-        m.Settle();
-        m.Stop();
+  add("CleanStops", kAlways,
+      [](SimFileSystem* disk, History* history, const StoreOptions& options) {
+        for (int life = 0; life < 3; ++life) {
+          Live(disk, history, options, [&](Machine& m) {
+            m.Put("a", Value(life, 50));
+            m.Put(Key(life), "x");
+            m.Settle();
+            m.Stop();
+          });
+        }
       });
-    }
-  });
-  add("KilledAndRestarted", kAlways, [](SimFileSystem* disk, History* history) {
-    for (int life = 0; life < 3; ++life) {
-      Live(disk, history, kAlways, [&](Machine& m) {
-        FillSegments(m, 6, 2500);
-        m.Put(Key(life), Value(life, 50));
-        m.Settle();
+  add("KilledAndRestarted", kAlways,
+      [](SimFileSystem* disk, History* history, const StoreOptions& options) {
+        for (int life = 0; life < 3; ++life) {
+          Live(disk, history, options, [&](Machine& m) {
+            FillSegments(m, 6, 2500);
+            m.Put(Key(life), Value(life, 50));
+            m.Settle();
+          });
+        }
       });
-    }
-  });
-  add("IdleLives", kAlways, [](SimFileSystem* disk, History* history) {
-    Live(disk, history, kAlways, [&](Machine& m) {
-      m.Put("a", "1");
-      m.Settle();
-    });
-    for (int life = 0; life < 2; ++life) {
-      Live(disk, history, kAlways, [](Machine& m) { m.Turn(); });
-    }
-    Live(disk, history, kAlways, [](Machine& m) {
-      m.Put("a", "2");
-      m.Settle();
-      m.Stop();
-    });
-  });
+  add("IdleLives", kAlways,
+      [](SimFileSystem* disk, History* history, const StoreOptions& options) {
+        Live(disk, history, options, [&](Machine& m) {
+          m.Put("a", "1");
+          m.Settle();
+        });
+        for (int life = 0; life < 2; ++life) {
+          Live(disk, history, options, [](Machine& m) { m.Turn(); });
+        }
+        Live(disk, history, options, [](Machine& m) {
+          m.Put("a", "2");
+          m.Settle();
+          m.Stop();
+        });
+      });
   add_life("Interval", SyncMode::kInterval, [](Machine& m) {
     for (int i = 0; i < 20; ++i) {
       m.Put(Key(i % 5), Value(i, 1500));
@@ -289,15 +292,37 @@ std::vector<Workload> Make() {
     m.Settle();
   });
   add("CompactsAllOfAnEpoch", kAlways,
-      [](SimFileSystem* disk, History* history) {
+      [](SimFileSystem* disk, History* history, const StoreOptions& options) {
         for (int life = 0; life < 3; ++life) {
-          Live(disk, history, kAlways, [&](Machine& m) {
+          Live(disk, history, options, [&](Machine& m) {
             FillSegments(m, 12, 2000);
             m.Settle();
             m.Compact(m.store().SealedSegments());
             m.Put("a", Value(life, 50));
             m.Settle();
             if (life == 1) m.Stop();
+          });
+        }
+      });
+
+  // Changes that need the values before them, from wherever those are: while
+  // the log rolls on, while they are moved, after restarts.
+  add("Appends", kAlways,
+      [](SimFileSystem* disk, History* history, const StoreOptions& options) {
+        for (int life = 0; life < 2; ++life) {
+          Live(disk, history, options, [&](Machine& m) {
+            FillSegments(m, 10, 2000);
+            m.maintenance().set_auto_run(false);
+            m.store().Compact();
+            for (int i = 0; i < 10; ++i) {
+              m.Append(Key(i % 7), Value(life + i, 100));
+              m.maintenance().RunOne();
+              m.Turn();
+            }
+            m.maintenance().set_auto_run(true);
+            m.Compact();
+            m.Append(Key(0), "the end");
+            m.Settle();
           });
         }
       });

@@ -15,8 +15,9 @@ namespace kvd {
 
 struct Workload {
   std::string name;
-  SyncMode sync = SyncMode::kAlways;
-  std::function<void(SimFileSystem*, History*)> run;
+  StoreOptions options;
+  // Every life of the store has the options given: these or a variant of them.
+  std::function<void(SimFileSystem*, History*, const StoreOptions&)> run;
 };
 
 // How GoogleTest names one.

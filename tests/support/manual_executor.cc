@@ -14,10 +14,22 @@ bool ManualExecutor::RunOne() {
   if (jobs_.empty()) return false;
   const Job job = std::move(jobs_.front());
   jobs_.pop_front();
+  Run(job);
+  return true;
+}
+
+bool ManualExecutor::RunNewest() {
+  if (jobs_.empty()) return false;
+  const Job job = std::move(jobs_.back());
+  jobs_.pop_back();
+  Run(job);
+  return true;
+}
+
+void ManualExecutor::Run(const Job& job) {
   const bool was_running = std::exchange(running_, true);
   job();
   running_ = was_running;
-  return true;
 }
 
 size_t ManualExecutor::RunAll() {

@@ -22,10 +22,14 @@ class ManualExecutor final : public Executor {
   size_t pending() const { return jobs_.size(); }
   // Runs the oldest job; false when there is none.
   bool RunOne();
+  // The same with the newest, for jobs that may run in any order.
+  bool RunNewest();
   // Runs jobs, also those that they post, until none is left; returns how many.
   size_t RunAll();
 
  private:
+  void Run(const Job& job);
+
   std::deque<Job> jobs_;
   bool auto_run_;
   bool running_ = false;
