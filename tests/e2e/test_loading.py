@@ -44,10 +44,14 @@ class Gate:
     @staticmethod
     def open(pid):
         """Lets all threads of that process go on: they lose their tracer."""
-        with open(f"/proc/{pid}/status", encoding="utf-8") as status:
-            tracer = int(re.search(r"TracerPid:\s+(\d+)", status.read())[1])
-        if tracer != 0:
-            os.kill(tracer, signal.SIGKILL)
+        def tracer():
+            with open(f"/proc/{pid}/status", encoding="utf-8") as status:
+                return int(re.search(r"TracerPid:\s+(\d+)", status.read())[1])
+
+        if tracer() != 0:
+            os.kill(tracer(), signal.SIGKILL)
+            # A signal that reaches a dying tracer instead is lost.
+            wait_until(lambda: tracer() == 0, "the tracer is gone")
 
 
 class LoadingTest(E2eTest):
@@ -64,6 +68,9 @@ class LoadingTest(E2eTest):
             client.pipeline([("SET", f"k{i}", "x" * 1000)
                              for i in range(KEYS)])
         self.kvd.stop()
+        # Else nobody would read a segment.
+        for hint in self.kvd.files(".hint"):
+            os.unlink(hint)
         self.manager.forget()
 
     def launch_and_hold(self, wrap=()):
