@@ -84,6 +84,7 @@ class ColdValues {
     wanted_.clear();
     error_.reset();
     bytes_ = 0;
+    reads_at_once_ = 0;
   }
 
   // By sequence number, so that a key that is named twice is read once.
@@ -91,6 +92,7 @@ class ColdValues {
   std::map<uint64_t, ColdValue> wanted_;  // About in the order on disk.
   std::optional<Error> error_;
   uint64_t bytes_ = 0;  // Of all values, read or wanted.
+  size_t reads_at_once_ = 0;
 
   // While the store reads.
   ValueReader* reader_ = nullptr;

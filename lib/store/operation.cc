@@ -112,8 +112,12 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
                       std::string(entry.key()),
                       static_cast<uint32_t>(entry.value_size()),
                       entry.place()};
-  if (auto record = store_.reader->TryRead(wanted)) {
-    return &cold_.Add({std::move(wanted), std::move(*record)});
+  if (cold_.reads_at_once_ < kReadsAtOnceMax &&
+      cold_.bytes_ <= kReadsAtOnceBytesMax) {
+    if (auto record = store_.reader->TryRead(wanted)) {
+      ++cold_.reads_at_once_;
+      return &cold_.Add({std::move(wanted), std::move(*record)});
+    }
   }
   cold_.wanted_.emplace(entry.seq(), std::move(wanted));
   return nullptr;

@@ -21,8 +21,8 @@ constexpr size_t kEntriesAhead = 12;
 Replayer::Replayer(Store::Impl* store, const Manifest& manifest)
     : store_(*store),
       manifest_(manifest),
-      value_budget_(store->options.value_cache_bytes),
-      oldest_behind_(manifest.sealed.size(), UINT64_MAX) {
+      oldest_behind_(manifest.sealed.size(), UINT64_MAX),
+      value_budget_(store->options.value_cache_bytes) {
   for (size_t i = manifest.sealed.size(); i-- > 1;) {
     oldest_behind_[i - 1] =
         std::min(oldest_behind_[i], manifest.sealed[i].first_seq);

@@ -64,7 +64,9 @@ ValueReader::ValueReader(Store::Impl& store, Directory& directory,
 ValueReader::~ValueReader() {
   // Jobs hold references to the mailbox. They may finish in any order.
   for (; in_flight_ > 0; --in_flight_) results_.Wait();
-  for (const auto& [number, values] : requests_) values->reader_ = nullptr;
+  for (const auto& [number, request] : requests_) {
+    request.values->reader_ = nullptr;
+  }
 }
 
 ValueReader::Segment& ValueReader::SegmentOf(uint32_t id) {
@@ -122,10 +124,12 @@ void ValueReader::Read(ColdValues* values, std::function<void()> on_read) {
   values->request_ = ++last_request_;
   values->missing_ = values->wanted_.size();
   values->on_read_ = std::move(on_read);
-  requests_.emplace(values->request_, values);
+  Request& request = requests_[values->request_];
+  request.values = values;
   for (auto& [seq, wanted] : std::exchange(values->wanted_, {})) {
-    queue_.push_back({values->request_, std::move(wanted)});
+    request.queue.push_back(std::move(wanted));
   }
+  turns_.push_back(values->request_);
   StartJobs();
 }
 
@@ -135,34 +139,42 @@ void ValueReader::Cancel(ColdValues* values) {
 }
 
 void ValueReader::StartJobs() {
-  while (!queue_.empty() && in_flight_ < kReadsInFlightMax) {
-    Job& next = queue_.front();
-    const uint64_t bytes = BytesOf(next.of);
+  while (!turns_.empty() && in_flight_ < kReadsInFlightMax) {
+    const uint64_t number = turns_.front();
+    const auto found = requests_.find(number);
+    if (found == requests_.end()) {
+      turns_.pop_front();
+      continue;
+    }
+    std::deque<ColdValue>& queue = found->second.queue;
+    const uint64_t bytes = BytesOf(queue.front());
     if (in_flight_ > 0 && bytes_in_flight_ + bytes > kReadBytesInFlightMax) {
       return;
     }
-    Job job = std::move(next);
-    queue_.pop_front();
-    if (requests_.contains(job.request)) Start(std::move(job));
+    ColdValue next = std::move(queue.front());
+    queue.pop_front();
+    turns_.pop_front();
+    if (!queue.empty()) turns_.push_back(number);
+    Start(number, std::move(next));
   }
 }
 
-void ValueReader::Start(Job job) {
+void ValueReader::Start(uint64_t request, ColdValue of) {
   ++in_flight_;
-  bytes_in_flight_ += BytesOf(job.of);
-  const Keyspace& keyspace = *store_.keyspaces[job.of.database];
-  const Entry* entry = keyspace.Find(job.of.hash, job.of.key);
-  if (entry == nullptr || entry->seq() != job.of.seq) {
+  bytes_in_flight_ += BytesOf(of);
+  const Keyspace& keyspace = *store_.keyspaces[of.database];
+  const Entry* entry = keyspace.Find(of.hash, of.key);
+  if (entry == nullptr || entry->seq() != of.seq) {
     // Compaction may have taken it away: not finding it would be no damage.
-    results_.Put({job.request, std::move(job.of), nullptr, std::nullopt});
+    results_.Put({request, std::move(of), nullptr, std::nullopt});
     return wake_();
   }
   // It may have moved since it was asked for.
-  job.of.place = entry->place();
-  Segment& segment = SegmentOf(job.of.place.segment);
+  of.place = entry->place();
+  Segment& segment = SegmentOf(of.place.segment);
   ++segment.jobs;
   ++reads_waited_;
-  pool_.Post([this, wake = wake_, request = job.request, of = std::move(job.of),
+  pool_.Post([this, wake = wake_, request, of = std::move(of),
               file = segment.file.get(), seed = segment.seed]() {
     Done done{request, of, nullptr, std::nullopt};
     done.record = ReadRecord(file, seed, of, &done.opened);
@@ -205,7 +217,7 @@ void ValueReader::Take(Done done) {
 
   const auto found = requests_.find(done.request);
   if (found == requests_.end()) return;
-  ColdValues& values = *found->second;
+  ColdValues& values = *found->second.values;
   if (done.record) {
     values.Add({std::move(done.of), std::move(*done.record)});
   } else {

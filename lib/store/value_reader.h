@@ -27,8 +27,11 @@
 
 namespace kvd {
 
-// Records up to this size may be read on the loop.
+// Records up to this size may be read on the loop, so many for one command and
+// of so many bytes together: about a millisecond.
 inline constexpr uint64_t kReadAtOnceBytesMax = 64 << 10;
+inline constexpr size_t kReadsAtOnceMax = 512;
+inline constexpr uint64_t kReadsAtOnceBytesMax = 2 << 20;
 // Reads that the pool has at a time, and their bytes together unless it is one
 // alone. The rest queues: memory is bounded, and a disk has no use for more.
 inline constexpr size_t kReadsInFlightMax = 64;
@@ -72,9 +75,9 @@ class ValueReader {
     size_t jobs = 0;             // That read in it.
     uint64_t used = 0;           // When last, counted in uses.
   };
-  struct Job {
-    uint64_t request = 0;
-    ColdValue of;
+  struct Request {
+    ColdValues* values = nullptr;
+    std::deque<ColdValue> queue;  // Not started yet.
   };
   struct Done {
     uint64_t request = 0;
@@ -85,7 +88,7 @@ class ValueReader {
   };
 
   void StartJobs();
-  void Start(Job job);
+  void Start(uint64_t request, ColdValue of);
   Result<std::string> ReadRecord(File* file, uint64_t seed, const ColdValue& of,
                                  std::unique_ptr<File>* opened);
   void Take(Done done);
@@ -101,8 +104,10 @@ class ValueReader {
 
   std::unordered_map<uint32_t, Segment> segments_;
   uint64_t uses_ = 0;
-  std::deque<Job> queue_;
-  std::unordered_map<uint64_t, ColdValues*> requests_;
+  std::unordered_map<uint64_t, Request> requests_;
+  // Requests with something left to start, each once: one value of each in
+  // turn, so that nobody waits for all that another one wants.
+  std::deque<uint64_t> turns_;
   uint64_t last_request_ = 0;
   size_t in_flight_ = 0;
   uint64_t bytes_in_flight_ = 0;
