@@ -88,7 +88,11 @@ class DurableWriter {
 // Thread: any, for different names.
 class Directory {
  public:
-  enum class OpenMode { kRead, kReadWrite };
+  enum class OpenMode {
+    kRead,
+    kReadHere,  // To be read here and there: the disk reads nothing ahead.
+    kReadWrite,
+  };
 
   virtual ~Directory() = default;
 

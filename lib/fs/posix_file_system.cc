@@ -72,6 +72,11 @@ class PosixFile final : public File {
     return done;
   }
 
+  void ReadNothingAhead() {
+    // Advice: whatever comes of it, reads are right.
+    (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
+  }
+
   Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override {
     iovec into = {out.data(), out.size()};
     const ssize_t got = Retry([&] {
@@ -209,7 +214,17 @@ class PosixDirectory final : public Directory {
 
   Result<std::unique_ptr<File>> Open(std::string_view name,
                                      OpenMode mode) override {
-    if (mode == OpenMode::kRead) return OpenFile(name, O_RDONLY, "open");
+    switch (mode) {
+      case OpenMode::kRead:
+        return OpenFile(name, O_RDONLY, "open");
+      case OpenMode::kReadHere: {
+        KVD_TRY_ASSIGN(auto file, OpenFile(name, O_RDONLY, "open"));
+        static_cast<PosixFile&>(*file).ReadNothingAhead();
+        return file;
+      }
+      case OpenMode::kReadWrite:
+        break;
+    }
     KVD_TRY(CheckWritable("open", name));
     return OpenFile(name, O_RDWR, "open");
   }

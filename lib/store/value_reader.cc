@@ -189,7 +189,7 @@ Result<std::string> ValueReader::ReadRecord(File* file, uint64_t seed,
                                             std::unique_ptr<File>* opened) {
   if (file == nullptr) {
     KVD_TRY_ASSIGN(*opened, directory_.Open(SegmentName(of.place.segment),
-                                            Directory::OpenMode::kRead));
+                                            Directory::OpenMode::kReadHere));
     file = opened->get();
   }
   std::string bytes(BytesOf(of), '\0');

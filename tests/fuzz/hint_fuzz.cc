@@ -179,6 +179,26 @@ bool ReadAll(HintReader* reader, std::vector<Listed>* all) {
   return whole;
 }
 
+// As loading reads it, some blocks at a time: whoever reads block by block
+// finds no more entries, and no damage that this does not find unless it is one
+// of order.
+void ReadInPieces(HintReader* reader, bool whole) {
+  constexpr uint64_t kPieceBytes = 300;
+  kvd::HintPiece piece;
+  uint64_t entries = 0;
+  for (size_t next = 0; next < reader->blocks();) {
+    const Result<size_t> read = reader->ReadPiece(next, kPieceBytes, &piece);
+    KVD_CHECK(read.ok() && *read > next);
+    next = *read;
+    const Result<void> visited = piece.Visit([&](const HintEntry& entry) {
+      CheckEntry(entry);
+      ++entries;
+    });
+    KVD_CHECK(visited.ok() || !whole);
+  }
+  KVD_CHECK(!whole || entries == reader->entries());
+}
+
 bool IsSorted(const std::vector<Listed>& all) {
   const auto order = [](const Listed& entry) {
     return std::tuple(CoarseHash(entry.database, entry.key), entry.database,
@@ -223,6 +243,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   std::vector<Listed> all;
   const bool whole = ReadAll(&*reader, &all);
+  ReadInPieces(&*reader, whole);
   // Only a writer with a bug lets keys of one hash lie the wrong way round in
   // two blocks.
   if (!IsSorted(all)) return 0;
