@@ -23,8 +23,7 @@ namespace kvd {
 // Thread: loop.
 class Scrubber {
  public:
-  // References outlive it. The first round begins one interval from now: what
-  // is there has just been read.
+  // References outlive it. The first round begins one interval from now.
   Scrubber(Store::Impl& store, Directory& directory, Executor& maintenance,
            Wake wake);
   // Waits for a step under way.

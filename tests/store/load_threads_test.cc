@@ -57,7 +57,7 @@ struct Recovered {
   std::vector<uint64_t> progress;
 };
 
-// Hints beside all sealed segments, or those of some.
+// Hints beside all sealed segments.
 void WriteHints(SimFileSystem* disk) {
   const auto directory = disk->OpenDirectory();
   const Result<Manifest> manifest = LoadManifest(*directory);
