@@ -45,15 +45,17 @@ int64_t Timer::due_in_ms() const {
 }
 
 Waker::Waker(EventLoop& loop) {
-  const auto on_async = [](uv_async_t* async) {
-    if (async->data != nullptr) static_cast<Waker*>(async->data)->on_wake_();
+  const auto on_signal = [](uv_poll_t* poll, int, int) {
+    if (poll->data == nullptr) return;
+    auto* waker = static_cast<Waker*>(poll->data);
+    waker->event_.Clear();
+    waker->on_wake_();
   };
-  auto* async = new uv_async_t;
-  KVD_CHECK(uv_async_init(loop.get(), async, on_async) == 0);
-  async->data = this;
-  handle_.reset(async);
+  auto* poll = new uv_poll_t;
+  KVD_CHECK(uv_poll_init(loop.get(), poll, event_.fd()) == 0);
+  poll->data = this;
+  handle_.reset(poll);
+  KVD_CHECK(uv_poll_start(poll, UV_READABLE, on_signal) == 0);
 }
-
-void Waker::Wake() { uv_async_send(handle_.get()); }
 
 }  // namespace kvd

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "base/error.h"
+#include "base/wake_event.h"
 #include "daemon/uv_ptr.h"
 
 namespace kvd {
@@ -52,19 +53,21 @@ class Timer {
   UvPtr<uv_timer_t> handle_;
 };
 
-// How other threads call the loop.
+// How other threads, and the kernel, call the loop.
 class Waker {
  public:
   explicit Waker(EventLoop& loop);
 
   // Makes the loop call what OnWake() was given, soon; several calls may become
   // one. Thread: any, until destruction.
-  void Wake();
+  void Wake() { event_.Signal(); }
+  kvd::Wake wake() { return event_.wake(); }
   void OnWake(std::function<void()> on_wake) { on_wake_ = std::move(on_wake); }
 
  private:
   std::function<void()> on_wake_ = [] {};
-  UvPtr<uv_async_t> handle_;
+  WakeEvent event_;
+  UvPtr<uv_poll_t> handle_;
 };
 
 }  // namespace kvd

@@ -127,6 +127,12 @@ std::string Persistence(const Service& service) {
             compaction.last_error.empty() ? "ok" : "err");
   lines.Add("aof_last_write_status", stats.disk_full ? "err" : "ok");
   lines.Add("kvd_sync", ToString(service.config.durability.sync));
+  if (!loads) {
+    lines.Add("kvd_log_device", service.store->write_device());
+    if (const auto why = service.store->write_device_why(); !why.empty()) {
+      lines.Add("kvd_log_device_why", why);
+    }
+  }
   lines.Add("kvd_last_seq", stats.last_seq);
   lines.Add("kvd_durable_seq", stats.durable_seq);
   lines.Add("kvd_segments", stats.segments);

@@ -127,6 +127,7 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.read_files_max = static_cast<size_t>(descriptors.read_files);
   options.sync = config.durability.sync;
   options.sync_interval_ms = config.durability.interval_ms;
+  options.write_device = config.log.device;
   options.idle_declare_ms = config.durability.declare_after_ms;
   options.segment_bytes = config.log.segment_bytes;
   options.compaction.interval_ms = config.compaction.interval_ms;
@@ -217,9 +218,9 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
   Server server(loop, waker, signals, clock, config, descriptors.connections,
                 std::move(*sockets));
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
-    return Store::Open(
-        **directory, StoreOptionsOf(config, memory, descriptors, on_progress),
-        {slow_work, maintenance, reads}, clock, [&waker] { waker.Wake(); });
+    return Store::Open(**directory,
+                       StoreOptionsOf(config, memory, descriptors, on_progress),
+                       {slow_work, maintenance, reads}, clock, waker.wake());
   });
   if (!loaded) return Refuse(loaded.error(), ExitCodeOf(loaded.error()));
   store = std::move(*loaded);

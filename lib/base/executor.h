@@ -6,6 +6,8 @@
 
 #include <functional>
 #include <thread>
+#include <type_traits>
+#include <utility>
 
 #include "base/mailbox.h"
 
@@ -13,7 +15,22 @@ namespace kvd {
 
 // Asks the loop to look at its mailboxes. Thread: any; may be called more often
 // than needed.
-using Wake = std::function<void()>;
+class Wake {
+ public:
+  // `event_fd`: an eventfd whose signal is as good as a call, so that the
+  // kernel can wake the loop by itself; it outlives this. -1: there is none.
+  template <typename Call>
+  requires std::is_invocable_r_v<void, const Call&> Wake(Call call,
+                                                         int event_fd = -1)
+      : call_(std::move(call)), event_fd_(event_fd) {}
+
+  void operator()() const { call_(); }
+  int event_fd() const { return event_fd_; }
+
+ private:
+  std::function<void()> call_;
+  int event_fd_;
+};
 
 using Job = std::function<void()>;
 

@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/sync_mode.h"
+#include "base/write_device.h"
 
 namespace kvd {
 
@@ -57,6 +58,7 @@ struct Config {
 
   struct Log {
     uint64_t segment_bytes = uint64_t{64} << 20;
+    WriteDevice device = WriteDevice::kAuto;
   } log;
 
   struct Compaction {

@@ -39,6 +39,7 @@ constexpr Setting kSettings[] = {
 
     {"log.segment_size",
      SizeKind{KVD_FIELD(log.segment_bytes), 64 * kKiB, kGiB, 4 * kKiB}},
+    {"log.device", DeviceKind{KVD_FIELD(log.device)}},
 
     {"compaction.interval",
      DurationKind{KVD_FIELD(compaction.interval_ms), 0, 24 * kHour}},
@@ -84,6 +85,11 @@ constexpr std::pair<std::string_view, SyncMode> kSyncModes[] = {
     {"always", SyncMode::kAlways},
     {"interval", SyncMode::kInterval},
     {"never", SyncMode::kNever}};
+
+constexpr std::pair<std::string_view, WriteDevice> kDevices[] = {
+    {"auto", WriteDevice::kAuto},
+    {"io_uring", WriteDevice::kRing},
+    {"thread", WriteDevice::kThread}};
 
 constexpr std::pair<std::string_view, LogLevel> kLogLevels[] = {
     {"error", LogLevel::kError},
@@ -246,6 +252,12 @@ Result<void> Set(const SyncKind& kind, std::string_view text, Config* config) {
   return {};
 }
 
+Result<void> Set(const DeviceKind& kind, std::string_view text,
+                 Config* config) {
+  KVD_TRY_ASSIGN(kind.field(*config), Choose(kDevices, text));
+  return {};
+}
+
 Result<void> Set(const LevelKind& kind, std::string_view text, Config* config) {
   KVD_TRY_ASSIGN(kind.field(*config), Choose(kLogLevels, text));
   return {};
@@ -277,6 +289,9 @@ std::string Get(const ModeKind& kind, Config& config) {
 }
 std::string Get(const SyncKind& kind, Config& config) {
   return std::string(ToString(kind.field(config)));
+}
+std::string Get(const DeviceKind& kind, Config& config) {
+  return std::string(NameOf(kDevices, kind.field(config)));
 }
 std::string Get(const LevelKind& kind, Config& config) {
   return std::string(ToString(kind.field(config)));

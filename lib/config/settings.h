@@ -55,6 +55,9 @@ struct ModeKind {
 struct SyncKind {
   SyncMode& (*field)(Config&);
 };
+struct DeviceKind {
+  WriteDevice& (*field)(Config&);
+};
 struct LevelKind {
   LogLevel& (*field)(Config&);
 };
@@ -62,7 +65,7 @@ struct LevelKind {
 struct Setting {
   std::string_view name;  // Dotted, as in "limits.value_size".
   std::variant<TextKind, SizeKind, MemoryKind, DurationKind, CountKind,
-               RatioKind, ModeKind, SyncKind, LevelKind>
+               RatioKind, ModeKind, SyncKind, DeviceKind, LevelKind>
       kind;
 };
 

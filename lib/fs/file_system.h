@@ -20,6 +20,7 @@
 
 #include "base/error.h"
 #include "base/executor.h"
+#include "base/write_device.h"
 
 namespace kvd {
 
@@ -82,6 +83,35 @@ class DurableWriter {
 
   // Whether a write was submitted whose completion Poll() has not returned.
   virtual bool busy() const = 0;
+
+  // Who writes, for people.
+  virtual std::string_view device() const = 0;
+  // Why it is not the device that is fastest where it works; empty if it is.
+  virtual std::string_view why() const { return {}; }
+};
+
+// Asynchronous reads of which many are under way, the kernel's work alone.
+// Thread: the owner's.
+class ReadQueue {
+ public:
+  struct Completion {
+    uint64_t id = 0;
+    // All bytes were read. When not, ReadAt() tells why.
+    bool filled = false;
+  };
+
+  // Waits for the reads under way.
+  virtual ~ReadQueue() = default;
+  // Adds a read of out.size() bytes at `offset`. File and memory stay valid
+  // until Poll() returned the completion with this id. At most as many reads
+  // may be without a completion as the queue was made for.
+  virtual void Add(File& file, uint64_t offset, std::span<char> out,
+                   uint64_t id) = 0;
+  // Starts what was added.
+  virtual void Submit() = 0;
+  // Completions since the last call, in any order. Wake is called when there
+  // are some to fetch.
+  virtual std::vector<Completion> Poll() = 0;
 };
 
 // A directory of kvd's files, held open. Names have no slash.
@@ -123,7 +153,10 @@ class Directory {
 
   // `wake` is called, on any thread, when a completion waits to be polled.
   virtual Result<std::unique_ptr<DurableWriter>> NewDurableWriter(
-      Wake wake) = 0;
+      WriteDevice device, Wake wake) = 0;
+  // Null where there is none to be had: then threads have to read.
+  virtual std::unique_ptr<ReadQueue> NewReadQueue(size_t reads_max,
+                                                  Wake wake) = 0;
 };
 
 // The whole content of a file. Errors name the path.

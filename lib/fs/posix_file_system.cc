@@ -9,20 +9,20 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <charconv>
-#include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <system_error>
 #include <utility>
 
 #include "base/check.h"
 #include "base/unique_fd.h"
+#include "fs/posix_file.h"
+#include "fs/ring_durable_writer.h"
+#include "fs/ring_read_queue.h"
+#include "fs/system_call.h"
 #include "fs/thread_durable_writer.h"
 
 namespace kvd {
@@ -30,175 +30,6 @@ namespace {
 
 constexpr mode_t kDirectoryMode = 0700;
 constexpr mode_t kFileMode = 0600;
-constexpr uint64_t kZeroChunkBytes = uint64_t{1} << 20;
-constexpr uint64_t kZeroSyncBytes = uint64_t{16} << 20;
-
-// Makes a system call that a signal interrupted again.
-template <typename Call>
-auto Retry(Call call) {
-  while (true) {
-    const auto result = call();
-    if (result >= 0 || errno != EINTR) return result;
-  }
-}
-
-// The error of the system call that just failed.
-template <typename... Args>
-tl::unexpected<Error> FailErrno(fmt::format_string<Args...> what,
-                                Args&&... args) {
-  const int sys_errno = errno;
-  return Unexpected(Error::FromErrno(
-      sys_errno, fmt::format(what, std::forward<Args>(args)...)));
-}
-
-class PosixFile final : public File {
- public:
-  PosixFile(UniqueFd fd, std::string path)
-      : fd_(std::move(fd)), path_(std::move(path)) {}
-
-  Result<size_t> ReadAt(uint64_t offset, std::span<char> out) override {
-    size_t done = 0;
-    while (done < out.size()) {
-      const ssize_t got = Retry([&] {
-        return pread(fd_.get(), out.data() + done, out.size() - done,
-                     static_cast<off_t>(offset + done));
-      });
-      if (got < 0) {
-        return FailErrno("read {} at offset {}", path_, offset + done);
-      }
-      if (got == 0) break;
-      done += static_cast<size_t>(got);
-    }
-    return done;
-  }
-
-  void ReadNothingAhead() {
-    // Advice: whatever comes of it, reads are right.
-    (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
-  }
-
-  Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override {
-    iovec into = {out.data(), out.size()};
-    const ssize_t got = Retry([&] {
-      return preadv2(fd_.get(), &into, 1, static_cast<off_t>(offset),
-                     RWF_NOWAIT);
-    });
-    if (got >= 0) return static_cast<size_t>(got) == out.size();
-    // Not in the page cache, or a file system that cannot tell.
-    if (errno == EAGAIN || errno == EOPNOTSUPP) return false;
-    return FailErrno("read {} at offset {}", path_, offset);
-  }
-
-  Result<void> WriteAt(uint64_t offset, std::string_view bytes) override {
-    while (!bytes.empty()) {
-      const ssize_t put = Retry([&] {
-        return pwrite(fd_.get(), bytes.data(), bytes.size(),
-                      static_cast<off_t>(offset));
-      });
-      if (put < 0) return FailErrno("write {} at offset {}", path_, offset);
-      if (put == 0) {
-        return Fail(ErrorCode::kIo,
-                    "write {} at offset {}: the kernel takes no bytes", path_,
-                    offset);
-      }
-      offset += static_cast<uint64_t>(put);
-      bytes.remove_prefix(static_cast<size_t>(put));
-    }
-    return {};
-  }
-
-  Result<void> AllocateZeroed(uint64_t bytes) override {
-    KVD_TRY(Truncate(0));
-    KVD_TRY(Reserve(bytes));
-    // A reserved block is "unwritten": the first write to it changes metadata,
-    // which its fdatasync then has to commit. Writing the zeros here pays that
-    // once, ahead of time.
-    //
-    // Past the page cache where the file system can: the zeros are not read
-    // again, and copying them there costs more than all the rest.
-    const Aligned zeros = MakeZeros();
-    const bool direct = bytes % kBlockBytes == 0 && SetDirect(true);
-    Result<void> written = WriteZeros(zeros.get(), bytes);
-    if (direct && !written && written.error().sys_errno() == EINVAL) {
-      SetDirect(false);
-      written = WriteZeros(zeros.get(), bytes);
-    }
-    if (direct) SetDirect(false);
-    return written;
-  }
-
-  Result<void> Truncate(uint64_t bytes) override {
-    if (Retry([&] { return ftruncate(fd_.get(), static_cast<off_t>(bytes)); }) <
-        0) {
-      return FailErrno("set the size of {} to {} bytes", path_, bytes);
-    }
-    return {};
-  }
-
-  // fdatasync leaves out times and such, but not a changed size or the blocks:
-  // what is needed to read the bytes back is durable with them.
-  Result<void> Sync() override {
-    if (Retry([&] { return fdatasync(fd_.get()); }) < 0) {
-      return FailErrno("sync {}", path_);
-    }
-    return {};
-  }
-
-  Result<uint64_t> Size() override {
-    struct stat info;
-    if (fstat(fd_.get(), &info) < 0) return FailErrno("stat {}", path_);
-    return static_cast<uint64_t>(info.st_size);
-  }
-
- private:
-  struct FreeDeleter {
-    void operator()(char* memory) const { std::free(memory); }
-  };
-  using Aligned = std::unique_ptr<char, FreeDeleter>;
-
-  static Aligned MakeZeros() {
-    auto* memory =
-        static_cast<char*>(std::aligned_alloc(kBlockBytes, kZeroChunkBytes));
-    KVD_CHECK(memory != nullptr);
-    std::memset(memory, 0, kZeroChunkBytes);
-    return Aligned(memory);
-  }
-
-  // Whether the file now bypasses the page cache as asked.
-  bool SetDirect(bool direct) {
-    const int flags = fcntl(fd_.get(), F_GETFL);
-    if (flags < 0) return false;
-    return fcntl(fd_.get(), F_SETFL,
-                 direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
-  }
-
-  Result<void> WriteZeros(const char* zeros, uint64_t bytes) {
-    for (uint64_t offset = 0; offset < bytes; offset += kZeroChunkBytes) {
-      const uint64_t size = std::min(kZeroChunkBytes, bytes - offset);
-      KVD_TRY(WriteAt(offset, {zeros, size}));
-      // Little at a time: the log's fdatasync shares the device and the
-      // journal, and would wait behind a whole segment of zeros.
-      if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
-    }
-    return {};
-  }
-
-  // Takes the space at once, so that a full disk shows before much is written.
-  Result<void> Reserve(uint64_t bytes) {
-    if (bytes == 0) return {};
-    if (Retry([&] {
-          return fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes));
-        }) == 0) {
-      return {};
-    }
-    // Writing the zeros takes the space too.
-    if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
-    return FailErrno("allocate {} bytes for {}", bytes, path_);
-  }
-
-  UniqueFd fd_;
-  std::string path_;
-};
 
 class PosixDirectory final : public Directory {
  public:
@@ -291,14 +122,30 @@ class PosixDirectory final : public Directory {
     return uint64_t{info.f_bavail} * info.f_frsize;
   }
 
-  Result<std::unique_ptr<DurableWriter>> NewDurableWriter(Wake wake) override {
+  Result<std::unique_ptr<DurableWriter>> NewDurableWriter(WriteDevice device,
+                                                          Wake wake) override {
+    std::string why_no_ring;  // It was not asked for.
+    if (device != WriteDevice::kThread) {
+      auto ring = RingDurableWriter::Make(fd_.get(), path_, wake.event_fd());
+      if (ring) return std::move(*ring);
+      if (device == WriteDevice::kRing) return Unexpected(ring.error());
+      why_no_ring = ring.error().message();
+    }
     try {
-      return std::make_unique<ThreadDurableWriter>("kvd-log", std::move(wake));
+      return std::make_unique<ThreadDurableWriter>(
+          "kvd-log", std::move(why_no_ring), std::move(wake));
     } catch (const std::system_error& error) {
       return Unexpected(Error::FromErrno(
           error.code().value(),
           fmt::format("start the writing thread of {}", path_)));
     }
+  }
+
+  std::unique_ptr<ReadQueue> NewReadQueue(size_t reads_max,
+                                          Wake wake) override {
+    auto ring = Ring::Make(static_cast<unsigned>(reads_max), wake.event_fd());
+    if (!ring) return nullptr;
+    return std::make_unique<RingReadQueue>(std::move(*ring), std::move(wake));
   }
 
  private:

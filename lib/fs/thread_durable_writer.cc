@@ -10,8 +10,9 @@
 
 namespace kvd {
 
-ThreadDurableWriter::ThreadDurableWriter(const char* name, Wake wake)
-    : wake_(std::move(wake)) {
+ThreadDurableWriter::ThreadDurableWriter(const char* name, std::string why,
+                                         Wake wake)
+    : why_(std::move(why)), wake_(std::move(wake)) {
   // Signals belong to the loop: the thread inherits a mask that blocks all.
   sigset_t all, before;
   sigfillset(&all);

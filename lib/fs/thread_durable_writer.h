@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <thread>
 
@@ -15,7 +16,7 @@ namespace kvd {
 class ThreadDurableWriter final : public DurableWriter {
  public:
   // `name` is the thread's name in ps and gdb; at most 15 characters.
-  ThreadDurableWriter(const char* name, Wake wake);
+  ThreadDurableWriter(const char* name, std::string why, Wake wake);
   ~ThreadDurableWriter() override;
   ThreadDurableWriter(const ThreadDurableWriter&) = delete;
   ThreadDurableWriter& operator=(const ThreadDurableWriter&) = delete;
@@ -24,6 +25,8 @@ class ThreadDurableWriter final : public DurableWriter {
               Durability durability) override;
   std::optional<Result<void>> Poll() override;
   bool busy() const override { return busy_; }
+  std::string_view device() const override { return "thread"; }
+  std::string_view why() const override { return why_; }
 
  private:
   struct Request {
@@ -44,6 +47,7 @@ class ThreadDurableWriter final : public DurableWriter {
   void Run();
   Result<void> Carry(const Request& request);
 
+  const std::string why_;
   Wake wake_;
   Request request_;
   Result<void> result_;

@@ -23,6 +23,14 @@ bool IsFull(const Error& error) {
          error.code() == ErrorCode::kResources;
 }
 
+// Writes that nobody flushes are for the page cache, which io_uring leaves to
+// threads of the kernel's: nothing is gained.
+WriteDevice DeviceFor(const LogWriterOptions& options) {
+  const bool lazy = options.sync != SyncMode::kAlways;
+  return lazy && options.device == WriteDevice::kAuto ? WriteDevice::kThread
+                                                      : options.device;
+}
+
 // Creates a zeroed segment, durable in bytes and name. Thread: slow work.
 Result<std::unique_ptr<File>> CreateZeroed(Directory& directory, uint64_t id,
                                            uint64_t bytes) {
@@ -71,7 +79,9 @@ Result<std::unique_ptr<LogWriter>> LogWriter::Start(Directory& directory,
   writer->durable_seq_ = writer->last_seq();
   writer->declared_seq_ = writer->last_seq();
   writer->last_sync_ms_ = writer->last_group_ms_ = writer->NowMs();
-  KVD_TRY_ASSIGN(writer->device_, directory.NewDurableWriter(std::move(wake)));
+  KVD_TRY_ASSIGN(
+      writer->device_,
+      directory.NewDurableWriter(DeviceFor(writer->options_), std::move(wake)));
   writer->PrepareAhead();
   return writer;
 }

@@ -32,6 +32,7 @@
 #include "base/log_sink.h"
 #include "base/mailbox.h"
 #include "base/sync_mode.h"
+#include "base/write_device.h"
 #include "fs/file_system.h"
 #include "log/group_buffer.h"
 #include "log/manifest.h"
@@ -72,6 +73,7 @@ inline constexpr int64_t kDiskFullRetryMs = 1000;
 struct LogWriterOptions {
   SyncMode sync = SyncMode::kAlways;
   int64_t sync_interval_ms = 1000;
+  WriteDevice device = WriteDevice::kAuto;
   uint64_t segment_bytes = 64ull << 20;
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
@@ -148,6 +150,7 @@ class LogWriter {
   uint64_t groups_written() const { return groups_written_; }
   uint64_t syncs() const { return syncs_; }
   uint64_t free_disk_bytes() const { return free_disk_bytes_; }
+  const DurableWriter& device() const { return *device_; }
   uint32_t active_segment() const;
 
  private:

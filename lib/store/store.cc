@@ -182,6 +182,7 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   LogWriterOptions log_options;
   log_options.sync = impl->options.sync;
   log_options.sync_interval_ms = impl->options.sync_interval_ms;
+  log_options.device = impl->options.write_device;
   log_options.segment_bytes = impl->options.segment_bytes;
   log_options.open_group_bytes_max = impl->options.open_group_bytes_max;
   log_options.idle_declare_ms = impl->options.idle_declare_ms;
@@ -217,6 +218,7 @@ void Store::PrefetchEntry(int database, uint64_t hash) const {
 
 void Store::Pump() {
   impl_->TrimValues();
+  impl_->reader->Pump();
   impl_->log->Pump();
 }
 
@@ -278,6 +280,14 @@ bool Store::stopped() const {
          impl_->scrubber->idle() && impl_->hint_writer->idle();
 }
 SyncMode Store::sync() const { return impl_->options.sync; }
+
+std::string_view Store::write_device() const {
+  return impl_->log->device().device();
+}
+
+std::string_view Store::write_device_why() const {
+  return impl_->log->device().why();
+}
 
 void Store::Read(ColdValues* values, std::function<void()> on_read) {
   impl_->reader->Read(values, std::move(on_read));

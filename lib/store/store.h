@@ -61,7 +61,8 @@ struct ScrubOptions {
 
 struct StoreOptions {
   SyncMode sync = SyncMode::kAlways;
-  int64_t sync_interval_ms = 1000;          // For SyncMode::kInterval.
+  int64_t sync_interval_ms = 1000;  // For SyncMode::kInterval.
+  WriteDevice write_device = WriteDevice::kAuto;
   uint64_t segment_bytes = 64ull << 20;     // A multiple of kBlockBytes.
   uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
@@ -142,7 +143,7 @@ struct StoreStats {
   bool memory_full = false;        // Writes that add to it are refused.
   uint64_t values_evicted = 0;     // From memory; they are on disk.
   uint64_t reads_at_once = 0;      // Values that the page cache had …
-  uint64_t reads_waited = 0;       // … and that a thread was asked for.
+  uint64_t reads_waited = 0;       // … and that the disk was asked for.
   uint64_t damaged_values = 0;     // Reads that found damage.
   uint64_t expired_keys = 0;       // Removed because of their deadline.
   uint64_t groups_written = 0;
@@ -235,6 +236,9 @@ class Store {
 
   StoreStats Stats() const;
   SyncMode sync() const;
+  // Who writes the log, and why not the fastest; for people.
+  std::string_view write_device() const;
+  std::string_view write_device_why() const;
 
  private:
   friend class Operation;

@@ -59,11 +59,12 @@ ValueReader::ValueReader(Store::Impl& store, Directory& directory,
     : store_(store),
       directory_(directory),
       pool_(pool),
-      wake_(std::move(wake)) {}
+      wake_(std::move(wake)),
+      queue_(directory.NewReadQueue(kReadsInFlightMax, wake_)) {}
 
 ValueReader::~ValueReader() {
   // Jobs hold references to the mailbox. They may finish in any order.
-  for (; in_flight_ > 0; --in_flight_) results_.Wait();
+  for (; jobs_ > 0; --jobs_) results_.Wait();
   for (const auto& [number, request] : requests_) {
     request.values->reader_ = nullptr;
   }
@@ -81,17 +82,17 @@ void ValueReader::CloseUnused() {
   while (segments_.size() > store_.options.read_files_max) {
     const auto least = std::min_element(
         segments_.begin(), segments_.end(), [](const auto& a, const auto& b) {
-          return std::pair(a.second.jobs > 0, a.second.used) <
-                 std::pair(b.second.jobs > 0, b.second.used);
+          return std::pair(a.second.reads > 0, a.second.used) <
+                 std::pair(b.second.reads > 0, b.second.used);
         });
-    if (least->second.jobs > 0) return;
+    if (least->second.reads > 0) return;
     segments_.erase(least);
   }
 }
 
 bool ValueReader::IsReading(uint32_t segment) const {
   const auto found = segments_.find(segment);
-  return found != segments_.end() && found->second.jobs > 0;
+  return found != segments_.end() && found->second.reads > 0;
 }
 
 void ValueReader::Close(uint32_t segment) {
@@ -166,14 +167,33 @@ void ValueReader::Start(uint64_t request, ColdValue of) {
   const Entry* entry = keyspace.Find(of.hash, of.key);
   if (entry == nullptr || entry->seq() != of.seq) {
     // Compaction may have taken it away: not finding it would be no damage.
+    ++jobs_;  // As one that the pool has finished.
     results_.Put({request, std::move(of), nullptr, std::nullopt});
     return wake_();
   }
   // It may have moved since it was asked for.
   of.place = entry->place();
   Segment& segment = SegmentOf(of.place.segment);
-  ++segment.jobs;
+  ++segment.reads;
   ++reads_waited_;
+  if (queue_ && segment.file && BytesOf(of) <= kReadAtOnceBytesMax) {
+    Enqueue(request, std::move(of), *segment.file);
+  } else {
+    Post(request, std::move(of));
+  }
+}
+
+void ValueReader::Enqueue(uint64_t request, ColdValue of, File& file) {
+  const uint64_t id = ++last_queued_;
+  const uint64_t offset = of.place.offset;
+  std::string bytes(BytesOf(of), '\0');
+  Queued& queued = queued_[id] = {request, std::move(of), std::move(bytes)};
+  queue_->Add(file, offset, queued.bytes, id);
+}
+
+void ValueReader::Post(uint64_t request, ColdValue of) {
+  ++jobs_;
+  const Segment& segment = segments_.at(of.place.segment);
   pool_.Post([this, wake = wake_, request, of = std::move(of),
               file = segment.file.get(), seed = segment.seed]() {
     Done done{request, of, nullptr, std::nullopt};
@@ -198,9 +218,30 @@ Result<std::string> ValueReader::ReadRecord(File* file, uint64_t seed,
   return Verified(directory_, of, std::move(bytes), seed);
 }
 
+void ValueReader::Pump() {
+  if (queue_) queue_->Submit();
+}
+
 void ValueReader::Poll() {
-  for (Done& done : results_.TakeAll()) Take(std::move(done));
+  for (Done& done : results_.TakeAll()) {
+    --jobs_;
+    Take(std::move(done));
+  }
+  if (queue_) {
+    for (const auto& completion : queue_->Poll()) TakeQueued(completion);
+  }
   StartJobs();
+}
+
+void ValueReader::TakeQueued(const ReadQueue::Completion& completion) {
+  Queued queued = std::move(queued_.extract(completion.id).mapped());
+  if (!completion.filled) {
+    return Post(queued.request, std::move(queued.of));
+  }
+  const uint64_t seed = segments_.at(queued.of.place.segment).seed;
+  Done done{queued.request, std::move(queued.of), nullptr, std::nullopt};
+  done.record = Verified(directory_, done.of, std::move(queued.bytes), seed);
+  Take(std::move(done));
 }
 
 void ValueReader::Take(Done done) {
@@ -208,7 +249,7 @@ void ValueReader::Take(Done done) {
   bytes_in_flight_ -= BytesOf(done.of);
   if (done.record) {
     Segment& segment = SegmentOf(done.of.place.segment);
-    --segment.jobs;
+    --segment.reads;
     // Two jobs may have opened it; the first one's is in use by now.
     if (!segment.file) segment.file = std::move(done.opened);
     CloseUnused();

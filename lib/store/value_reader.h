@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // Reads values that are on disk alone: at once where the page cache has them,
-// else on a pool of threads that may wait for the disk. What it returns is
+// else by the kernel's read queue, which takes many at a time, or by a pool of
+// threads that may wait for the disk: where there is no such queue, for the
+// first read of a segment, whose file has to be opened, for records that would
+// hold up the loop, and to find out what is wrong. What it returns is
 // verified, by the record's checksum and by whose record it is; damage is an
 // error for that key, and the segment with it is left alone by compaction.
 //
@@ -32,8 +35,8 @@ namespace kvd {
 inline constexpr uint64_t kReadAtOnceBytesMax = 64 << 10;
 inline constexpr size_t kReadsAtOnceMax = 512;
 inline constexpr uint64_t kReadsAtOnceBytesMax = 2 << 20;
-// Reads that the pool has at a time, and their bytes together unless it is one
-// alone. The rest queues: memory is bounded, and a disk has no use for more.
+// Reads under way at a time, and their bytes together unless it is one alone.
+// The rest queues: memory is bounded, and a disk has no use for more.
 inline constexpr size_t kReadsInFlightMax = 64;
 inline constexpr uint64_t kReadBytesInFlightMax = 64 << 20;
 
@@ -56,9 +59,11 @@ class ValueReader {
   void Read(ColdValues* values, std::function<void()> on_read);
   // Nobody waits for it any more.
   void Cancel(ColdValues* values);
+  // Starts what the read queue was given; at the end of a turn.
+  void Pump();
   void Poll();
 
-  // Whether a job reads in that segment, so that it must not be removed.
+  // Whether a read reads in that segment, so that it must not be removed.
   bool IsReading(uint32_t segment) const;
   // That segment, in which nobody reads, is about to be removed: an open file
   // would keep its space.
@@ -72,7 +77,7 @@ class ValueReader {
   struct Segment {
     std::unique_ptr<File> file;  // Null until a job has opened it.
     uint64_t seed = 0;           // Of its records' checksums.
-    size_t jobs = 0;             // That read in it.
+    size_t reads = 0;            // Under way in it.
     uint64_t used = 0;           // When last, counted in uses.
   };
   struct Request {
@@ -86,9 +91,18 @@ class ValueReader {
     // Nothing: it was not read, since the key has another value or none by now.
     std::optional<Result<std::string>> record;
   };
+  // A read that the queue has.
+  struct Queued {
+    uint64_t request = 0;
+    ColdValue of;
+    std::string bytes;
+  };
 
   void StartJobs();
   void Start(uint64_t request, ColdValue of);
+  void Enqueue(uint64_t request, ColdValue of, File& file);
+  void Post(uint64_t request, ColdValue of);
+  void TakeQueued(const ReadQueue::Completion& completion);
   Result<std::string> ReadRecord(File* file, uint64_t seed, const ColdValue& of,
                                  std::unique_ptr<File>* opened);
   void Take(Done done);
@@ -110,11 +124,17 @@ class ValueReader {
   std::deque<uint64_t> turns_;
   uint64_t last_request_ = 0;
   size_t in_flight_ = 0;
+  size_t jobs_ = 0;  // Of them, those that the pool has.
   uint64_t bytes_in_flight_ = 0;
 
   uint64_t reads_at_once_ = 0;
   uint64_t reads_waited_ = 0;
   uint64_t damaged_values_ = 0;
+
+  std::unordered_map<uint64_t, Queued> queued_;
+  uint64_t last_queued_ = 0;
+  // Declared last: its destructor waits for the reads that it has. May be null.
+  std::unique_ptr<ReadQueue> queue_;
 };
 
 }  // namespace kvd

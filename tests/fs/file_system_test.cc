@@ -8,13 +8,15 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
-#include <atomic>
+#include <array>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "fs/posix_file_system.h"
+#include "tests/support/rings.h"
 #include "tests/support/sim_file_system.h"
 #include "tests/support/temp_dir.h"
 
@@ -55,9 +57,13 @@ class SimDisk final : public Disk {
   SimFileSystem disk_;
 };
 
+std::unique_ptr<Disk> MakePosixDisk() { return std::make_unique<PosixDisk>(); }
+std::unique_ptr<Disk> MakeSimDisk() { return std::make_unique<SimDisk>(); }
+
 struct DiskKind {
   const char* name;
   std::unique_ptr<Disk> (*make)();
+  WriteDevice device;
 };
 
 class FileSystem : public ::testing::TestWithParam<DiskKind> {
@@ -87,16 +93,8 @@ class FileSystem : public ::testing::TestWithParam<DiskKind> {
 
 INSTANTIATE_TEST_SUITE_P(
     , FileSystem,
-    ::testing::Values(DiskKind{"Posix",
-                               [] {
-                                 return std::unique_ptr<Disk>(
-                                     std::make_unique<PosixDisk>());
-                               }},
-                      DiskKind{"Sim",
-                               [] {
-                                 return std::unique_ptr<Disk>(
-                                     std::make_unique<SimDisk>());
-                               }}),
+    ::testing::Values(DiskKind{"Posix", MakePosixDisk, WriteDevice::kAuto},
+                      DiskKind{"Sim", MakeSimDisk, WriteDevice::kAuto}),
     [](const auto& info) { return info.param.name; });
 
 TEST_P(FileSystem, ReadsWhatWasWritten) {
@@ -263,42 +261,36 @@ class Blocks {
 
 class DurableWrite : public FileSystem {
  protected:
-  DurableWrite() {
+  void SetUp() override {
     EXPECT_TRUE(file_->AllocateZeroed(4 * kBlockBytes).ok());
-    auto writer = directory_->NewDurableWriter([this] {
-      ++wakes_;
-      wakes_.notify_one();
-    });
-    EXPECT_TRUE(writer.ok());
+    auto writer =
+        directory_->NewDurableWriter(GetParam().device, wakes_.wake());
+    if (!writer.ok() && GetParam().device == WriteDevice::kRing) {
+      GTEST_SKIP() << writer.error().message();
+    }
+    ASSERT_TRUE(writer.ok());
     writer_ = std::move(*writer);
   }
 
   // Waits until the writer has called for a look, as a loop does.
   Result<void> Complete() {
     while (true) {
-      wakes_.wait(0);
-      wakes_ = 0;
+      AwaitWake(wakes_);
       if (std::optional<Result<void>> result = writer_->Poll()) return *result;
     }
   }
 
+  WakeEvent wakes_;
   std::unique_ptr<File> file_ = Create("log");
-  std::atomic<int> wakes_ = 0;
   std::unique_ptr<DurableWriter> writer_;
 };
 
 INSTANTIATE_TEST_SUITE_P(
     , DurableWrite,
-    ::testing::Values(DiskKind{"Posix",
-                               [] {
-                                 return std::unique_ptr<Disk>(
-                                     std::make_unique<PosixDisk>());
-                               }},
-                      DiskKind{"Sim",
-                               [] {
-                                 return std::unique_ptr<Disk>(
-                                     std::make_unique<SimDisk>());
-                               }}),
+    ::testing::Values(
+        DiskKind{"PosixByThread", MakePosixDisk, WriteDevice::kThread},
+        DiskKind{"PosixByRing", MakePosixDisk, WriteDevice::kRing},
+        DiskKind{"Sim", MakeSimDisk, WriteDevice::kAuto}),
     [](const auto& info) { return info.param.name; });
 
 TEST_P(DurableWrite, CompletesOnceWithItsBytesInPlace) {
@@ -361,6 +353,98 @@ TEST_P(DurableWrite, IsRefusedWhenItIsMisaligned) {
   EXPECT_DEATH(submit(1, block.view()), "offset");
   EXPECT_DEATH(submit(0, block.view().substr(0, 512)), "size");
   EXPECT_DEATH(submit(0, {}), "empty");
+}
+
+TEST_P(DurableWrite, SaysWhoWrites) {
+  EXPECT_FALSE(writer_->device().empty());
+  EXPECT_EQ(writer_->why(), "");
+}
+
+TEST(WriteDevices, AThreadWritesWhereTheKernelDoesNot) {
+  const TempDir temp;
+  auto directory = std::move(*OpenPosixDirectory(temp.path(), {}));
+  // Without an eventfd nothing could be said of completions.
+  const Wake deaf = [] {};
+  auto best = std::move(*directory->NewDurableWriter(WriteDevice::kAuto, deaf));
+  EXPECT_EQ(best->device(), "thread");
+  EXPECT_THAT(best->why(), HasSubstr("io_uring: register an eventfd"));
+  EXPECT_FALSE(directory->NewDurableWriter(WriteDevice::kRing, deaf).ok());
+  EXPECT_EQ(directory->NewReadQueue(1, deaf), nullptr);
+}
+
+class QueuedRead : public FileSystem {
+ protected:
+  static constexpr size_t kReads = 8;
+
+  void SetUp() override {
+    queue_ = directory_->NewReadQueue(kReads, wakes_.wake());
+    if (queue_ == nullptr) GTEST_SKIP() << "this kernel has no io_uring for us";
+  }
+
+  // The completions of so many reads, by id.
+  std::map<uint64_t, bool> Complete(size_t count) {
+    std::map<uint64_t, bool> filled;
+    while (filled.size() < count) {
+      AwaitWake(wakes_);
+      for (const auto& done : queue_->Poll()) filled[done.id] = done.filled;
+    }
+    return filled;
+  }
+
+  WakeEvent wakes_;
+  std::unique_ptr<ReadQueue> queue_;
+};
+
+INSTANTIATE_TEST_SUITE_P(
+    , QueuedRead,
+    ::testing::Values(DiskKind{"Posix", MakePosixDisk, WriteDevice::kAuto},
+                      DiskKind{"Sim", MakeSimDisk, WriteDevice::kAuto}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_P(QueuedRead, ReadsManyAtATime) {
+  std::string content(100'000, '\0');
+  for (size_t i = 0; i < content.size(); ++i) content[i] = char(i * 31 >> 4);
+  Create("a", content);
+  auto file = std::move(*directory_->Open("a", OpenMode::kReadHere));
+  for (uint64_t round = 0; round < 50; ++round) {
+    std::array<std::string, kReads> out;
+    std::map<uint64_t, bool> all;
+    for (uint64_t i = 0; i < kReads; ++i) {
+      out[i].resize(1 + i * 700);
+      queue_->Add(*file, round * 1000 + i, out[i], round * kReads + i);
+      all[round * kReads + i] = true;
+    }
+    EXPECT_THAT(queue_->Poll(), testing::IsEmpty());  // Nothing has begun.
+    queue_->Submit();
+    EXPECT_EQ(Complete(kReads), all);
+    for (uint64_t i = 0; i < kReads; ++i) {
+      ASSERT_EQ(out[i], content.substr(round * 1000 + i, out[i].size()));
+    }
+  }
+}
+
+TEST_P(QueuedRead, TellsAReadThatWasNotFilled) {
+  Create("a", "hello");
+  auto file = std::move(*directory_->Open("a", OpenMode::kReadHere));
+  std::string whole(5, '\0'), too_long(6, '\0'), beyond(1, '\0');
+  queue_->Add(*file, 0, whole, 1);
+  queue_->Add(*file, 0, too_long, 2);
+  queue_->Add(*file, 9, beyond, 3);
+  queue_->Submit();
+  EXPECT_THAT(Complete(3), testing::ElementsAre(testing::Pair(1, true),
+                                                testing::Pair(2, false),
+                                                testing::Pair(3, false)));
+  EXPECT_EQ(whole, "hello");
+}
+
+TEST_P(QueuedRead, IsFinishedByTheDestructor) {
+  Create("a", std::string(kBlockBytes, 'x'));
+  auto file = std::move(*directory_->Open("a", OpenMode::kReadHere));
+  std::string out(kBlockBytes, '\0');
+  queue_->Add(*file, 0, out, 1);
+  queue_->Submit();
+  queue_.reset();
+  EXPECT_EQ(out, std::string(kBlockBytes, 'x'));
 }
 
 }  // namespace

@@ -227,10 +227,11 @@ TEST_F(PosixFaults, CompletesADurableWriteAfterItsSync) {
   const auto write = [&](std::string_view bytes, Durability durability) {
     calls().seen.clear();
     std::atomic<bool> woken = false;
-    auto writer = std::move(*directory_->NewDurableWriter([&] {
-      woken = true;
-      woken.notify_one();
-    }));
+    auto writer =
+        std::move(*directory_->NewDurableWriter(WriteDevice::kThread, [&] {
+          woken = true;
+          woken.notify_one();
+        }));
     writer->Submit(*file_, 0, bytes, durability);
     woken.wait(false);
     return *writer->Poll();

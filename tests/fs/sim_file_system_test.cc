@@ -547,7 +547,8 @@ class SimWrite : public SimDisk {
   }
 
   std::unique_ptr<DurableWriter> NewWriter() {
-    return std::move(*directory_->NewDurableWriter([this] { ++wakes_; }));
+    return std::move(*directory_->NewDurableWriter(WriteDevice::kAuto,
+                                                   [this] { ++wakes_; }));
   }
 
   // `letters` become whole blocks.
@@ -624,7 +625,8 @@ TEST_F(SimWrite, CrashesBeforeItIsSubmittedOrBeforeItCompletes) {
     auto disk = disk_.Clone();
     auto directory = disk->OpenDirectory();
     auto file = std::move(*directory->Open("log", OpenMode::kReadWrite));
-    auto writer = std::move(*directory->NewDurableWriter([] {}));
+    auto writer =
+        std::move(*directory->NewDurableWriter(WriteDevice::kAuto, [] {}));
     disk->CrashAt(disk->operations() + later);
     Submit("a", *writer, *file);
     const std::optional<Result<void>> result = writer->Poll();

@@ -102,8 +102,11 @@ class MemoryDirectory final : public kvd::Directory {
   Result<void> Lock() override { return No(); }
   Result<uint64_t> FreeBytes() override { return No(); }
   Result<std::unique_ptr<kvd::DurableWriter>> NewDurableWriter(
-      kvd::Wake) override {
+      kvd::WriteDevice, kvd::Wake) override {
     return No();
+  }
+  std::unique_ptr<kvd::ReadQueue> NewReadQueue(size_t, kvd::Wake) override {
+    return nullptr;
   }
 
  private:

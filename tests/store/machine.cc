@@ -143,6 +143,7 @@ bool Machine::ReadWanted() {
   bool read = false;
   store_->Read(&cold_, [&read] { read = true; });
   for (int turn = 0; turn < kTurnsMax && !read; ++turn) {
+    store_->Pump();
     reads_.RunOne();
     store_->Poll();
   }

@@ -54,6 +54,7 @@ class RandomRun {
     disk_->SetWriteMode(slow_ ? SimFileSystem::WriteMode::kManual
                               : SimFileSystem::WriteMode::kAtPoll);
     disk_->SetReadsWait(Below(2) == 0);
+    disk_->SetReadQueues(seed_ / 6 % 2 == 0);
     Machine machine(disk_.get(), &history_, options_);
     if (!machine.Open()) return "";
     const int steps = long_ ? 60 + Below(160) : Below(60);

@@ -11,10 +11,11 @@
 
 #include "base/clock.h"
 #include "base/executor.h"
-#include "base/mailbox.h"
+#include "base/wake_event.h"
 #include "fs/posix_file_system.h"
 #include "store/operation.h"
 #include "store/store.h"
+#include "tests/support/rings.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -23,13 +24,14 @@ namespace {
 // A loop thread in small: sleeps until the store wakes it.
 class ThreadedStore {
  public:
-  explicit ThreadedStore(const std::string& path, SyncMode sync) {
+  ThreadedStore(const std::string& path, SyncMode sync, WriteDevice device) {
     auto directory = OpenPosixDirectory(path, {.create = true});
     EXPECT_TRUE(directory);
     directory_ = std::move(*directory);
     EXPECT_TRUE(directory_->Lock());
     StoreOptions options;
     options.sync = sync;
+    options.write_device = device;
     options.segment_bytes = 64 * 1024;
     options.open_group_bytes_max = 16 * 1024;
     options.compaction.interval_ms = 0;
@@ -37,7 +39,7 @@ class ThreadedStore {
     options.load_threads = 2;
     auto store =
         Store::Open(*directory_, options, {executor_, maintenance_, reads_},
-                    clock_, [this] { wakes_.Put(true); });
+                    clock_, wakes_.wake());
     EXPECT_TRUE(store) << store.error().message();
     store_ = std::move(*store);
   }
@@ -61,7 +63,7 @@ class ThreadedStore {
   // Waits for one wake-up.
   void Turn() {
     store_->Pump();
-    wakes_.Wait();
+    AwaitWake(wakes_);
     store_->Poll();
     ASSERT_FALSE(store_->failure()) << store_->failure()->message();
     store_->Pump();
@@ -70,7 +72,7 @@ class ThreadedStore {
   void Stop() {
     store_->Stop();
     while (!store_->stopped()) {
-      wakes_.Wait();
+      AwaitWake(wakes_);
       store_->Poll();
     }
   }
@@ -106,8 +108,9 @@ class ThreadedStore {
       }
       bool read = false;
       store_->Read(&cold, [&read] { read = true; });
+      store_->Pump();
       while (!read) {
-        wakes_.Wait();
+        AwaitWake(wakes_);
         store_->Poll();
       }
     }
@@ -115,7 +118,7 @@ class ThreadedStore {
 
  private:
   SystemClock clock_;
-  Mailbox<bool> wakes_;
+  WakeEvent wakes_;
   ThreadExecutor executor_{"test-prepare"};
   ThreadExecutor maintenance_{"test-maintain"};
   ThreadExecutor reads_{"test-read"};
@@ -123,13 +126,34 @@ class ThreadedStore {
   std::unique_ptr<Store> store_;
 };
 
-class Threaded : public testing::TestWithParam<SyncMode> {};
+struct Mode {
+  const char* name;
+  SyncMode sync;
+  WriteDevice device;
+};
+
+class Threaded : public testing::TestWithParam<Mode> {
+ protected:
+  void SetUp() override {
+    if (GetParam().device == WriteDevice::kRing && !HasRings(temp_.path())) {
+      GTEST_SKIP() << "no io_uring for files of " << temp_.path();
+    }
+  }
+
+  ThreadedStore Open() {
+    return ThreadedStore(temp_.path() + "/data", GetParam().sync,
+                         GetParam().device);
+  }
+  bool IsLazy() const { return GetParam().sync != SyncMode::kAlways; }
+
+ private:
+  TempDir temp_;
+};
 
 TEST_P(Threaded, LivesThroughSegmentsAndStops) {
-  const TempDir directory;
   std::map<std::string, std::string> expected;
   for (int life = 0; life < 3; ++life) {
-    ThreadedStore store(directory.path() + "/data", GetParam());
+    ThreadedStore store = Open();
     EXPECT_EQ(store.Dump(), expected);
     for (int i = 0; i < 400; ++i) {
       const std::string key = "key" + std::to_string(i % 97);
@@ -141,20 +165,19 @@ TEST_P(Threaded, LivesThroughSegmentsAndStops) {
     if (life != 1) store.Stop();
     if (life == 1) {
       // Killed, but not before all of it was on its way.
-      while (GetParam() == SyncMode::kAlways &&
+      while (!IsLazy() &&
              store.store().durable_seq() < store.store().last_seq()) {
         store.Turn();
       }
-      if (GetParam() != SyncMode::kAlways) store.Stop();
+      if (IsLazy()) store.Stop();
     }
   }
 }
 
 TEST_P(Threaded, CompactsBesideItsWriter) {
-  const TempDir directory;
   std::map<std::string, std::string> expected;
   {
-    ThreadedStore store(directory.path() + "/data", GetParam());
+    ThreadedStore store = Open();
     uint64_t run = 0;
     for (int i = 0; i < 3000; ++i) {
       const std::string key = "key" + std::to_string(i % 97);
@@ -173,13 +196,19 @@ TEST_P(Threaded, CompactsBesideItsWriter) {
     EXPECT_EQ(store.Dump(), expected);
     store.Stop();
   }
-  ThreadedStore store(directory.path() + "/data", GetParam());
+  ThreadedStore store = Open();
   EXPECT_EQ(store.Dump(), expected);
   store.Stop();
 }
 
-INSTANTIATE_TEST_SUITE_P(SyncModes, Threaded,
-                         testing::Values(SyncMode::kAlways, SyncMode::kNever));
+INSTANTIATE_TEST_SUITE_P(
+    Modes, Threaded,
+    testing::Values(
+        Mode{"AlwaysByThread", SyncMode::kAlways, WriteDevice::kThread},
+        Mode{"AlwaysByRing", SyncMode::kAlways, WriteDevice::kRing},
+        Mode{"NeverByThread", SyncMode::kNever, WriteDevice::kThread},
+        Mode{"NeverByRing", SyncMode::kNever, WriteDevice::kRing}),
+    [](const auto& info) { return info.param.name; });
 
 }  // namespace
 }  // namespace kvd

@@ -107,10 +107,11 @@ class ValueReaderTest : public testing::Test {
 
   // Lets all reads finish.
   void FinishReads() {
-    do {
+    for (int turn = 0; turn < kTurns; ++turn) {
+      store().Pump();
       reads().RunAll();
       store().Poll();
-    } while (reads().pending() > 0);
+    }
   }
   // The values, read as a client would have it; an error instead of all.
   Texts Get(Texts keys) {
@@ -134,6 +135,9 @@ class ValueReaderTest : public testing::Test {
   }
   uint64_t waited() { return store().Stats().reads_waited; }
   uint64_t at_once() { return store().Stats().reads_at_once; }
+
+  // More than any test's reads take.
+  static constexpr int kTurns = 8;
 
   std::unique_ptr<SimFileSystem> disk_ = std::make_unique<SimFileSystem>();
   History history_;
@@ -633,6 +637,129 @@ TEST_F(ValueReaderTest, AFailedReadAtOnceIsTriedAgain) {
   disk_->FailAt(SimFileSystem::Op::kRead, 1, EIO);
   EXPECT_NE(Get({"key"}), Texts{"value"});
   EXPECT_EQ(store().Stats().damaged_segments, 1u);
+}
+
+// --- The read queue ---------------------------------------------------------
+
+class QueuedValueReaderTest : public ValueReaderTest {
+ protected:
+  // A store whose segment is open, so that the queue reads in it.
+  void OpenWith(int keys, size_t value_bytes = 40) {
+    options_.segment_bytes = 64 * 1024;
+    disk_->SetReadQueues(true);
+    disk_->SetReadsWait(true);
+    Open();
+    PutMany(keys, value_bytes);
+    Get({Key(0)});
+    EXPECT_EQ(waited(), 1u);
+  }
+};
+
+TEST_F(QueuedValueReaderTest, ReadsWithoutThePool) {
+  OpenWith(3);
+  Command command(store(), {Key(2), Key(0), Key(1)});
+  EXPECT_FALSE(command.Run());
+  command.Read();
+  store().Poll();
+  EXPECT_FALSE(command.read());  // Pump() begins it, at the end of a turn.
+  store().Pump();
+  EXPECT_FALSE(command.read());  // Poll() says it.
+  store().Poll();
+  EXPECT_TRUE(command.read());
+  EXPECT_TRUE(command.Run());
+  EXPECT_EQ(command.values(),
+            (Texts{ValueOf(2, 40), ValueOf(0, 40), ValueOf(1, 40)}));
+  EXPECT_EQ(reads().pending(), 0u);
+}
+
+TEST_F(QueuedValueReaderTest, SoManyReadsAreInFlightAndTheOthersQueue) {
+  constexpr int kKeys = 5 * static_cast<int>(kReadsInFlightMax) / 2;
+  OpenWith(kKeys);
+  Texts keys, expected;
+  for (int i = 0; i < kKeys; ++i) {
+    keys.push_back(Key(i));
+    expected.push_back(ValueOf(i, 40));
+  }
+  Command command(store(), keys);
+  EXPECT_FALSE(command.Run());
+  command.Read();
+  // The simulated queue refuses more than it was made for.
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_FALSE(command.read());
+    store().Pump();
+    store().Poll();
+  }
+  EXPECT_TRUE(command.read());
+  EXPECT_TRUE(command.Run());
+  EXPECT_EQ(command.values(), expected);
+}
+
+TEST_F(QueuedValueReaderTest, ALargeRecordIsThePools) {
+  OpenWith(1);
+  const std::string large(kReadAtOnceBytesMax, 'x');
+  Put("large", large);
+  ASSERT_EQ(Get({"large"}), Texts{large});
+  Command command(store(), {"large"});
+  EXPECT_FALSE(command.Run());
+  command.Read();
+  EXPECT_EQ(reads().pending(), 1u);
+  FinishReads();
+}
+
+TEST_F(QueuedValueReaderTest, ThePoolFindsOutWhatIsWrong) {
+  OpenWith(2);
+  disk_->FailAt(SimFileSystem::Op::kRead, 0, EIO);
+  EXPECT_EQ(Get({Key(1)}), Texts{ValueOf(1, 40)});
+  EXPECT_EQ(store().Stats().damaged_values, 0u);
+
+  disk_->Truncate(SegmentOf(Key(1)), Find(Key(1))->place().offset + 10);
+  EXPECT_NE(Get({Key(1)}).front().find("the file ends within the record"),
+            std::string::npos);
+  EXPECT_EQ(store().Stats().damaged_values, 1u);
+  EXPECT_EQ(Get({Key(0)}), Texts{ValueOf(0, 40)});
+}
+
+TEST_F(QueuedValueReaderTest, EveryFlippedBitIsAnErrorForThatKeyAlone) {
+  OpenWith(3, 5);
+  const std::string segment = SegmentOf(Key(1));
+  const uint64_t offset = Find(Key(1))->place().offset;
+  const uint64_t bits = 8 * RecordBytes(4, 5);
+  for (uint64_t bit = 0; bit < bits; ++bit) {
+    SCOPED_TRACE(bit);
+    disk_->Flip(segment, 8 * offset + bit);
+    ASSERT_NE(Get({Key(1)}).front().find("the record of"), std::string::npos);
+    ASSERT_EQ(Get({Key(0), Key(2)}), (Texts{ValueOf(0, 5), ValueOf(2, 5)}));
+    disk_->Flip(segment, 8 * offset + bit);
+    ASSERT_EQ(Get({Key(1)}), Texts{ValueOf(1, 5)});
+  }
+  EXPECT_EQ(store().Stats().damaged_values, bits);
+}
+
+TEST_F(QueuedValueReaderTest, NothingIsLeftOfAnAbandonedRead) {
+  OpenWith(100);
+  Texts keys;
+  for (int i = 0; i < 100; ++i) keys.push_back(Key(i));
+  auto command = std::make_unique<Command>(store(), keys);
+  EXPECT_FALSE(command->Run());
+  command->Read();
+  store().Pump();
+  command.reset();
+  FinishReads();
+  // Those that queued were not read.
+  EXPECT_EQ(waited(), kReadsInFlightMax + 1);
+  EXPECT_EQ(Get({Key(99)}), Texts{ValueOf(99, 40)});
+}
+
+TEST_F(QueuedValueReaderTest, TheStoreMayEndWhileItReads) {
+  OpenWith(100);
+  Texts keys;
+  for (int i = 0; i < 100; ++i) keys.push_back(Key(i));
+  Command command(store(), keys);
+  EXPECT_FALSE(command.Run());
+  command.Read();
+  store().Pump();
+  machine_.reset();
+  EXPECT_FALSE(command.read());
 }
 
 }  // namespace

@@ -186,6 +186,9 @@ class SimFileSystem {
   // Completes the one that was submitted as the index'th of those in flight.
   void CompleteWrite(size_t index = 0);
 
+  // Whether directories have read queues; at first they have none.
+  void SetReadQueues(bool has) { has_read_queues_ = has; }
+
   // Whether reads that must not wait find nothing in memory.
   void SetReadsWait(bool wait) { reads_wait_ = wait; }
 
@@ -333,6 +336,7 @@ class SimFileSystem {
   uint64_t crash_at_ = UINT64_MAX;
   bool crashed_ = false;
   std::atomic<bool> reads_wait_ = false;
+  std::atomic<bool> has_read_queues_ = false;
   std::array<uint64_t, kOpCount> calls_{};
   std::vector<Failure> failures_;
   uint64_t failure_count_ = 0;

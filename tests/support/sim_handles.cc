@@ -145,6 +145,8 @@ class SimFileSystem::SimWriter final : public DurableWriter {
     return in_flight_ || result_.has_value();
   }
 
+  std::string_view device() const override { return "simulated"; }
+
  private:
   friend class SimFileSystem;
 
@@ -176,6 +178,47 @@ class SimFileSystem::SimWriter final : public DurableWriter {
   Durability durability_ = Durability::kSynced;
   bool in_flight_ = false;
   std::optional<Result<void>> result_;
+};
+
+// Reads as late as it can, the newest first.
+class SimReadQueue final : public ReadQueue {
+ public:
+  SimReadQueue(size_t reads_max, Wake wake)
+      : reads_max_(reads_max), wake_(std::move(wake)) {}
+
+  void Add(File& file, uint64_t offset, std::span<char> out,
+           uint64_t id) override {
+    added_.push_back({&file, offset, out, id});
+    KVD_CHECK(added_.size() + started_.size() <= reads_max_);
+  }
+
+  void Submit() override {
+    started_.insert(started_.begin(), added_.rbegin(), added_.rend());
+    added_.clear();
+    if (!started_.empty()) wake_();
+  }
+
+  std::vector<Completion> Poll() override {
+    std::vector<Completion> completions;
+    for (const Read& read : std::exchange(started_, {})) {
+      const Result<size_t> got = read.file->ReadAt(read.offset, read.out);
+      completions.push_back({read.id, got && *got == read.out.size()});
+    }
+    return completions;
+  }
+
+ private:
+  struct Read {
+    File* file;
+    uint64_t offset;
+    std::span<char> out;
+    uint64_t id;
+  };
+
+  const size_t reads_max_;
+  const Wake wake_;
+  std::vector<Read> added_;
+  std::vector<Read> started_;
 };
 
 class SimFileSystem::SimDirectory final : public Directory {
@@ -273,8 +316,15 @@ class SimFileSystem::SimDirectory final : public Directory {
     return disk_.capacity_ - std::min(disk_.capacity_, disk_.UsedBytes());
   }
 
-  Result<std::unique_ptr<DurableWriter>> NewDurableWriter(Wake wake) override {
+  Result<std::unique_ptr<DurableWriter>> NewDurableWriter(WriteDevice,
+                                                          Wake wake) override {
     return std::make_unique<SimWriter>(disk_, std::move(wake));
+  }
+
+  std::unique_ptr<ReadQueue> NewReadQueue(size_t reads_max,
+                                          Wake wake) override {
+    if (!disk_.has_read_queues_) return nullptr;
+    return std::make_unique<SimReadQueue>(reads_max, std::move(wake));
   }
 
  private:
@@ -333,14 +383,13 @@ size_t SimFileSystem::pending_writes() const {
 }
 
 void SimFileSystem::CompleteWrite(size_t index) {
-  Wake wake;
-  {
+  const Wake wake = [&] {
     std::lock_guard hold(mutex_);
     KVD_CHECK(index < in_flight_.size());
     SimWriter& writer = *in_flight_[index];
     Finish(writer);
-    wake = writer.wake_;
-  }
+    return writer.wake_;
+  }();
   wake();
 }
 

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: MIT
+#include "fs/posix_file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "base/check.h"
+#include "fs/system_call.h"
+
+namespace kvd {
+namespace {
+
+constexpr uint64_t kZeroChunkBytes = uint64_t{1} << 20;
+constexpr uint64_t kZeroSyncBytes = uint64_t{16} << 20;
+
+struct FreeDeleter {
+  void operator()(char* memory) const { std::free(memory); }
+};
+using Aligned = std::unique_ptr<char, FreeDeleter>;
+
+Aligned MakeZeros() {
+  auto* memory =
+      static_cast<char*>(std::aligned_alloc(kBlockBytes, kZeroChunkBytes));
+  KVD_CHECK(memory != nullptr);
+  std::memset(memory, 0, kZeroChunkBytes);
+  return Aligned(memory);
+}
+
+}  // namespace
+
+PosixFile::PosixFile(UniqueFd fd, std::string path)
+    : fd_(std::move(fd)), path_(std::move(path)) {}
+
+Result<size_t> PosixFile::ReadAt(uint64_t offset, std::span<char> out) {
+  size_t done = 0;
+  while (done < out.size()) {
+    const ssize_t got = Retry([&] {
+      return pread(fd_.get(), out.data() + done, out.size() - done,
+                   static_cast<off_t>(offset + done));
+    });
+    if (got < 0) {
+      return FailErrno("read {} at offset {}", path_, offset + done);
+    }
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+void PosixFile::ReadNothingAhead() {
+  // Whatever comes of it, reads are right.
+  (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
+}
+
+Result<bool> PosixFile::TryReadAt(uint64_t offset, std::span<char> out) {
+  iovec into = {out.data(), out.size()};
+  const ssize_t got = Retry([&] {
+    return preadv2(fd_.get(), &into, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+  });
+  if (got >= 0) return static_cast<size_t>(got) == out.size();
+  // Not in the page cache, or a file system that cannot tell.
+  if (errno == EAGAIN || errno == EOPNOTSUPP) return false;
+  return FailErrno("read {} at offset {}", path_, offset);
+}
+
+Result<void> PosixFile::WriteAt(uint64_t offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = Retry([&] {
+      return pwrite(fd_.get(), bytes.data(), bytes.size(),
+                    static_cast<off_t>(offset));
+    });
+    if (put < 0) return FailErrno("write {} at offset {}", path_, offset);
+    if (put == 0) {
+      return Fail(ErrorCode::kIo,
+                  "write {} at offset {}: the kernel takes no bytes", path_,
+                  offset);
+    }
+    offset += static_cast<uint64_t>(put);
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+  return {};
+}
+
+Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
+  KVD_TRY(Truncate(0));
+  KVD_TRY(Reserve(bytes));
+  // A reserved block is "unwritten": the first write to it changes metadata,
+  // which its fdatasync then has to commit. Writing the zeros here pays that
+  // once, ahead of time.
+  //
+  // Past the page cache where the file system can: the zeros are not read
+  // again, and copying them there costs more than all the rest.
+  const Aligned zeros = MakeZeros();
+  const bool direct = bytes % kBlockBytes == 0 && SetDirect(true);
+  Result<void> written = WriteZeros(zeros.get(), bytes);
+  if (direct && !written && written.error().sys_errno() == EINVAL) {
+    SetDirect(false);
+    written = WriteZeros(zeros.get(), bytes);
+  }
+  if (direct) SetDirect(false);
+  return written;
+}
+
+Result<void> PosixFile::Truncate(uint64_t bytes) {
+  if (Retry([&] { return ftruncate(fd_.get(), static_cast<off_t>(bytes)); }) <
+      0) {
+    return FailErrno("set the size of {} to {} bytes", path_, bytes);
+  }
+  return {};
+}
+
+// fdatasync leaves out times and such, but not a changed size or the blocks:
+// what is needed to read the bytes back is durable with them.
+Result<void> PosixFile::Sync() {
+  if (Retry([&] { return fdatasync(fd_.get()); }) < 0) {
+    return FailErrno("sync {}", path_);
+  }
+  return {};
+}
+
+Result<uint64_t> PosixFile::Size() {
+  struct stat info;
+  if (fstat(fd_.get(), &info) < 0) return FailErrno("stat {}", path_);
+  return static_cast<uint64_t>(info.st_size);
+}
+
+bool PosixFile::GoDirect() {
+  if (!direct_) direct_ = SetDirect(true);
+  return direct_;
+}
+
+// Whether the file now bypasses the page cache as asked.
+bool PosixFile::SetDirect(bool direct) {
+  const int flags = fcntl(fd_.get(), F_GETFL);
+  if (flags < 0) return false;
+  return fcntl(fd_.get(), F_SETFL,
+               direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+Result<void> PosixFile::WriteZeros(const char* zeros, uint64_t bytes) {
+  for (uint64_t offset = 0; offset < bytes; offset += kZeroChunkBytes) {
+    const uint64_t size = std::min(kZeroChunkBytes, bytes - offset);
+    KVD_TRY(WriteAt(offset, {zeros, size}));
+    // Little at a time: the log's writes share the device and the journal, and
+    // would wait behind a whole segment of zeros.
+    if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
+  }
+  return {};
+}
+
+// Takes the space at once, so that a full disk shows before much is written.
+Result<void> PosixFile::Reserve(uint64_t bytes) {
+  if (bytes == 0) return {};
+  if (Retry([&] {
+        return fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes));
+      }) == 0) {
+    return {};
+  }
+  // Writing the zeros takes the space too.
+  if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+  return FailErrno("allocate {} bytes for {}", bytes, path_);
+}
+
+}  // namespace kvd

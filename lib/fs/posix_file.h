@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// A file of the real disk. For lib/fs alone; others have the interface.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/unique_fd.h"
+#include "fs/file_system.h"
+
+namespace kvd {
+
+class PosixFile final : public File {
+ public:
+  // `path` is for messages.
+  PosixFile(UniqueFd fd, std::string path);
+
+  Result<size_t> ReadAt(uint64_t offset, std::span<char> out) override;
+  Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override;
+  Result<void> WriteAt(uint64_t offset, std::string_view bytes) override;
+  Result<void> AllocateZeroed(uint64_t bytes) override;
+  Result<void> Truncate(uint64_t bytes) override;
+  Result<void> Sync() override;
+  Result<uint64_t> Size() override;
+
+  // Advice to the kernel: reads come from here and there.
+  void ReadNothingAhead();
+  // From now on everything goes past the page cache, in whole blocks. False
+  // where the file system cannot.
+  bool GoDirect();
+
+  int descriptor() const { return fd_.get(); }
+  const std::string& path() const { return path_; }
+
+ private:
+  bool SetDirect(bool direct);
+  Result<void> Reserve(uint64_t bytes);
+  Result<void> WriteZeros(const char* zeros, uint64_t bytes);
+
+  UniqueFd fd_;
+  std::string path_;
+  bool direct_ = false;
+};
+
+}  // namespace kvd
