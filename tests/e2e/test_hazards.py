@@ -282,15 +282,58 @@ class Disk(E2eTest):
         daemon.restart()
         self.assertEqual(daemon.call("GET", "k"), b"w")
 
+    def test_the_device_that_works_here_is_used_and_named(self):
+        daemon = self.started()
+        info = daemon.info()
+        self.assertIn(info["kvd_log_device"], devices(self))
+        daemon.stop()
+        daemon.settings["log.device"] = "thread"
+        info = daemon.start().info()
+        self.assertEqual(info["kvd_log_device"], "thread")
+        self.assertNotIn("kvd_log_device_why", info)
+
+    def test_without_io_uring_a_thread_writes(self):
+        daemon = self.daemon(env={"LD_PRELOAD": preload(build_shim(self)),
+                                  "NO_IO_URING": "1"})
+        info = daemon.start().info()
+        self.assertEqual(info["kvd_log_device"], "thread")
+        self.assertIn("io_uring: set up a ring: Operation not permitted",
+                      info["kvd_log_device_why"])
+        fill(daemon)
+        daemon.kill()
+        daemon.start()
+        check_filled(self, daemon)
+        daemon.stop()
+        daemon.settings["log.device"] = "io_uring"
+        code, log = daemon.refuses_to_start()
+        self.assertEqual(code, 1)
+        self.assertIn("io_uring: set up a ring: Operation not permitted", log)
+
+    test_without_io_uring_a_thread_writes.release_only = True  # LD_PRELOAD.
+
+    def test_each_device_opens_what_the_other_wrote(self):
+        daemon = self.daemon(settings={"log.segment_size": "64KiB"})
+        for life, device in enumerate(devices(self) * 2):
+            daemon.settings["log.device"] = device
+            daemon.start()
+            if life > 0:
+                check_filled(self, daemon)
+            fill(daemon)
+            daemon.kill()
+
     def test_a_disk_that_fails_to_flush(self):
         shim = build_shim(self)
-        for call in ("sync", "write"):
-            with self.subTest(call=call):
+        for device, call in (("thread", "sync"), ("thread", "write"),
+                             ("io_uring", "submit"), ("io_uring", "complete")):
+            with self.subTest(device=device, call=call):
+                if device not in devices(self):
+                    self.skipTest("no io_uring here")
                 switch = os.path.join(self.new_folder(), "fail")
                 daemon = self.started(
                     env={"LD_PRELOAD": preload(shim), "FAIL_IF": switch,
                          "FAIL_CALL": call},
-                    settings={"durability.declare_after": "1h"})
+                    settings={"durability.declare_after": "1h",
+                              "log.device": device})
                 client = daemon.connect()
                 reader = daemon.connect()
                 self.assertEqual(client.call("SET", "safe", "1"), "OK")
@@ -318,7 +361,8 @@ class Disk(E2eTest):
         switch = os.path.join(self.new_folder(), "stall")
         daemon = self.started(env={"LD_PRELOAD": preload(shim),
                                    "STALL_IF": switch},
-                              settings={"limits.open_group": "64KiB"})
+                              settings={"limits.open_group": "64KiB",
+                                        "log.device": "thread"})
         writer, reader = daemon.connect(), daemon.connect()
         self.assertEqual(writer.call("MSET", "old", "1", "gone", "1"), "OK")
         with open(switch, "w", encoding="utf-8"):
@@ -374,10 +418,22 @@ def wait_for_prepared(daemon):
     time.sleep(0.1)
 
 
+def devices(test):
+    """What log.device can be here."""
+    probe = test.daemon(settings={"log.device": "io_uring"}).launch()
+    try:
+        probe.wait_ready()
+    except AssertionError:
+        return ["thread"]
+    probe.stop()
+    return ["thread", "io_uring"]
+
+
 SHIM = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <liburing.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -409,6 +465,22 @@ ssize_t pwrite64(int fd, const void* data, size_t size, off64_t at) {
 }
 ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
   return pwrite64(fd, data, size, at);
+}
+int io_uring_submit(struct io_uring* ring) {
+  if (fails("submit")) return -EIO;
+  // A descriptor that is none: the kernel completes with an error.
+  if (fails("complete")) {
+    for (unsigned i = 0; i < ring->sq.ring_entries; ++i) {
+      ring->sq.sqes[i].fd = -1;
+    }
+  }
+  return ((int (*)(struct io_uring*))dlsym(RTLD_NEXT, "io_uring_submit"))(ring);
+}
+int io_uring_queue_init(unsigned entries, struct io_uring* ring,
+                        unsigned flags) {
+  if (getenv("NO_IO_URING")) return -EPERM;
+  return ((int (*)(unsigned, struct io_uring*, unsigned))dlsym(
+      RTLD_NEXT, "io_uring_queue_init"))(entries, ring, flags);
 }
 """
 
