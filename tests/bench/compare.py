@@ -7,7 +7,7 @@
 
 A person runs this on an idle machine; CI does not, since its figures would mean
 nothing there. Without --rows it measures the rows that have a target, with
-"matrix", "sustained" or "all" those sets, and else the rows whose
+"matrix", "sustained", "growth" or "all" those sets, and else the rows whose
 names match: --rows 'set-*-50x16-*,kvctl-get'.
 
 kvd has its defaults: every write is on disk before its OK. "Redis" does the

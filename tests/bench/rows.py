@@ -7,6 +7,7 @@ from beside_writers import BesideCompaction, BesideWriters
 from comparison import at_least, at_most, at_most_above
 from disk import RawDisk
 from filled import KINDS
+from growth import CURVES
 from loads import BesideDisk, Load, ManyKeys, Sustained
 from processes import GetProcess
 from stores import MEMORY_KEYS, Memory, Restart, memory_figure
@@ -61,7 +62,9 @@ MATRIX = tuple(
     # Counters have no size of their own.
     (kind != "incr" or value_bytes == 100))
 
-SETS = {"targets": TARGETS, "sustained": SUSTAINED, "matrix": MATRIX}
+SETS = {"targets": TARGETS, "sustained": SUSTAINED, "matrix": MATRIX,
+        "growth": tuple(point.load for curve in CURVES
+                        for point in curve.points)}
 SETS["all"] = tuple(itertools.chain(*SETS.values()))
 
 
