@@ -12,11 +12,13 @@ names match: --rows 'set-*-50x16-*,kvctl-get'.
 
 kvd has its defaults: every write is on disk before its OK. "Redis" does the
 same (appendfsync always); "everysec" and "no" are Redis promising less. The
-ceiling parses commands and answers constants (kvd_ceiling): no server on this
-machine can be faster, durable or not. All serve Unix sockets and keep their
-files on the same file system, and redis-benchmark loads them; a name like
+ceiling parses commands and answers constants (kvd_ceiling): what it takes is
+what the sockets cost any server here. Its throughput bounds nobody where the
+load generator is the bottleneck, as with one command in flight: kvd has been
+measured ahead of it there. All serve Unix sockets and keep their files on the
+same file system, and redis-benchmark loads them. A name like
 set-always-50x16-100B-1M says 50 clients with 16 commands in flight each, values
-of 100 bytes, and keys drawn from a million that are all there. With "new" the
+of 100 bytes, and keys drawn from a million that are all there; with "new" the
 keys are not there yet. Server CPU is a command's, of all the server's threads.
 
 The table has medians, and ratios taken within each round with their extremes.
