@@ -157,6 +157,12 @@ def redis_arguments(fsync):
         "--auto-aof-rewrite-percentage", "0"]
 
 
+def ceiling_arguments(kvd, value_bytes):
+    """The server that answers constants; it lies beside kvd."""
+    binary = os.path.join(os.path.dirname(kvd), "kvd_ceiling")
+    return lambda folder, path: [binary, path, str(value_bytes)]
+
+
 class Server:
     """A server and its directory, over several lives."""
 
@@ -247,10 +253,13 @@ class Server:
         sys.exit(f"{self.name} says nothing about {field}")
 
     def cpu_seconds(self):
-        """Of the server so far, all of its threads."""
-        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as stat:
-            fields = stat.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        """Of the server so far, all of its threads, also those that ended.
+
+        Nanoseconds of the process's own clock, as clock_getcpuclockid() names
+        it: /proc/PID/stat counts in ticks of 10 ms, a tenth of what a fast
+        server takes for a million operations.
+        """
+        return time.clock_gettime((~self.process.pid << 3) | 2)
 
     def _proc(self, name, field):
         with open(f"/proc/{self.process.pid}/{name}",

@@ -25,6 +25,7 @@ from bench import (BATCH, SECONDS_MAX, Server, begin, connect, key,
                    kvd_arguments, option_parser, redis_arguments, send,
                    set_command, version)
 
+KEY_BYTES = len(key(0))
 VALUE_BYTES = 100
 PASSES_OVER_HALF = 2
 
@@ -71,39 +72,59 @@ STOPS = (("after a clean stop", signal.SIGTERM),
          ("after kill -9", signal.SIGKILL))
 
 
-def show_space(kvd):
-    """What the sealed segments take for what they hold."""
+def space(kvd, keys):
+    """What the sealed segments take for what they hold, once all is compacted
+    and every record is in one of them."""
+    # The stop seals what the active segment held, dead records included.
+    kvd.stop()
+    kvd.start()
+    compact(kvd)
     sealed = int(kvd.info("kvd_sealed_bytes"))
     live = int(kvd.info("kvd_live_bytes"))
-    print(f"  kvd: sealed segments of {sealed / 1e6:,.0f} MB for "
-          f"{live / 1e6:,.0f} MB of live records: {sealed / live:.3f}",
-          flush=True)
+    hints = sum(kvd.files(".hint").values())
+    return {"sealed_to_live_ratio": sealed / live,
+            "record_overhead_bytes": live / keys - KEY_BYTES - VALUE_BYTES,
+            "hint_overhead_bytes": hints / keys - KEY_BYTES}
+
+
+def prepare(server, keys, compacts):
+    """Starts and fills a server; what its files take where it tells."""
+    server.start()
+    load(server, keys)
+    print(f"  {server.name}: loaded", flush=True)
+    if not compacts:
+        return {}
+    compact(server)
+    if server.name != "kvd":
+        return {}
+    row = space(server, keys)
+    print("  kvd: " + ", ".join(f"{figure} {number:.3f}"
+                                for figure, number in row.items()), flush=True)
+    return row
+
+
+def restart(server, with_signal, keys):
+    """Seconds, and the bytes of the files that it starts with."""
+    if with_signal == signal.SIGKILL:
+        # So that there is a tail.
+        with connect(server.path) as client:
+            write(client, range(min(keys // 2, 10 * BATCH)), PASSES_OVER_HALF)
+    server.stop(with_signal)
+    size = warm(server)
+    newest = value(0, PASSES_OVER_HALF if keys > 1 else 0)
+    return server.start(key(0), newest), size
 
 
 def measure(servers, rounds, keys, compacts):
     """Times by server and kind of stop."""
-    newest = value(0, PASSES_OVER_HALF if keys > 1 else 0)
     for server in servers:
-        server.start()
-        load(server, keys)
-        print(f"  {server.name}: loaded", flush=True)
-        if compacts:
-            compact(server)
-            if server.name == "kvd":
-                show_space(server)
+        prepare(server, keys, compacts)
     times = {(server.name, stop): [] for server in servers
              for stop, _ in STOPS}
     for number in range(rounds):
         for stop, with_signal in STOPS:
             for server in servers if number % 2 == 0 else servers[::-1]:
-                if with_signal == signal.SIGKILL:
-                    # So that there is a tail.
-                    with connect(server.path) as client:
-                        write(client, range(min(keys // 2, 10 * BATCH)),
-                              PASSES_OVER_HALF)
-                server.stop(with_signal)
-                size = warm(server)
-                took = server.start(key(0), newest)
+                took, size = restart(server, with_signal, keys)
                 times[server.name, stop].append(took)
                 print(f"  round {number + 1} {server.name} {stop}: "
                       f"{took:.3f} s, {size / 1e6:,.0f} MB", flush=True)

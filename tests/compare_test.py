@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The comparison of kvd with others judges, and draws, what it was given.
+
+No benchmark runs here: this is about what is made of their figures.
+"""
+
+import os
+import sys
+import unittest
+import xml.etree.ElementTree
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "bench"))
+import draw_growth
+import filled
+import rows
+import table
+from comparison import at_least, at_most, at_most_above
+
+
+def rounds(**sides):
+    return {side: [{"throughput_rps": value, "p99_ms": value}
+                   for value in values] for side, values in sides.items()}
+
+
+class Targets(unittest.TestCase):
+
+    def test_the_median_of_the_ratios_of_each_round_counts(self):
+        target = at_least("p99_ms", 2, "redis", goal=3)
+        # 1, 2.5 and 10: the medians alone would give 5.
+        measured = rounds(kvd=[10, 50, 100], redis=[10, 20, 10])
+        self.assertEqual(target.values(measured), [1, 2.5, 10])
+        self.assertEqual(target.verdict(measured), "yes")
+
+    def test_goal_limit_and_miss_differ(self):
+        target = at_most("p99_ms", 1.0, goal=0.6)
+        for value, verdict in ((0.6, "goal"), (1.0, "yes"), (1.01, "NO")):
+            self.assertEqual(target.verdict(rounds(kvd=[value])), verdict)
+
+    def test_a_difference_is_no_ratio(self):
+        target = at_most_above("p99_ms", 0.25, "ceiling")
+        self.assertEqual(
+            target.verdict(rounds(kvd=[0.75], ceiling=[0.5])), "yes")
+        self.assertEqual(
+            target.verdict(rounds(kvd=[0.76], ceiling=[0.5])), "NO")
+        self.assertEqual(str(target), "≤ ceiling + 0.25")
+
+
+class Rows(unittest.TestCase):
+
+    def test_targets_speak_of_figures_and_sides_that_their_row_has(self):
+        for row in rows.TARGETS:
+            for target in row.targets:
+                self.assertIn(target.than, (None, *row.sides), row.name)
+
+    def test_names_tell_rows_apart(self):
+        for name, some in rows.SETS.items():
+            if name != "all":
+                self.assertEqual(len(rows.unique(some)), len(some), name)
+
+    def test_what_has_a_target_keeps_it_among_all(self):
+        every = rows.unique(rows.SETS["all"])
+        for row in rows.TARGETS:
+            self.assertIs(every[row.name], row)
+
+    def test_filling_sets_every_key_once(self):
+        sent = b"".join(filled.fill_commands(b"key", 7, b"vv", 3))
+        self.assertEqual(sent.count(b"MSET"), 3)
+        for number in range(7):
+            pair = b"$16\r\nkey:%012d\r\n$2\r\nvv\r\n" % number
+            self.assertEqual(sent.count(pair), 1)
+
+
+class Output(unittest.TestCase):
+
+    def test_lines_have_as_many_cells_as_the_table_has_columns(self):
+        row = rows.TARGETS[0]
+        measured = rounds(**{side: [1000, 3000] for side in row.sides})
+        for line in table.lines(row, measured):
+            self.assertEqual(line.count("|"), len(table.COLUMNS) + 7, line)
+
+    def test_a_drawing_is_well_formed_and_has_a_mark_for_each_median(self):
+        curve = draw_growth.CURVES[0]
+        data = {"machine": "a <machine>", "rounds": 1, "quick": False, "rows": [
+            {"name": point.load.name, "medians": {
+                side: {"throughput_rps": 1000.0 * point.x}
+                for side in draw_growth.SIDES}} for point in curve.points]}
+        root = xml.etree.ElementTree.fromstring(draw_growth.draw(data))
+        marks = root.findall(".//{http://www.w3.org/2000/svg}circle")
+        self.assertEqual(len(marks), len(curve.points) * len(draw_growth.SIDES))
+
+
+if __name__ == "__main__":
+    unittest.main()
