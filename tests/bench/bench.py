@@ -72,6 +72,14 @@ def machine():
             f"{platform.release()}")
 
 
+def busy_seconds():
+    """Of all processors so far, whoever used them."""
+    with open("/proc/stat", encoding="utf-8") as stat:
+        user, nice, system, _, _, irq, softirq = map(
+            int, stat.readline().split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+
+
 def version(binary):
     return subprocess.run([binary, "--version"], capture_output=True, text=True,
                           check=True).stdout.splitlines()[0]
