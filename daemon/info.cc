@@ -15,6 +15,8 @@
 namespace kvd {
 namespace {
 
+constexpr uint64_t kNsPerUs = 1000;
+
 // Lines of "name:value".
 class Lines {
  public:
@@ -107,6 +109,30 @@ void AddLoading(const Service& service, Lines* lines) {
              loading.SecondsLeft(service.NowMs()).value_or(1));
 }
 
+// Fields of a histogram; `unit` divides its values.
+void AddFigures(std::string_view name, const Histogram& histogram,
+                uint64_t unit, Lines* lines) {
+  const auto add = [&](std::string_view which, uint64_t value) {
+    lines->Add(fmt::format("kvd_{}_{}", name, which), value / unit);
+  };
+  add("p50", histogram.Quantile(500));
+  add("p99", histogram.Quantile(990));
+  add("p999", histogram.Quantile(999));
+  add("max", histogram.max());
+}
+
+void AddLogFigures(const LogFigures& figures, Lines* lines) {
+  const auto add_mean = [&](std::string_view name, const Histogram& histogram) {
+    lines->Add(name, fmt::format("{:.2f}", histogram.mean()));
+  };
+  add_mean("kvd_group_records_mean", figures.group_records);
+  AddFigures("group_records", figures.group_records, 1, lines);
+  add_mean("kvd_group_bytes_mean", figures.group_bytes);
+  AddFigures("group_bytes", figures.group_bytes, 1, lines);
+  AddFigures("flush_usec", figures.flush_ns, kNsPerUs, lines);
+  AddFigures("group_wait_usec", figures.wait_ns, kNsPerUs, lines);
+}
+
 std::string Persistence(const Service& service) {
   const StoreStats stats = StatsOf(service);
   const bool loads = service.store == nullptr;
@@ -152,6 +178,7 @@ std::string Persistence(const Service& service) {
   lines.Add("kvd_damaged_segments", stats.damaged_segments);
   lines.Add("kvd_groups_written", stats.groups_written);
   lines.Add("kvd_flushes", stats.flushes);
+  if (!loads) AddLogFigures(service.store->log_figures(), &lines);
   lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
   lines.Add("kvd_disk_full", stats.disk_full ? 1 : 0);
   lines.Add("kvd_free_disk_bytes", stats.free_disk_bytes);

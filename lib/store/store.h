@@ -234,6 +234,8 @@ class Store {
   uint64_t memory_limit_bytes() const;
 
   StoreStats Stats() const;
+  const LogFigures& log_figures() const;
+  void ResetLogFigures();
   SyncMode sync() const;
 
  private:
