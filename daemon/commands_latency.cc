@@ -172,7 +172,7 @@ void HandleLatencyHelp(Call& call) {
       "histogram for the specified command names.",
       "    If no commands are specified then all histograms are replied.",
       "HELP",
-      "    Print this help.",
+      "    Prints this help.",
   };
   ReplyLines(call, kLines);
 }
@@ -229,7 +229,7 @@ void HandleSlowLogHelp(Call& call) {
       "RESET",
       "    Reset the slowlog.",
       "HELP",
-      "    Print this help.",
+      "    Prints this help.",
   };
   ReplyLines(call, kLines);
 }
