@@ -87,6 +87,40 @@ constexpr Command kConfigCommands[] = {
      "Sets the counters of INFO to zero."},
 };
 
+constexpr Command kKvLatencyCommands[] = {
+    {"COMMANDS", 2, kWordsMax, kNoKeys, kNone, kKv, kLoading,
+     HandleKvLatencyCommands, "7.2.4", "O(N)", "[command [command ...]]",
+     "Returns histograms of how long commands ran and how long their replies "
+     "took."},
+    {"LOG", 2, 2, kNoKeys, kNone, kKv, 0, HandleKvLatencyLog, "7.2.4", "O(1)",
+     "",
+     "Returns histograms of how long flushes took and how long writers waited."},
+};
+
+constexpr Command kLatencyCommands[] = {
+    {"DOCTOR", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyDoctor, "2.8.13", "O(1)", "",
+     "Returns what took long, for a person."},
+    {"GRAPH", 3, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyGraph, "2.8.13", "O(1)", "event",
+     "Accepted for compatibility: there are no events."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleLatencyHelp,
+     "2.8.13", "O(1)", "", "Returns what the subcommands do."},
+    {"HISTOGRAM", 2, kWordsMax, kNoKeys, kAdmin, kServer,
+     kAnyTime | kDangerous, HandleLatencyHistogram, "7.0.0", "O(N)",
+     "[command [command ...]]",
+     "Returns how long commands ran, as cumulative histograms."},
+    {"HISTORY", 3, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyHistory, "2.8.13", "O(1)", "event",
+     "Accepted for compatibility: there are no events."},
+    {"LATEST", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyLatest, "2.8.13", "O(1)", "",
+     "Accepted for compatibility: there are no events."},
+    {"RESET", 2, kWordsMax, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyReset, "2.8.13", "O(1)", "[event [event ...]]",
+     "Accepted for compatibility: there are no events."},
+};
+
 constexpr Command kMemoryCommands[] = {
     {"DOCTOR", 2, 2, kNoKeys, kNone, kServer, 0, HandleMemoryDoctor, "4.0.0",
      "O(1)", "", "Returns what is the matter with memory, if anything is."},
@@ -103,6 +137,19 @@ constexpr Command kMemoryCommands[] = {
     {"USAGE", 3, kWordsMax, kSecond, kRead, kServer, 0, HandleMemoryUsage,
      "4.0.0", "O(1)", "key [SAMPLES count]",
      "Returns how much memory a key takes with its value, if that is there."},
+};
+
+constexpr Command kSlowLogCommands[] = {
+    {"GET", 2, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleSlowLogGet, "2.2.12", "O(N)", "[count]",
+     "Returns the newest commands that took long."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleSlowLogHelp,
+     "6.2.0", "O(1)", "", "Returns what the subcommands do."},
+    {"LEN", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleSlowLogLen, "2.2.12", "O(1)", "",
+     "Returns how many such commands are remembered."},
+    {"RESET", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleSlowLogReset, "2.2.12", "O(N)", "", "Forgets them."},
 };
 
 constexpr Command kCommands[] = {
@@ -196,6 +243,10 @@ constexpr Command kCommands[] = {
      "Deletes a key and returns the revision of the deletion."},
     {"KV.GET", 2, 2, kFirst, kRead, kKv, kFast, HandleKvGet, "7.2.4", "O(1)",
      "key", "Returns a value, its revision and its milliseconds to live."},
+    {"KV.LATENCY", 2, kWordsMax, kNoKeys, kNone, kKv, kLoading, nullptr,
+     "7.2.4", "Depends on subcommand.", "",
+     "A container for commands about how long things take.",
+     kKvLatencyCommands},
     {"KV.SET", 3, kWordsMax, kFirst, kWrite, kKv, kFast | kDenyOom,
      HandleKvSet, "7.2.4", "O(1)",
      "key value [NX|XX|IFEQ comparison-value|IFREV revision] "
@@ -204,6 +255,10 @@ constexpr Command kCommands[] = {
      "Sets a value and returns its revision."},
     {"KV.STATUS", 1, 1, kNoKeys, kNone, kKv, kLoading, HandleKvStatus, "7.2.4",
      "O(1)", "", "Returns the daemon's state."},
+    {"LATENCY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "2.8.13", "Depends on subcommand.", "",
+     "A container for commands about how long commands take.",
+     kLatencyCommands},
     {"MEMORY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
      "4.0.0", "Depends on subcommand.", "",
      "A container for commands about memory.", kMemoryCommands},
@@ -268,6 +323,10 @@ constexpr Command kCommands[] = {
      kAnyTime | kDangerous, HandleShutdown, "1.0.0", "O(1)",
      "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]",
      "Stops the daemon; everything is on disk then."},
+    {"SLOWLOG", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "2.2.12", "Depends on subcommand.", "",
+     "A container for commands about commands that took long.",
+     kSlowLogCommands},
     {"STRLEN", 2, 2, kFirst, kRead, kString, kFast, HandleStrLen, "2.2.0",
      "O(1)", "key", "Returns the size of a value."},
     {"SUBSTR", 4, 4, kFirst, kRead, kString, 0, HandleGetRange, "1.0.0",
@@ -295,7 +354,8 @@ constexpr bool IsSorted(const Command (&commands)[kSize]) {
 }
 static_assert(IsSorted(kCommands) && IsSorted(kClientCommands) &&
               IsSorted(kCommandCommands) && IsSorted(kConfigCommands) &&
-              IsSorted(kMemoryCommands));
+              IsSorted(kKvLatencyCommands) && IsSorted(kLatencyCommands) &&
+              IsSorted(kMemoryCommands) && IsSorted(kSlowLogCommands));
 
 constexpr size_t kNameBytesMax = 16;
 

@@ -32,6 +32,8 @@ class CommandsAhead {
   size_t bytes_wanted() const { return parser_.bytes_wanted(); }
   const std::string& error() const { return parser_.error(); }
 
+  // Commands that were parsed together with the one that Next() gave.
+  size_t together() const { return ahead_.size(); }
   // Whether the last Next() parsed anew, so that ForEach() has news.
   bool refilled() const { return refilled_; }
   // The second words of all commands that were parsed: mostly their keys.

@@ -44,6 +44,9 @@ std::vector<Setting> Settings(const Service& service) {
       {"port", "0"},
       {"proto-max-bulk-len", std::to_string(service.config.limits.value_bytes)},
       {"save", ""},
+      {"slowlog-log-slower-than",
+       std::to_string(service.config.slowlog.threshold_us)},
+      {"slowlog-max-len", std::to_string(service.config.slowlog.length)},
       {"timeout", "0"},
       {"unixsocket", service.socket_path},
   };
@@ -82,7 +85,9 @@ void HandleConfigResetStat(Call& call) {
   // These are states, not counts.
   call.service.stats.parked = before.parked;
   call.service.stats.flush_stalled_ms = before.flush_stalled_ms;
-  for (CommandStats& stats : call.service.command_stats) stats = {};
+  call.service.command_stats.Reset();
+  call.service.errors.clear();
+  if (call.service.store != nullptr) call.service.store->ResetLogFigures();
   call.reply.Ok();
 }
 

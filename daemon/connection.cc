@@ -60,7 +60,10 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
 
 ParseOutcome Connection::NextCommand() {
   const ParseOutcome outcome = commands_.Next(input_.view());
-  if (commands_.refilled()) PrefetchKeys();
+  if (commands_.refilled()) {
+    session_.pipelines = commands_.together() > 1;
+    PrefetchKeys();
+  }
   if (outcome != ParseOutcome::kNeedMore) return outcome;
   input_.Consume(commands_.consumed());
   input_.ReleaseIfEmpty();

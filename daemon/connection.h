@@ -90,7 +90,8 @@ class Connection {
     bool ready = false;
     bool waiting = false;
     bool flush = false;
-    bool starved = false;  // In no list: goes on when output has drained.
+    bool starved = false;        // In no list: goes on when output has drained.
+    int64_t waits_since_ns = 0;  // Its command was tried first; 0 for no wait.
   };
   Membership in;
 

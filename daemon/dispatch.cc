@@ -2,7 +2,6 @@
 #include "daemon/dispatch.h"
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 
 #include "config/units.h"
@@ -11,18 +10,9 @@
 namespace kvd {
 namespace {
 
-// Of so many calls of a command one is timed: reading the clock twice costs as
-// much as a GET.
-constexpr uint64_t kTimedEvery = 64;
-static_assert((kTimedEvery & (kTimedEvery - 1)) == 0);
-
 // How much of a client's unknown command an error quotes. Source: Redis.
 constexpr size_t kQuotedNameBytes = 128;
 constexpr size_t kQuotedArgsBytes = 128;
-
-int64_t NowNs() {
-  return std::chrono::steady_clock::now().time_since_epoch().count();
-}
 
 void UnknownCommand(Call& call) {
   std::string quoted;
@@ -47,9 +37,12 @@ bool RightNumberOfWords(const Command& command, size_t words) {
          words <= static_cast<size_t>(command.words_max);
 }
 
-// The row that handles these words: the command's own or its subcommand's.
-// Null after an error reply.
-const Command* Resolve(Call& call, const Command& command) {
+// The row that handles these words: the command's own or its subcommand's. Null
+// after an error reply; then `*blamed` is the row whose words were wrong, if
+// the words name one.
+const Command* Resolve(Call& call, const Command& command,
+                       const Command** blamed) {
+  *blamed = &command;
   if (command.subcommands.empty()) {
     if (RightNumberOfWords(command, call.args.size())) return &command;
     call.reply.Error(fmt::format(
@@ -67,8 +60,10 @@ const Command* Resolve(Call& call, const Command& command) {
     call.reply.Error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
                                  call.args[1].substr(0, kQuotedNameBytes),
                                  command.name));
+    *blamed = nullptr;
     return nullptr;
   }
+  *blamed = subcommand;
   if (!RightNumberOfWords(*subcommand, call.args.size())) {
     call.reply.Error(
         fmt::format("ERR wrong number of arguments for '{}|{}' command",
@@ -90,11 +85,33 @@ bool KeysFit(Call& call, const Command& command) {
   return fit;
 }
 
-void Run(Call& call, const Command& command, CommandStats& stats) {
-  if ((stats.calls++ & (kTimedEvery - 1)) != 0) return command.handler(call);
-  const int64_t start = NowNs();
-  command.handler(call);
-  stats.ns += static_cast<uint64_t>(NowNs() - start) * kTimedEvery;
+// How one call is timed, see command_stats.h.
+enum class Timing { kNone, kSample, kExact };
+
+Timing TimingOf(const Call& call, const CommandStats& stats) {
+  if (!call.session.pipelines || call.args.size() > stats.brief_words) {
+    return Timing::kExact;
+  }
+  return stats.IsDue() ? Timing::kSample : Timing::kNone;
+}
+
+// Enters a call that began at `start_ns` and has just ended.
+void CountTime(Call& call, const Command& command, CommandStats& stats,
+               Timing timing, int64_t start_ns) {
+  Service& service = call.service;
+  const int64_t ns = service.ReadClock() - start_ns;
+  if (timing == Timing::kSample) {
+    stats.Sampled(static_cast<uint64_t>(ns));
+  } else {
+    stats.Timed(static_cast<uint64_t>(ns));
+  }
+  // Words that come before authentication may be secret.
+  if (ns / 1000 < service.config.slowlog.threshold_us ||
+      (command.flags & kNoAuth) != 0) {
+    return;
+  }
+  service.slow_log.Add(service.clock.WallMs() / 1000, ns / 1000, call.args,
+                       service.socket_path + ":0", call.session.name);
 }
 
 // The answer instead of an effect; kReady and kWait have none.
@@ -134,6 +151,17 @@ std::string UnreadableText(const Error& error) {
                          : "");
 }
 
+// Counts an error reply by the code that it begins with.
+void CountError(Service& service, std::string_view text) {
+  const std::string_view code = text.substr(0, text.find_first_of(" \r"));
+  const auto found = service.errors.find(code);
+  if (found != service.errors.end()) {
+    ++found->second;
+  } else {
+    service.errors.emplace(code, 1);
+  }
+}
+
 // Whether this command's reply goes out, by what CLIENT REPLY asked for before
 // or in it.
 bool TakesReply(Session& session, Session::ReplyMode before) {
@@ -150,28 +178,38 @@ enum class Admission { kRun, kRejected, kQueued };
 
 struct Admitted {
   Admission admission;
-  const Command* container;  // Null for an unknown command.
-  const Command* command;    // Null unless kRun.
+  const Command* container = nullptr;
+  const Command* command = nullptr;  // Null if the words name none.
 };
 
 Admitted Admit(Call& call, bool queue_writers) {
   const Command* container = FindCommand(call.args[0]);
   if (container == nullptr) {
     UnknownCommand(call);
-    return {Admission::kRejected, nullptr, nullptr};
+    return {Admission::kRejected};
   }
-  const Command* command = Resolve(call, *container);
-  if (command == nullptr || !KeysFit(call, *command)) {
-    return {Admission::kRejected, container, nullptr};
+  const Command* blamed = nullptr;
+  const Command* command = Resolve(call, *container, &blamed);
+  if (command == nullptr) return {Admission::kRejected, container, blamed};
+  if (!KeysFit(call, *command)) {
+    return {Admission::kRejected, container, command};
   }
   if (call.op == nullptr && (command->flags & kLoading) == 0) {
     StillLoading(call);
-    return {Admission::kRejected, container, nullptr};
+    return {Admission::kRejected, container, command};
   }
   if (queue_writers && command->access == Access::kWrite) {
-    return {Admission::kQueued, container, nullptr};
+    return {Admission::kQueued, container, command};
   }
   return {Admission::kRun, container, command};
+}
+
+// Null if the words name no command. A client mostly sends what it sent before.
+CommandStats* StatsOf(Service& service, const Session& session,
+                      const Admitted& admitted) {
+  if (admitted.command == nullptr) return nullptr;
+  if (admitted.command == session.last_command) return session.last_stats;
+  return &service.command_stats.Of(*admitted.container, *admitted.command);
 }
 
 }  // namespace
@@ -189,25 +227,25 @@ Executed Execute(Service& service, Session& session,
 
   const Admitted admitted = Admit(call, queue_writers);
   if (admitted.admission == Admission::kQueued) {
-    return {ExecuteOutcome::kParked, 0};
+    return {ExecuteOutcome::kParked};
   }
-  CommandStats* stats =
-      admitted.container == nullptr
-          ? nullptr
-          : &service.command_stats[IndexOf(*admitted.container)];
+  CommandStats* stats = StatsOf(service, session, admitted);
   if (admitted.admission == Admission::kRun) {
     session.last_container = admitted.container;
     session.last_command = admitted.command;
+    session.last_stats = stats;
     const uint64_t hits = service.stats.keyspace_hits;
     const uint64_t misses = service.stats.keyspace_misses;
-    Run(call, *admitted.command, *stats);
+    const Timing timing = TimingOf(call, *stats);
+    const int64_t start_ns =
+        timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
+    admitted.command->handler(call);
     // It is counted and answered when it has been executed.
     const auto again_later = [&](ExecuteOutcome outcome) -> Executed {
       out->resize(start);
-      --stats->calls;
       service.stats.keyspace_hits = hits;
       service.stats.keyspace_misses = misses;
-      return {outcome, 0};
+      return {outcome};
     };
     if (call.awaits_news) return again_later(ExecuteOutcome::kAwaits);
     if (cold->error()) {
@@ -223,19 +261,27 @@ Executed Execute(Service& service, Session& session,
       reply.Error(RefusalOf(op->blocked(), *service.store));
     }
     if (!cold->empty()) op->KeepValues();
+    ++stats->calls;
+    const size_t bytes = out->size() - start + (op ? op->changed_bytes() : 0);
+    if (timing == Timing::kNone && bytes < kManyBytes) {
+      stats->Untimed();
+    } else {
+      CountTime(call, *admitted.command, *stats, timing, start_ns);
+    }
   }
 
   ++service.stats.commands;
   ++session.commands;
   if (out->size() > start && (*out)[start] == '-') {
     ++service.stats.error_replies;
+    CountError(service, std::string_view(*out).substr(start + 1));
     if (stats != nullptr) {
       ++(admitted.admission == Admission::kRun ? stats->failed
                                                : stats->rejected);
     }
   }
   if (!TakesReply(session, reply_mode)) out->resize(start);
-  return {ExecuteOutcome::kDone, op ? op->seen() : 0};
+  return {ExecuteOutcome::kDone, op ? op->seen() : 0, stats};
 }
 
 }  // namespace kvd

@@ -23,7 +23,8 @@ enum class ExecuteOutcome {
 
 struct Executed {
   ExecuteOutcome outcome;
-  Seq seen;  // The newest change that the reply shows.
+  Seq seen = 0;                   // The newest change that the reply shows.
+  CommandStats* stats = nullptr;  // The command's; null if there is none such.
 };
 
 // Executes `args` for `session` and appends the reply to `out`. With

@@ -82,6 +82,21 @@ void HandleInfo(Call& call);
 void HandleShutdown(Call& call);
 void HandleTime(Call& call);
 
+// commands_latency.cc
+void HandleKvLatencyCommands(Call& call);
+void HandleKvLatencyLog(Call& call);
+void HandleLatencyDoctor(Call& call);
+void HandleLatencyGraph(Call& call);
+void HandleLatencyHelp(Call& call);
+void HandleLatencyHistogram(Call& call);
+void HandleLatencyHistory(Call& call);
+void HandleLatencyLatest(Call& call);
+void HandleLatencyReset(Call& call);
+void HandleSlowLogGet(Call& call);
+void HandleSlowLogHelp(Call& call);
+void HandleSlowLogLen(Call& call);
+void HandleSlowLogReset(Call& call);
+
 // commands_memory.cc
 void HandleMemoryDoctor(Call& call);
 void HandleMemoryHelp(Call& call);

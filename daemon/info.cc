@@ -15,6 +15,8 @@
 namespace kvd {
 namespace {
 
+constexpr uint64_t kNsPerUs = 1000;
+
 // Lines of "name:value".
 class Lines {
  public:
@@ -28,7 +30,7 @@ class Lines {
   std::string text_;
 };
 
-std::string Server(const Service& service) {
+std::string Server(Service& service) {
   Lines lines;
   utsname system = {};
   uname(&system);
@@ -52,7 +54,7 @@ std::string Server(const Service& service) {
   return lines.Take();
 }
 
-std::string Clients(const Service& service) {
+std::string Clients(Service& service) {
   Lines lines;
   lines.Add("connected_clients", service.sessions.size());
   lines.Add("cluster_connections", 0);
@@ -66,7 +68,7 @@ StoreStats StatsOf(const Service& service) {
   return service.store != nullptr ? service.store->Stats() : StoreStats();
 }
 
-std::string Memory(const Service& service) {
+std::string Memory(Service& service) {
   const MemoryFigures figures = MemoryFiguresOf(service);
   const uint64_t used = figures.used();
   const uint64_t resident = ResidentBytes();
@@ -107,7 +109,31 @@ void AddLoading(const Service& service, Lines* lines) {
              loading.SecondsLeft(service.NowMs()).value_or(1));
 }
 
-std::string Persistence(const Service& service) {
+// Fields of a histogram; `unit` divides its values.
+void AddFigures(std::string_view name, const Histogram& histogram,
+                uint64_t unit, Lines* lines) {
+  const auto add = [&](std::string_view which, uint64_t value) {
+    lines->Add(fmt::format("kvd_{}_{}", name, which), value / unit);
+  };
+  add("p50", histogram.Quantile(500));
+  add("p99", histogram.Quantile(990));
+  add("p999", histogram.Quantile(999));
+  add("max", histogram.max());
+}
+
+void AddLogFigures(const LogFigures& figures, Lines* lines) {
+  const auto add_mean = [&](std::string_view name, const Histogram& histogram) {
+    lines->Add(name, fmt::format("{:.2f}", histogram.mean()));
+  };
+  add_mean("kvd_group_records_mean", figures.group_records);
+  AddFigures("group_records", figures.group_records, 1, lines);
+  add_mean("kvd_group_bytes_mean", figures.group_bytes);
+  AddFigures("group_bytes", figures.group_bytes, 1, lines);
+  AddFigures("flush_usec", figures.flush_ns, kNsPerUs, lines);
+  AddFigures("group_wait_usec", figures.wait_ns, kNsPerUs, lines);
+}
+
+std::string Persistence(Service& service) {
   const StoreStats stats = StatsOf(service);
   const bool loads = service.store == nullptr;
   Lines lines;
@@ -158,6 +184,7 @@ std::string Persistence(const Service& service) {
   lines.Add("kvd_damaged_segments", stats.damaged_segments);
   lines.Add("kvd_groups_written", stats.groups_written);
   lines.Add("kvd_flushes", stats.flushes);
+  if (!loads) AddLogFigures(service.store->log_figures(), &lines);
   lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
   lines.Add("kvd_disk_full", stats.disk_full ? 1 : 0);
   lines.Add("kvd_free_disk_bytes", stats.free_disk_bytes);
@@ -165,7 +192,7 @@ std::string Persistence(const Service& service) {
   return lines.Take();
 }
 
-std::string Stats(const Service& service) {
+std::string Stats(Service& service) {
   const ServiceStats& stats = service.stats;
   const StoreStats store = StatsOf(service);
   Lines lines;
@@ -186,6 +213,14 @@ std::string Stats(const Service& service) {
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("client_output_buffer_limit_disconnections",
             stats.output_limit_closed);
+  uint64_t calls[2] = {};
+  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+    const Access access = row.command->access;
+    if (access == Access::kRead) calls[0] += row.stats->calls;
+    if (access == Access::kWrite) calls[1] += row.stats->calls;
+  }
+  lines.Add("kvd_read_commands", calls[0]);
+  lines.Add("kvd_write_commands", calls[1]);
   lines.Add("kvd_values_evicted", store.values_evicted);
   lines.Add("kvd_reads_at_once", store.reads_at_once);
   lines.Add("kvd_reads_waited", store.reads_waited);
@@ -193,7 +228,7 @@ std::string Stats(const Service& service) {
   return lines.Take();
 }
 
-std::string Replication(const Service&) {
+std::string Replication(Service&) {
   Lines lines;
   lines.Add("role", "master");
   lines.Add("connected_slaves", 0);
@@ -206,7 +241,7 @@ double Seconds(const timeval& time) {
          static_cast<double>(time.tv_usec) / 1e6;
 }
 
-std::string Cpu(const Service&) {
+std::string Cpu(Service&) {
   rusage self = {};
   rusage thread = {};
   getrusage(RUSAGE_SELF, &self);
@@ -222,14 +257,16 @@ std::string Cpu(const Service&) {
   return lines.Take();
 }
 
-std::string CommandStatistics(const Service& service) {
+std::string CommandStatistics(Service& service) {
   Lines lines;
-  for (const Command& command : Commands()) {
-    const CommandStats& stats = service.command_stats[IndexOf(command)];
-    if (stats.calls == 0 && stats.rejected == 0) continue;
-    const auto us = static_cast<double>(stats.ns) / 1000;
+  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+    const CommandStats& stats = *row.stats;
+    const CommandTimes* times = stats.known_times();
+    const auto us = times == nullptr
+                        ? 0.0
+                        : static_cast<double>(times->run_ns.sum()) / kNsPerUs;
     lines.Add(
-        "cmdstat_" + LowerName(command),
+        "cmdstat_" + row.name,
         fmt::format(
             "calls={},usec={:.0f},usec_per_call={:.2f},"
             "rejected_calls={},failed_calls={}",
@@ -240,24 +277,50 @@ std::string CommandStatistics(const Service& service) {
   return lines.Take();
 }
 
-// How long background work held the loop at a time.
-std::string LatencyStatistics(const Service& service) {
+std::string ErrorStatistics(Service& service) {
+  Lines lines;
+  for (const auto& [code, count] : service.errors) {
+    lines.Add("errorstat_" + code, fmt::format("count={}", count));
+  }
+  return lines.Take();
+}
+
+std::string Percentiles(const Histogram& histogram) {
+  const auto us = [&](uint64_t per_mille) {
+    return static_cast<double>(histogram.Quantile(per_mille)) / kNsPerUs;
+  };
+  return fmt::format("p50={:.3f},p99={:.3f},p99.9={:.3f}", us(500), us(990),
+                     us(999));
+}
+
+// How long commands ran, how long their replies took, and how long background
+// work held the loop at a time.
+std::string LatencyStatistics(Service& service) {
+  Lines lines;
+  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+    const CommandTimes* times = row.stats->known_times();
+    if (times == nullptr) continue;
+    lines.Add("latency_percentiles_usec_" + row.name,
+              Percentiles(times->run_ns));
+    if (times->reply_ns.count() == 0) continue;
+    lines.Add("kvd_reply_percentiles_usec_" + row.name,
+              Percentiles(times->reply_ns));
+  }
   const CompactionStatus compaction = service.store == nullptr
                                           ? CompactionStatus()
                                           : service.store->compaction();
-  Lines lines;
   lines.Add("kvd_compaction_slice_usec_max", compaction.longest_slice_us);
   lines.Add("kvd_compaction_slice_records_max", compaction.largest_slice);
   return lines.Take();
 }
 
-std::string Cluster(const Service&) {
+std::string Cluster(Service&) {
   Lines lines;
   lines.Add("cluster_enabled", 0);
   return lines.Take();
 }
 
-std::string KeyspaceText(const Service& service) {
+std::string KeyspaceText(Service& service) {
   const StoreStats stats = StatsOf(service);
   Lines lines;
   for (int i = 0; i < kDatabases; ++i) {
@@ -271,7 +334,7 @@ std::string KeyspaceText(const Service& service) {
 
 struct Section {
   std::string_view title;
-  std::string (*text)(const Service&);
+  std::string (*text)(Service&);
   bool by_default;
 };
 
@@ -284,6 +347,7 @@ constexpr Section kSections[] = {
     {"Replication", Replication, true},
     {"CPU", Cpu, true},
     {"Commandstats", CommandStatistics, false},
+    {"Errorstats", ErrorStatistics, true},
     {"Latencystats", LatencyStatistics, false},
     {"Cluster", Cluster, true},
     {"Keyspace", KeyspaceText, true},
@@ -303,7 +367,7 @@ bool Wanted(const Section& section,
 
 }  // namespace
 
-std::string InfoText(const Service& service,
+std::string InfoText(Service& service,
                      std::span<const std::string_view> sections) {
   std::string text;
   for (const Section& section : kSections) {

@@ -12,7 +12,7 @@ namespace kvd {
 // The text of INFO: the sections asked for by name, in any case; none means the
 // default ones, "all" and "everything" mean all. Shows memory as it is, durable
 // or not: it must answer while the disk does not.
-std::string InfoText(const Service& service,
+std::string InfoText(Service& service,
                      std::span<const std::string_view> sections);
 
 }  // namespace kvd

@@ -79,7 +79,6 @@ Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
                       .started_wall_ms = clock.WallMs()};
   service_.socket_path = sockets_.front()->path();
   service_.connections_max = connections_max;
-  service_.command_stats.resize(Commands().size());
   service_.connection_bytes = [this] {
     uint64_t bytes = 0;
     for (const auto& [id, connection] : connections_) {

@@ -6,14 +6,17 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "config/config.h"
+#include "daemon/command_stats.h"
 #include "daemon/loading.h"
 #include "daemon/session.h"
+#include "daemon/slow_log.h"
 #include "store/store.h"
 
 namespace kvd {
@@ -22,13 +25,6 @@ inline constexpr char kVersion[] = KVD_VERSION;
 // The release whose commands kvd's follow; clients read it to learn what they
 // may use.
 inline constexpr char kRedisVersion[] = "7.2.4";
-
-struct CommandStats {
-  uint64_t calls = 0;
-  uint64_t rejected = 0;  // Refused before they ran.
-  uint64_t failed = 0;    // Ran and answered an error.
-  uint64_t ns = 0;        // Estimated from a sample of the calls.
-};
 
 struct ServiceStats {
   uint64_t connections_received = 0;
@@ -59,7 +55,10 @@ struct Service {
   int64_t connections_max = 0;
 
   ServiceStats stats = {};
-  std::vector<CommandStats> command_stats = {};  // By the command's index.
+  AllCommandStats command_stats{config.slowlog.threshold_us};
+  std::map<std::string, uint64_t, std::less<>> errors = {};  // By their code.
+  SlowLog slow_log{config.slowlog.length};
+  int64_t clock_read_ns = 0;  // What the clock said when it was last asked.
 
   // All sessions, oldest first.
   std::vector<Session*> sessions = {};
@@ -70,6 +69,7 @@ struct Service {
   // Begins the clean stop, as SIGTERM does.
   std::function<void()> stop = [] {};
 
+  int64_t ReadClock() { return clock_read_ns = clock.MonotonicNs(); }
   int64_t NowMs() const { return clock.MonotonicUs() / 1000; }
 };
 

@@ -11,6 +11,7 @@
 namespace kvd {
 
 struct Command;
+class CommandStats;
 
 struct Session {
   enum class ReplyMode { kOn, kOff, kSkipNext };
@@ -34,7 +35,9 @@ struct Session {
   // A container and its subcommand, or the same one twice.
   const Command* last_container = nullptr;
   const Command* last_command = nullptr;
+  CommandStats* last_stats = nullptr;  // The last command's.
   uint64_t commands = 0;
+  bool pipelines = false;  // Its command came together with others.
 
   // The compaction that its command waits for; 0 for none.
   uint64_t awaited_compaction = 0;

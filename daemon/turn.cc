@@ -40,6 +40,7 @@ void Turn::NeedsFlush(Connection& connection) {
 
 void Turn::Run() {
   Store* const store = service_.store;
+  reply_times_.BeginTurn(service_.ReadClock());
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
   }
@@ -48,6 +49,7 @@ void Turn::Run() {
   // Before the replies: the disk starts while they are written.
   if (store != nullptr) store->Pump();
   FlushAll();
+  if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
   if (ready_.empty()) {
     uv_idle_stop(awake_.get());
   } else {
@@ -59,6 +61,7 @@ void Turn::TakeNews() {
   // After a fault the owner replaces what is withheld.
   if (service_.store->failure()) return;
   const Seq durable_seq = service_.store->durable_seq();
+  reply_times_.Release(durable_seq);
   std::erase_if(waiting_, [&](Connection* connection) {
     if (connection->closed()) return true;
     connection->replies().Release(durable_seq);
@@ -116,6 +119,8 @@ void Turn::Retry(Connection& connection) {
 
 void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
   connection.set_parked(true);
+  int64_t& since_ns = connection.in.waits_since_ns;
+  if (since_ns == 0) since_ns = reply_times_.turn_began_ns();
   switch (outcome) {
     case ExecuteOutcome::kDone:
       return;
@@ -187,8 +192,29 @@ ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
   if (executed.outcome != ExecuteOutcome::kDone) return executed.outcome;
   replies.Commit(executed.seen,
                  executed.seen != 0 && service_.store->MustWait(executed.seen));
+  if (executed.stats != nullptr) {
+    if (connection.in.waits_since_ns == 0 && !replies.withholds()) {
+      reply_times_.Ready(*executed.stats);
+    } else {
+      CountDelayedReply(connection, executed);
+    }
+  }
   connection.CommandDone();
   return ExecuteOutcome::kDone;
+}
+
+void Turn::CountDelayedReply(Connection& connection, const Executed& executed) {
+  const int64_t waits_since_ns = std::exchange(connection.in.waits_since_ns, 0);
+  const int64_t began_ns =
+      waits_since_ns != 0 ? waits_since_ns : reply_times_.turn_began_ns();
+  if (!connection.replies().withholds()) {
+    return reply_times_.ReadyAfter(*executed.stats, began_ns);
+  }
+  // What waits for no change of its own waits for an earlier reply's, which is
+  // the newest change at the latest.
+  const bool waits = service_.store->MustWait(executed.seen);
+  reply_times_.Withheld(*executed.stats, began_ns,
+                        waits ? executed.seen : service_.store->last_seq());
 }
 
 void Turn::AfterExecuting(Connection& connection) {

@@ -17,6 +17,7 @@
 #include "daemon/dispatch.h"
 #include "daemon/event_loop.h"
 #include "daemon/logging.h"
+#include "daemon/reply_times.h"
 #include "daemon/service.h"
 #include "daemon/uv_ptr.h"
 
@@ -57,6 +58,7 @@ class Turn {
   void ExecuteReady();
   void ExecuteSome(Connection& connection);
   ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
+  void CountDelayedReply(Connection& connection, const Executed& executed);
   void Park(Connection& connection, ExecuteOutcome outcome);
   void AfterExecuting(Connection& connection);
   void CloseIfOverLimit(Connection& connection);
@@ -67,6 +69,7 @@ class Turn {
   bool woken_ = false;
   bool executing_ = true;
   LogRate log_rate_;
+  ReplyTimes reply_times_;
 
   std::vector<Connection*> ready_;     // In order of arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.

@@ -88,6 +88,24 @@ constexpr VerbRow kVerbs[] = {
      "kvctl status\n"
      "kvctl status --json",
      MakeStatus},
+    {"stat",
+     {},
+     false,
+     "Print a line a second about what kvd does",
+     "[OPTIONS]",
+     "kvctl stat\n"
+     "kvctl stat -i 5s -n 12\n"
+     "kvctl stat -n 1 --json",
+     MakeStat},
+    {"latency",
+     {},
+     false,
+     "Show how long commands take",
+     "[COMMAND …] [OPTIONS]",
+     "kvctl latency\n"
+     "kvctl latency get set\n"
+     "kvctl latency set",
+     MakeLatency},
     {"compact",
      {},
      false,

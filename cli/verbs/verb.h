@@ -49,10 +49,12 @@ std::unique_ptr<Verb> MakeExists();
 std::unique_ptr<Verb> MakeExpire();
 std::unique_ptr<Verb> MakeGet();
 std::unique_ptr<Verb> MakeIncr();
+std::unique_ptr<Verb> MakeLatency();
 std::unique_ptr<Verb> MakeLs();
 std::unique_ptr<Verb> MakePersist();
 std::unique_ptr<Verb> MakePing();
 std::unique_ptr<Verb> MakeSet();
+std::unique_ptr<Verb> MakeStat();
 std::unique_ptr<Verb> MakeStatus();
 std::unique_ptr<Verb> MakeTtl();
 

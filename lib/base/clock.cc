@@ -11,10 +11,10 @@ int64_t SystemClock::WallMs() const {
   return now.tv_sec * 1000 + now.tv_nsec / 1'000'000;
 }
 
-int64_t SystemClock::MonotonicUs() const {
+int64_t SystemClock::MonotonicNs() const {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
-  return now.tv_sec * 1'000'000 + now.tv_nsec / 1000;
+  return now.tv_sec * 1'000'000'000 + now.tv_nsec;
 }
 
 }  // namespace kvd

@@ -13,15 +13,16 @@ class Clock {
   virtual ~Clock() = default;
   // Milliseconds since the epoch; may jump both ways.
   virtual int64_t WallMs() const = 0;
-  // Microseconds since some start; never goes back.
-  virtual int64_t MonotonicUs() const = 0;
+  // Nanoseconds since some start; never goes back.
+  virtual int64_t MonotonicNs() const = 0;
+  int64_t MonotonicUs() const { return MonotonicNs() / 1000; }
 };
 
 // The system's clocks. Thread: any.
 class SystemClock final : public Clock {
  public:
   int64_t WallMs() const override;
-  int64_t MonotonicUs() const override;
+  int64_t MonotonicNs() const override;
 };
 
 }  // namespace kvd

@@ -38,7 +38,7 @@ struct MemoryAmount {
 };
 
 // The defaults below are those of etc/kvd.toml. Sizes are in bytes, durations
-// in milliseconds.
+// in milliseconds unless their names say otherwise.
 struct Config {
   std::string data_dir = "/var/lib/kvd";
 
@@ -88,6 +88,11 @@ struct Config {
     uint64_t open_group_bytes = uint64_t{8} << 20;
     int64_t reserved_descriptors = 64;
   } limits;
+
+  struct SlowLog {
+    int64_t threshold_us = 10'000;  // 0: all commands.
+    int64_t length = 128;           // 0: none is kept.
+  } slowlog;
 
   struct Logging {
     LogLevel level = LogLevel::kInfo;

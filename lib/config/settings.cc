@@ -76,6 +76,10 @@ constexpr Setting kSettings[] = {
     {"limits.reserved_descriptors",
      CountKind{KVD_FIELD(limits.reserved_descriptors), 16, 4096}},
 
+    {"slowlog.threshold",
+     FineDurationKind{KVD_FIELD(slowlog.threshold_us), 0, kHour * 1000}},
+    {"slowlog.length", CountKind{KVD_FIELD(slowlog.length), 0, 100'000}},
+
     {"logging.level", LevelKind{KVD_FIELD(logging.level)}},
 };
 
@@ -228,6 +232,14 @@ Result<void> Set(const DurationKind& kind, std::string_view text,
   return {};
 }
 
+Result<void> Set(const FineDurationKind& kind, std::string_view text,
+                 Config* config) {
+  KVD_TRY_ASSIGN(const int64_t us, ParseFineDuration(text));
+  KVD_TRY(CheckBounds(text, us, kind.min_us, kind.max_us, FormatFineDuration));
+  kind.field(*config) = us;
+  return {};
+}
+
 Result<void> Set(const CountKind& kind, std::string_view text, Config* config) {
   KVD_TRY_ASSIGN(const int64_t count, ParseCount(text));
   KVD_TRY(CheckBounds(text, count, kind.min, kind.max, FormatCount));
@@ -277,6 +289,9 @@ std::string Get(const MemoryKind& kind, Config& config) {
 }
 std::string Get(const DurationKind& kind, Config& config) {
   return FormatDuration(kind.field(config));
+}
+std::string Get(const FineDurationKind& kind, Config& config) {
+  return FormatFineDuration(kind.field(config));
 }
 std::string Get(const CountKind& kind, Config& config) {
   return FormatCount(kind.field(config));

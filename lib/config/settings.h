@@ -41,6 +41,11 @@ struct DurationKind {
   int64_t& (*field)(Config&);
   int64_t min_ms, max_ms;
 };
+// For what is over before a millisecond is.
+struct FineDurationKind {
+  int64_t& (*field)(Config&);
+  int64_t min_us, max_us;
+};
 struct CountKind {
   int64_t& (*field)(Config&);
   int64_t min, max;
@@ -64,8 +69,8 @@ struct LevelKind {
 
 struct Setting {
   std::string_view name;  // Dotted, as in "limits.value_size".
-  std::variant<TextKind, SizeKind, MemoryKind, DurationKind, CountKind,
-               RatioKind, ModeKind, SyncKind, DeviceKind, LevelKind>
+  std::variant<TextKind, SizeKind, MemoryKind, DurationKind, FineDurationKind,
+               CountKind, RatioKind, ModeKind, SyncKind, DeviceKind, LevelKind>
       kind;
 };
 

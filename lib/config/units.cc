@@ -24,6 +24,13 @@ constexpr Unit kDurationUnits[] = {{"ms", 1},
                                    {"m", 60 * 1000},
                                    {"h", 60 * 60 * 1000},
                                    {"d", 24 * 60 * 60 * 1000}};
+constexpr Unit kFineDurationUnits[] = {
+    {"us", 1},
+    {"ms", 1000},
+    {"s", 1000 * 1000},
+    {"m", 60 * 1000 * 1000},
+    {"h", uint64_t{60} * 60 * 1000 * 1000},
+    {"d", uint64_t{24} * 60 * 60 * 1000 * 1000}};
 
 constexpr Unit kPercent[] = {{"%", 1}};
 
@@ -74,6 +81,16 @@ Result<int64_t> ParseDuration(std::string_view text) {
   return static_cast<int64_t>(ms);
 }
 
+Result<int64_t> ParseFineDuration(std::string_view text) {
+  KVD_TRY_ASSIGN(
+      const uint64_t us,
+      ParseQuantity(text, kFineDurationUnits,
+                    static_cast<uint64_t>(std::numeric_limits<int64_t>::max()),
+                    "a duration with its unit (us, ms, s, m, h, d), such as "
+                    "\"10ms\""));
+  return static_cast<int64_t>(us);
+}
+
 Result<uint64_t> ParsePercent(std::string_view text) {
   return ParseQuantity(text, kPercent, std::numeric_limits<uint64_t>::max(),
                        "a whole number of percent, such as \"25%\"");
@@ -85,6 +102,10 @@ std::string FormatSize(uint64_t bytes) {
 
 std::string FormatDuration(int64_t ms) {
   return FormatQuantity(static_cast<uint64_t>(ms), kDurationUnits);
+}
+
+std::string FormatFineDuration(int64_t us) {
+  return FormatQuantity(static_cast<uint64_t>(us), kFineDurationUnits);
 }
 
 std::string FormatPercent(uint64_t percent) {

@@ -20,12 +20,16 @@ Result<uint64_t> ParseSize(std::string_view text);
 // "250ms", "30s", "5m", "2h", "7d" → milliseconds, with the same rules.
 Result<int64_t> ParseDuration(std::string_view text);
 
+// "250us" and all of the above → microseconds, with the same rules.
+Result<int64_t> ParseFineDuration(std::string_view text);
+
 // "25%" → 25, with the same rules. What exceeds the whole is not refused here.
 Result<uint64_t> ParsePercent(std::string_view text);
 
 // The inverses: exact, in the largest unit that divides the value.
 std::string FormatSize(uint64_t bytes);
 std::string FormatDuration(int64_t ms);
+std::string FormatFineDuration(int64_t us);
 std::string FormatPercent(uint64_t percent);
 
 }  // namespace kvd

@@ -176,6 +176,7 @@ LogWriter::Appended LogWriter::Append(RecordKind kind, uint8_t database,
                                       uint64_t deadline_ms) {
   KVD_CHECK(active_ && !stopping_);
   const uint64_t seq = next_seq_++;
+  if (open_.records() == 0) open_since_ns_ = clock_.MonotonicNs();
   const uint64_t offset =
       open_.Append({kind, database, seq, deadline_ms, key, value});
   KVD_CHECK(open_.End() <= active_->capacity);
@@ -232,6 +233,12 @@ void LogWriter::SubmitGroup() {
   active_->checksum.Update(flying_.NewBytes());
   last_group_ms_ = NowMs();
   ++groups_written_;
+  if (records > 0) {
+    figures_.group_records.Add(records);
+    figures_.group_bytes.Add(flying_.NewBytes().size());
+  }
+  flying_since_ns_ = open_since_ns_;
+  submitted_ns_ = clock_.MonotonicNs();
 
   flight_ = Flight::kGroup;
   flight_covers_ = last_seq();
@@ -246,6 +253,7 @@ void LogWriter::SubmitSync(File& file, uint64_t covers) {
   flight_ = Flight::kSync;
   flight_covers_ = covers;
   last_sync_ms_ = NowMs();
+  submitted_ns_ = clock_.MonotonicNs();
   device_->Submit(file, 0, {}, DurableWriter::Durability::kSynced);
 }
 
@@ -266,6 +274,7 @@ bool LogWriter::DeclareDue() const {
 
 void LogWriter::FinishFlight() {
   const Flight flight = std::exchange(flight_, Flight::kNone);
+  CountFlight(flight);
   if (flight == Flight::kSync) {
     ++syncs_;
     unsynced_ = false;
@@ -280,6 +289,16 @@ void LogWriter::FinishFlight() {
     BecameDurable(flight_covers_);
   } else {
     unsynced_ = true;
+  }
+}
+
+void LogWriter::CountFlight(Flight flight) {
+  const bool always = options_.sync == SyncMode::kAlways;
+  if (flight == Flight::kGroup && !always) return;
+  const int64_t now_ns = clock_.MonotonicNs();
+  figures_.flush_ns.Add(static_cast<uint64_t>(now_ns - submitted_ns_));
+  if (flight == Flight::kGroup && flying_.records() > 0) {
+    figures_.wait_ns.Add(static_cast<uint64_t>(now_ns - flying_since_ns_));
   }
 }
 

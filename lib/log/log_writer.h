@@ -35,6 +35,7 @@
 #include "base/write_device.h"
 #include "fs/file_system.h"
 #include "log/group_buffer.h"
+#include "log/log_figures.h"
 #include "log/manifest.h"
 #include "log/place.h"
 #include "log/record.h"
@@ -149,6 +150,8 @@ class LogWriter {
   }
   uint64_t groups_written() const { return groups_written_; }
   uint64_t syncs() const { return syncs_; }
+  const LogFigures& figures() const { return figures_; }
+  void ResetFigures() { figures_ = {}; }
   uint64_t free_disk_bytes() const { return free_disk_bytes_; }
   const DurableWriter& device() const { return *device_; }
   uint32_t active_segment() const;
@@ -215,6 +218,7 @@ class LogWriter {
   void SubmitGroup();
   void SubmitSync(File& file, uint64_t covers);
   void FinishFlight();
+  void CountFlight(Flight flight);
   void BecameDurable(uint64_t seq);
   bool SyncDue() const;
   bool DeclareDue() const;
@@ -298,6 +302,10 @@ class LogWriter {
   int64_t last_group_ms_ = 0;
   uint64_t groups_written_ = 0;
   uint64_t syncs_ = 0;
+  LogFigures figures_;
+  int64_t open_since_ns_ = 0;  // When the open group got its first record.
+  int64_t flying_since_ns_ = 0;
+  int64_t submitted_ns_ = 0;
 
   std::optional<Error> failure_;
   bool stopping_ = false;

@@ -167,6 +167,7 @@ uint64_t Operation::SwapBytes() { return RecordBytes(0, 1); }
 void Operation::Spend(uint64_t bytes) {
   KVD_CHECK(reserved_ >= bytes);
   reserved_ -= bytes;
+  changed_bytes_ += bytes;
 }
 
 Seq Operation::Put(std::string_view key, std::string_view value,

@@ -87,6 +87,8 @@ class Operation {
   // Of a command that has run: what was read for it may stay in memory.
   void KeepValues();
 
+  // What its changes took in the log.
+  uint64_t changed_bytes() const { return changed_bytes_; }
   // The newest change whose effect was seen or made; the reply waits for it.
   Seq seen() const { return seen_; }
   // kReady, or why the operation could not do its work: the reply made so far
@@ -112,6 +114,7 @@ class Operation {
   const Seq swapped_;  // The newest swap of the client's database.
   int64_t now_ms_ = kNotAsked;
   uint64_t reserved_ = 0;
+  uint64_t changed_bytes_ = 0;
   std::string_view hashed_;  // The key that hash_ belongs to.
   uint64_t hash_ = 0;
   Seq seen_ = 0;

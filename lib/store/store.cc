@@ -279,6 +279,10 @@ bool Store::stopped() const {
   return impl_->log->stopped() && impl_->compactor->idle() &&
          impl_->scrubber->idle() && impl_->hint_writer->idle();
 }
+const LogFigures& Store::log_figures() const { return impl_->log->figures(); }
+
+void Store::ResetLogFigures() { impl_->log->ResetFigures(); }
+
 SyncMode Store::sync() const { return impl_->options.sync; }
 
 std::string_view Store::write_device() const {

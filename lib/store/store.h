@@ -235,6 +235,8 @@ class Store {
   uint64_t memory_limit_bytes() const;
 
   StoreStats Stats() const;
+  const LogFigures& log_figures() const;
+  void ResetLogFigures();
   SyncMode sync() const;
   // Who writes the log, and why not the fastest; for people.
   std::string_view write_device() const;

@@ -495,7 +495,7 @@ TEST_F(Kvctl, HelpsWithEachCommandByExample) {
   EXPECT_THAT(Out({"--version"}), StartsWith("kvctl "));
   for (const char* verb :
        {"set", "get", "del", "exists", "incr", "ttl", "expire", "persist", "ls",
-        "ping", "status", "call"}) {
+        "ping", "status", "stat", "latency", "call"}) {
     const std::string help = Out({verb, "--help"});
     EXPECT_THAT(help, HasSubstr(std::string("Usage: kvctl ") + verb));
     EXPECT_THAT(help, HasSubstr(std::string("  kvctl ") + verb));

@@ -26,6 +26,20 @@ TEST(Units, ReadsDurationsInEveryUnit) {
   EXPECT_EQ(ParseDuration("7d").value(), 604'800'000);
 }
 
+TEST(Units, ReadsFineDurations) {
+  EXPECT_EQ(ParseFineDuration("0us").value(), 0);
+  EXPECT_EQ(ParseFineDuration("250us").value(), 250);
+  EXPECT_EQ(ParseFineDuration("10ms").value(), 10'000);
+  EXPECT_EQ(ParseFineDuration("1h").value(), int64_t{3600} * 1'000'000);
+  EXPECT_EQ(ParseFineDuration("1d").value(), int64_t{86'400} * 1'000'000);
+  EXPECT_EQ(FormatFineDuration(1500), "1500us");
+  EXPECT_EQ(FormatFineDuration(10'000), "10ms");
+  EXPECT_EQ(FormatFineDuration(int64_t{3600} * 1'000'000), "1h");
+  for (const char* text : {"", "30", "us", "1.5us", "-1us", "1ns", "1w"}) {
+    EXPECT_FALSE(ParseFineDuration(text).ok()) << text;
+  }
+}
+
 TEST(Units, ReadsPercent) {
   EXPECT_EQ(ParsePercent("0%").value(), 0u);
   EXPECT_EQ(ParsePercent("25%").value(), 25u);

@@ -42,7 +42,6 @@ class Daemon {
     store_ = std::move(*store);
     MakeDurable();  // The first segment becomes ready.
     service_.emplace(Service{store_.get(), config_, clock_});
-    service_->command_stats.resize(Commands().size());
     session_.id = 1;
     service_->sessions.push_back(&session_);
   }
@@ -354,8 +353,8 @@ TEST_F(ColdCommandsTest, StatisticsCountACommandOnceHoweverOftenItIsTried) {
   const ServiceStats& stats = daemon_.service().stats;
   EXPECT_EQ(stats.keyspace_hits, 2u);
   EXPECT_EQ(stats.keyspace_misses, 1u);
-  const size_t mget = IndexOf(*FindCommand("MGET"));
-  EXPECT_EQ(daemon_.service().command_stats[mget].calls, 1u);
+  const Command& mget = *FindCommand("MGET");
+  EXPECT_EQ(daemon_.service().command_stats.Of(mget, mget).calls, 1u);
 }
 
 }  // namespace

@@ -31,7 +31,6 @@ class CommandsTest : public testing::Test {
     MakeDurable();  // The first segment becomes ready.
     config_.limits.value_bytes = kValueLimit;
     service_.emplace(Service{store_.get(), config_, clock_});
-    service_->command_stats.resize(Commands().size());
     session_.id = 1;
     service_->sessions.push_back(&session_);
   }

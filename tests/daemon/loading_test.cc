@@ -51,7 +51,6 @@ TEST(Loading, TellsHowFarItIs) {
 class WhileLoading : public testing::Test {
  protected:
   WhileLoading() {
-    service_.command_stats.resize(Commands().size());
     service_.sessions.push_back(&session_);
     service_.stop = [this] { stopped_ = true; };
     service_.loading = {.started_ms = 0, .started_wall_ms = clock_.WallMs()};
@@ -70,7 +69,8 @@ class WhileLoading : public testing::Test {
   }
 
   const CommandStats& StatsOf(std::string_view name) {
-    return service_.command_stats[IndexOf(*FindCommand(name))];
+    const Command& command = *FindCommand(name);
+    return service_.command_stats.Of(command, command);
   }
 
   ManualClock clock_;

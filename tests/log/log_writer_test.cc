@@ -222,6 +222,65 @@ TEST_F(LogWriterTest, OneWriteFliesWhileTheNextGroupGrows) {
   EXPECT_EQ(DurableSeqs(), UpTo(105));
 }
 
+TEST_F(LogWriterTest, CountsGroupsAndTimesTheirFlushesAndWaits) {
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(100);
+  clock_.AdvanceMs(1);
+  log_->Pump();
+  clock_.AdvanceMs(2);
+  Append(100);
+  Append(100);
+  clock_.AdvanceMs(4);
+  disk_.CompleteWrite();
+  log_->Poll();
+  log_->Pump();
+  clock_.AdvanceMs(8);
+  disk_.CompleteWrite();
+  log_->Poll();
+
+  const LogFigures& figures = log_->figures();
+  EXPECT_EQ(figures.group_records.count(), 2u);
+  EXPECT_EQ(figures.group_records.sum(), 3u);
+  EXPECT_EQ(figures.group_records.max(), 2u);
+  EXPECT_GE(figures.group_bytes.sum(), 300u);
+  // A flush begins with its submission; a wait with the first record.
+  EXPECT_EQ(figures.flush_ns.count(), 2u);
+  EXPECT_EQ(figures.flush_ns.sum(), (6 + 8) * 1'000'000u);
+  EXPECT_EQ(figures.wait_ns.sum(), (7 + 12) * 1'000'000u);
+  EXPECT_EQ(figures.wait_ns.max(), 12 * 1'000'000u);
+
+  log_->ResetFigures();
+  EXPECT_EQ(log_->figures().flush_ns.count(), 0u);
+}
+
+TEST_F(LogWriterTest, AGroupThatOnlyDeclaresIsAFlushAndNoGroup) {
+  Start();
+  Put(100);
+  Settle();
+  clock_.AdvanceMs(options_.idle_declare_ms);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(log_->groups_written(), 2u);
+  EXPECT_EQ(log_->figures().group_records.count(), 1u);
+  EXPECT_EQ(log_->figures().wait_ns.count(), 1u);
+  EXPECT_EQ(log_->figures().flush_ns.count(), 2u);
+}
+
+TEST_F(LogWriterTest, InTheLazyModesOnlySyncsAreTimed) {
+  options_.sync = SyncMode::kInterval;
+  Start();
+  Put(100);
+  Settle();
+  EXPECT_EQ(log_->figures().group_records.count(), 1u);
+  EXPECT_EQ(log_->figures().flush_ns.count(), 0u);
+  clock_.AdvanceMs(options_.sync_interval_ms);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(log_->figures().flush_ns.count(), 1u);
+  EXPECT_EQ(log_->figures().wait_ns.count(), 0u);
+}
+
 TEST_F(LogWriterTest, AFullOpenGroupMakesWritersWait) {
   Start();
   disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);

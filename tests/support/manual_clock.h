@@ -17,19 +17,21 @@ class ManualClock final : public Clock {
   explicit ManualClock(int64_t wall_ms = kStartWallMs) : wall_ms_(wall_ms) {}
 
   int64_t WallMs() const override { return wall_ms_; }
-  int64_t MonotonicUs() const override { return monotonic_us_; }
+  int64_t MonotonicNs() const override { return monotonic_ns_; }
 
   // Lets time pass, on both clocks.
   void AdvanceMs(int64_t ms) {
     wall_ms_ += ms;
-    monotonic_us_ += ms * 1000;
+    monotonic_ns_ += ms * 1'000'000;
   }
+  // Too little for the wall clock to show.
+  void AdvanceNs(int64_t ns) { monotonic_ns_ += ns; }
   // Somebody sets the wall clock; no time passes.
   void SetWallMs(int64_t wall_ms) { wall_ms_ = wall_ms; }
 
  private:
   std::atomic<int64_t> wall_ms_;
-  std::atomic<int64_t> monotonic_us_ = 0;
+  std::atomic<int64_t> monotonic_ns_ = 0;
 };
 
 }  // namespace kvd

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: MIT
+//
+// How often each command was called and how long it took. Reading the clock
+// twice costs 7 % of a pipelined GET, so not every call is timed, and yet no
+// slow one goes unnoticed:
+//
+//   - A call that came alone is timed: beside the system calls that it costs
+//   the
+//     clock is nothing.
+//   - A call whose work is not bounded by its row and a few words is timed.
+//   - A call that turns out to have moved many bytes is charged the time since
+//     the clock was last read, which is a few calls too much at the worst.
+//   - Of all others, which come in pipelines and are brief, one in kTimedEvery
+//     is timed and stands for those that follow.
+//
+// A threshold of SLOWLOG below kAlwaysTimedBelowUs has all calls timed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/histogram.h"
+
+namespace kvd {
+
+struct Command;
+
+// Prime: at 16 it would be the same place of each pipeline of 16, of which the
+// first ones wait longer for their memory.
+inline constexpr uint64_t kTimedEvery = 31;
+// Words up to which a command that handles one after the other is brief.
+inline constexpr size_t kBriefWords = 4;
+// Bytes of reply and log that show in the time of a command.
+inline constexpr size_t kManyBytes = 256 << 10;
+inline constexpr int64_t kAlwaysTimedBelowUs = 1000;
+
+struct CommandTimes {
+  Histogram run_ns;    // In the handler, on the loop.
+  Histogram reply_ns;  // From the turn that took the command up until its reply
+                       // was let go, which for a write is after the flush.
+};
+
+// Of one row of the command table. Thread: loop.
+class CommandStats {
+ public:
+  uint64_t calls = 0;
+  uint64_t rejected = 0;  // Refused before they ran.
+  uint64_t failed = 0;    // Ran and answered an error.
+
+  // Whether a brief call is this row's turn to be timed.
+  bool IsDue() const { return untimed_ >= untimed_max_; }
+  // Calls with more words are always timed.
+  size_t brief_words = 0;
+
+  // A call that took so long …
+  void Timed(uint64_t ns) { times().run_ns.Add(ns); }
+  // … or so long and stands for the untimed ones after it …
+  void Sampled(uint64_t ns) {
+    Settle();
+    last_ns_ = ns;
+    untimed_max_ = kTimedEvery - 1;
+    Timed(ns);
+  }
+  // … or was not timed.
+  void Untimed() { ++untimed_; }
+
+  void Replied(uint64_t ns, uint64_t replies) {
+    times().reply_ns.Add(ns, replies);
+  }
+
+  // Enters what is untimed as if it had taken as long as the last sample; now
+  // run_ns.count() is calls.
+  void Settle();
+  // Null when nothing was ever timed. After Settle().
+  const CommandTimes* known_times() const { return times_.get(); }
+  void Reset();
+
+ private:
+  CommandTimes& times() {
+    if (times_ == nullptr) times_ = std::make_unique<CommandTimes>();
+    return *times_;
+  }
+
+  uint64_t untimed_ = 0;
+  uint64_t untimed_max_ = 0;  // The first call is due.
+  uint64_t last_ns_ = 0;
+  std::unique_ptr<CommandTimes> times_;
+};
+
+// The statistics of all rows, subcommands' included. Thread: loop.
+class AllCommandStats {
+ public:
+  // `threshold_us` is SLOWLOG's.
+  explicit AllCommandStats(int64_t threshold_us = INT64_MAX);
+
+  // `command` is the container itself or one of its subcommands. Stays where it
+  // is.
+  CommandStats& Of(const Command& container, const Command& command);
+
+  struct Row {
+    std::string name;  // "get", "config|get".
+    const Command* command;
+    CommandStats* stats;
+  };
+  // All rows that were called or refused, settled, in order of their names;
+  // with `name`, in any case, only that one, or a container's subcommands.
+  std::vector<Row> Used();
+  std::vector<Row> Used(std::string_view name);
+  void Reset();
+
+ private:
+  std::vector<CommandStats> stats_;
+  std::vector<size_t> first_subcommand_;  // By the container's index.
+};
+
+}  // namespace kvd
