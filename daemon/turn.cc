@@ -50,7 +50,7 @@ void Turn::Run() {
   if (store != nullptr) store->Pump();
   FlushAll();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
-  if (ready_.empty()) {
+  if (ready_.empty() && (store == nullptr || !store->gathers())) {
     uv_idle_stop(awake_.get());
   } else {
     uv_idle_start(awake_.get(), [](uv_idle_t*) {});

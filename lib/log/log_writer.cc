@@ -196,11 +196,23 @@ void LogWriter::Pump() {
   if (retiring_ && !PumpRetiring()) return;
   if (SyncDue()) {
     SubmitSync(*active_->file, written_seq_);
+  } else if (Gathers()) {
+    return;
   } else if (open_.records() > 0 || DeclareDue()) {
     SubmitGroup();
   } else if (stopping_) {
     AdvanceStop();
   }
+}
+
+bool LogWriter::Gathers() const {
+  if (options_.gather_us_max == 0 || options_.sync != SyncMode::kAlways ||
+      stopping_ || failure_ || device_->busy() || open_.records() == 0 ||
+      open_.records() >= records_expected_) {
+    return false;
+  }
+  const int64_t since_ns = std::max(open_since_ns_, landed_ns_);
+  return clock_.MonotonicNs() - since_ns < gather_ns_;
 }
 
 // Seals the full segment, flushed first whatever the sync mode: what follows in
@@ -297,6 +309,11 @@ void LogWriter::CountFlight(Flight flight) {
   if (flight == Flight::kGroup && !always) return;
   const int64_t now_ns = clock_.MonotonicNs();
   figures_.flush_ns.Add(static_cast<uint64_t>(now_ns - submitted_ns_));
+  landed_ns_ = now_ns;
+  // Of those who waited for it and of those who have come meanwhile.
+  records_expected_ = flying_.records() + open_.records();
+  gather_ns_ =
+      std::min((now_ns - submitted_ns_) / 2, 1000 * options_.gather_us_max);
   if (flight == Flight::kGroup && flying_.records() > 0) {
     figures_.wait_ns.Add(static_cast<uint64_t>(now_ns - flying_since_ns_));
   }

@@ -254,6 +254,76 @@ TEST_F(LogWriterTest, CountsGroupsAndTimesTheirFlushesAndWaits) {
   EXPECT_EQ(log_->figures().flush_ns.count(), 0u);
 }
 
+// Two writers that take turns share a flush once they have met.
+TEST_F(LogWriterTest, AGroupWaitsForTheWritersOfTheLastOne) {
+  options_.gather_us_max = kGatherUs;
+  Start();
+  const auto land = [&] {
+    clock_.AdvanceNs(100'000);
+    log_->Poll();
+  };
+  Put(100);
+  log_->Pump();
+  Append(100);
+  land();
+  // One comes back, as the other is here already.
+  log_->Pump();
+  EXPECT_TRUE(log_->Gathers());
+  EXPECT_EQ(log_->groups_written(), 1u);
+  Append(100);
+  EXPECT_FALSE(log_->Gathers());
+  log_->Pump();
+  EXPECT_EQ(log_->groups_written(), 2u);
+  land();
+
+  // Next time one of them stays away: the other does not wait for long.
+  Append(100);
+  log_->Pump();
+  EXPECT_EQ(log_->groups_written(), 2u);
+  clock_.AdvanceNs(kGatherUs * 1000);
+  EXPECT_FALSE(log_->Gathers());
+  log_->Pump();
+  EXPECT_EQ(log_->groups_written(), 3u);
+  land();
+
+  // And then not at all.
+  Append(100);
+  EXPECT_FALSE(log_->Gathers());
+  log_->Pump();
+  EXPECT_EQ(log_->groups_written(), 4u);
+}
+
+TEST_F(LogWriterTest, AGroupWaitsForHalfAFlushAtMost) {
+  options_.gather_us_max = kGatherUs;
+  Start();
+  Put(100);
+  Append(100);
+  log_->Pump();
+  clock_.AdvanceNs(10'000);
+  log_->Poll();
+  Append(100);
+  EXPECT_TRUE(log_->Gathers());
+  clock_.AdvanceNs(5'000);
+  EXPECT_FALSE(log_->Gathers());
+}
+
+TEST_F(LogWriterTest, AStopWaitsForNobody) {
+  options_.gather_us_max = kGatherUs;
+  Start();
+  Put(100);
+  Append(100);
+  log_->Pump();
+  clock_.AdvanceNs(100'000);
+  log_->Poll();
+  const uint64_t last = Append(100);
+  EXPECT_TRUE(log_->Gathers());
+  log_->Stop();
+  EXPECT_FALSE(log_->Gathers());
+  Settle();
+  EXPECT_TRUE(log_->stopped());
+  EXPECT_EQ(log_->durable_seq(), last);
+}
+
 TEST_F(LogWriterTest, AGroupThatOnlyDeclaresIsAFlushAndNoGroup) {
   Start();
   Put(100);
