@@ -46,9 +46,8 @@ void Turn::Run() {
   }
   RetryRead();
   ExecuteReady();
-  // Before the replies: the disk starts while they are written.
-  if (store != nullptr) store->Pump();
   FlushAll();
+  if (store != nullptr) store->Pump();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
   if (ready_.empty() && (store == nullptr || !store->gathers())) {
     uv_idle_stop(awake_.get());
