@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// How often each command was called and how long it took. Reading the clock
-// twice costs 7 % of a pipelined GET, so not every call is timed, and yet no
-// slow one goes unnoticed:
+// How often each command was called and how long it took. Timing every call
+// makes a pipelined GET a quarter dearer, so not every call is timed, and yet
+// no slow one goes unnoticed:
 //
-//   - A call that came alone is timed: beside the system calls that it costs
-//   the
-//     clock is nothing.
+//   - A call that came alone is timed: beside its system calls the clock costs
+//     nothing.
 //   - A call whose work is not bounded by its row and a few words is timed.
 //   - A call that turns out to have moved many bytes is charged the time since
 //     the clock was last read, which is a few calls too much at the worst.
