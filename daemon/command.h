@@ -10,7 +10,9 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "daemon/lent_value.h"
 #include "daemon/service.h"
 #include "daemon/session.h"
 #include "resp/reply_writer.h"
@@ -28,6 +30,8 @@ struct Call {
   // Set by a handler that has nothing to reply yet: it is called again with the
   // same words when the store has news.
   bool awaits_news = false;
+  // Where values are put that are not copied into the reply; null: all are.
+  std::vector<LentValue>* lent = nullptr;
 };
 
 // Writes one reply. Works in three steps: find and compute, op->Reserve() for

@@ -123,7 +123,7 @@ void HandleKvGet(Call& call) {
   const Entry* entry = Lookup(call, call.args[1]);
   if (entry == nullptr) return call.reply.Null();
   call.reply.ArrayHeader(3);
-  call.reply.Bulk(call.op->Value(*entry));
+  ReplyValue(call, *entry);
   ReplyRevision(call, entry->seq());
   call.reply.Integer(
       entry->has_deadline() ? DeadlineOf(entry) - call.op->now_ms() : -1);

@@ -13,11 +13,11 @@
 namespace kvd {
 namespace {
 
-void ReplyValue(Call& call, const Entry* entry) {
+void ReplyValueOrNull(Call& call, const Entry* entry) {
   if (entry == nullptr) {
     call.reply.Null();
   } else {
-    call.reply.Bulk(call.op->Value(*entry));
+    ReplyValue(call, *entry);
   }
 }
 
@@ -112,7 +112,9 @@ std::string_view RangeOf(std::string_view value, int64_t first, int64_t last) {
 
 }  // namespace
 
-void HandleGet(Call& call) { ReplyValue(call, Lookup(call, call.args[1])); }
+void HandleGet(Call& call) {
+  ReplyValueOrNull(call, Lookup(call, call.args[1]));
+}
 
 void HandleSet(Call& call) {
   const std::string_view key = call.args[1];
@@ -125,7 +127,7 @@ void HandleSet(Call& call) {
       options->keep_ttl) {
     old = call.op->Find(key);
   }
-  if (options->get) ReplyValue(call, old);
+  if (options->get) ReplyValueOrNull(call, old);
   if (!ConditionHolds(call, *options, old)) {
     if (!options->get) call.reply.Null();
     return;
@@ -151,13 +153,13 @@ void HandlePSetEx(Call& call) {
 
 void HandleGetSet(Call& call) {
   if (!ValueFits(call, call.args[2].size())) return;
-  ReplyValue(call, Lookup(call, call.args[1]));
+  ReplyValueOrNull(call, Lookup(call, call.args[1]));
   PutChecked(call, call.args[1], call.args[2], 0);
 }
 
 void HandleGetDel(Call& call) {
   const Entry* old = Lookup(call, call.args[1]);
-  ReplyValue(call, old);
+  ReplyValueOrNull(call, old);
   if (old == nullptr || !ReserveRemoval(call, call.args[1])) return;
   call.op->Remove(call.args[1]);
 }
@@ -182,7 +184,7 @@ void HandleGetEx(Call& call) {
     }
   }
   const Entry* entry = Lookup(call, key);
-  ReplyValue(call, entry);
+  ReplyValueOrNull(call, entry);
   if (entry == nullptr) return;
   if (deadline_ms && *deadline_ms <= call.op->now_ms()) {
     if (ReserveRemoval(call, key)) call.op->Remove(key);
@@ -204,7 +206,7 @@ void HandleDelIfEq(Call& call) {
 void HandleMGet(Call& call) {
   call.reply.ArrayHeader(call.args.size() - 1);
   for (const std::string_view key : call.args.subspan(1)) {
-    ReplyValue(call, Lookup(call, key));
+    ReplyValueOrNull(call, Lookup(call, key));
   }
 }
 

@@ -28,6 +28,21 @@ uv_stream_t* AsStream(const UvPtr<uv_pipe_t>& pipe) {
   return reinterpret_cast<uv_stream_t*>(pipe.get());
 }
 
+// What one try to write takes at most: a socket rarely has room for more.
+constexpr size_t kBuffersAtOnce = 64;
+
+// Calls `each` with buffers of `bytes`: libuv takes 32 bits of length in one.
+template <typename Each>
+void ForEachBuffer(std::string_view bytes, Each each) {
+  constexpr size_t kBufferBytesMax = size_t{1} << 30;
+  while (!bytes.empty()) {
+    const size_t size = std::min(bytes.size(), kBufferBytesMax);
+    each(uv_buf_init(const_cast<char*>(bytes.data()),
+                     static_cast<unsigned>(size)));
+    bytes.remove_prefix(size);
+  }
+}
+
 }  // namespace
 
 Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
@@ -149,35 +164,35 @@ void Connection::OnRead(ssize_t count) {
 
 void Connection::Flush() {
   if (closed_ || writing_) return;
-  const std::string_view bytes = replies_.sendable();
-  if (!bytes.empty()) {
-    uv_buf_t buffer = uv_buf_init(
-        const_cast<char*>(bytes.data()),
-        static_cast<unsigned>(std::min<size_t>(bytes.size(), UINT32_MAX)));
-    const int sent = uv_try_write(AsStream(pipe_), &buffer, 1);
+  if (replies_.has_sendable()) {
+    std::array<uv_buf_t, kBuffersAtOnce> buffers;
+    unsigned count = 0;
+    replies_.ForEachSendable([&](std::string_view piece) {
+      ForEachBuffer(piece, [&](uv_buf_t buffer) {
+        if (count < buffers.size()) buffers[count++] = buffer;
+      });
+    });
+    const int sent = uv_try_write(AsStream(pipe_), buffers.data(), count);
     if (sent < 0 && sent != UV_EAGAIN) return Close();
     if (sent > 0) {
       service_.stats.output_bytes += static_cast<uint64_t>(sent);
       replies_.Sent(static_cast<size_t>(sent));
     }
-    if (!replies_.sendable().empty()) return StartWrite();
+    if (replies_.has_sendable()) return StartWrite();
   }
   if (session_.closing && output_bytes() == 0) Close();
 }
 
 void Connection::StartWrite() {
   auto write = std::make_unique<WriteRequest>();
-  write->bytes = replies_.TakeSendable();
+  write->replies = replies_.TakeSendable();
   write->request.data = write.get();
-  flying_bytes_ = write->bytes.size();
-  // libuv takes 32 bits of length per buffer.
-  constexpr size_t kBufferBytesMax = size_t{1} << 30;
   std::vector<uv_buf_t> buffers;
-  for (size_t at = 0; at < write->bytes.size(); at += kBufferBytesMax) {
-    const size_t size = std::min(kBufferBytesMax, write->bytes.size() - at);
-    buffers.push_back(
-        uv_buf_init(write->bytes.data() + at, static_cast<unsigned>(size)));
-  }
+  flying_bytes_ = 0;
+  write->replies.ForEachPiece([&](std::string_view piece) {
+    flying_bytes_ += piece.size();
+    ForEachBuffer(piece, [&](uv_buf_t buffer) { buffers.push_back(buffer); });
+  });
   const auto on_written = [](uv_write_t* request, int status) {
     const std::unique_ptr<WriteRequest> done(
         static_cast<WriteRequest*>(request->data));

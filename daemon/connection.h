@@ -101,7 +101,7 @@ class Connection {
 
   struct WriteRequest {
     uv_write_t request;
-    std::string bytes;
+    ReplyQueue::Taken replies;
   };
 
   void PrefetchKeys() const;

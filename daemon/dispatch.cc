@@ -216,14 +216,22 @@ CommandStats* StatsOf(Service& service, const Session& session,
 
 Executed Execute(Service& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
-                 ColdValues* cold, std::string* out) {
+                 ColdValues* cold, std::string* out,
+                 std::vector<LentValue>* lent) {
   const size_t start = out->size();
   const Session::ReplyMode reply_mode = session.reply_mode;
   std::optional<Operation> op;
   if (service.store != nullptr)
     op.emplace(*service.store, session.database, cold);
   ReplyWriter reply(out, session.protocol);
-  Call call{op ? &*op : nullptr, args, reply, session, service};
+  Call call{op ? &*op : nullptr,   args, reply, session, service,
+            /*awaits_news=*/false, lent};
+  const auto drop_reply = [out, lent, start] {
+    out->resize(start);
+    while (lent != nullptr && !lent->empty() && lent->back().at > start) {
+      lent->pop_back();
+    }
+  };
 
   const Admitted admitted = Admit(call, queue_writers);
   if (admitted.admission == Admission::kQueued) {
@@ -242,14 +250,14 @@ Executed Execute(Service& service, Session& session,
     admitted.command->handler(call);
     // It is counted and answered when it has been executed.
     const auto again_later = [&](ExecuteOutcome outcome) -> Executed {
-      out->resize(start);
+      drop_reply();
       service.stats.keyspace_hits = hits;
       service.stats.keyspace_misses = misses;
       return {outcome};
     };
     if (call.awaits_news) return again_later(ExecuteOutcome::kAwaits);
     if (cold->error()) {
-      out->resize(start);
+      drop_reply();
       reply.Error(UnreadableText(*cold->error()));
     } else if (cold->wanted()) {
       return again_later(ExecuteOutcome::kReads);
@@ -257,7 +265,7 @@ Executed Execute(Service& service, Session& session,
       if (op->blocked() == Room::kWait) {
         return again_later(ExecuteOutcome::kParked);
       }
-      out->resize(start);
+      drop_reply();
       reply.Error(RefusalOf(op->blocked(), *service.store));
     }
     if (!cold->empty()) op->KeepValues();
@@ -280,7 +288,7 @@ Executed Execute(Service& service, Session& session,
                                                : stats->rejected);
     }
   }
-  if (!TakesReply(session, reply_mode)) out->resize(start);
+  if (!TakesReply(session, reply_mode)) drop_reply();
   return {ExecuteOutcome::kDone, op ? op->seen() : 0, stats};
 }
 

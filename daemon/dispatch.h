@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "daemon/command.h"
 
@@ -27,12 +28,14 @@ struct Executed {
   CommandStats* stats = nullptr;  // The command's; null if there is none such.
 };
 
-// Executes `args` for `session` and appends the reply to `out`. With
+// Executes `args` for `session` and appends the reply to `out`, and to `lent`
+// what belongs into it but is not copied; null: all is copied. With
 // `queue_writers`, commands that change something are parked unseen: others
 // wait for room already and come first. Thread: loop.
 // `cold` is the connection's: what was read for the command's last try.
 Executed Execute(Service& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
-                 ColdValues* cold, std::string* out);
+                 ColdValues* cold, std::string* out,
+                 std::vector<LentValue>* lent = nullptr);
 
 }  // namespace kvd

@@ -92,6 +92,14 @@ bool TakeSetOption(Call& call, SetDialect dialect, size_t* index,
 
 }  // namespace
 
+void ReplyLargeValue(Call& call, const Entry& entry, std::string_view value) {
+  // A cold one is not the entry's: the command read it for itself.
+  if (call.lent == nullptr || entry.is_cold()) return call.reply.Bulk(value);
+  call.reply.BeginBulk(value.size());
+  call.lent->push_back({call.reply.out()->size(), value, ValuePin(entry)});
+  call.reply.EndBulk();
+}
+
 bool ValueFits(Call& call, uint64_t bytes) {
   const uint64_t limit = call.service.config.limits.value_bytes;
   if (bytes <= limit) return true;

@@ -24,6 +24,14 @@ inline const Entry* Lookup(Call& call, std::string_view key) {
   return entry;
 }
 
+// Replies with the value of an entry that was found.
+void ReplyLargeValue(Call& call, const Entry& entry, std::string_view value);
+inline void ReplyValue(Call& call, const Entry& entry) {
+  const std::string_view value = call.op->Value(entry);
+  if (value.size() < kLentBytesMin) return call.reply.Bulk(value);
+  ReplyLargeValue(call, entry, value);
+}
+
 // A key's deadline as Operation::Put() takes it.
 inline int64_t DeadlineOf(const Entry* entry) {
   return entry == nullptr ? 0 : static_cast<int64_t>(entry->deadline_ms());

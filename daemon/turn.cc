@@ -187,7 +187,7 @@ ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
-              &connection.cold(), replies.buffer());
+              &connection.cold(), replies.buffer(), replies.lent());
   if (executed.outcome != ExecuteOutcome::kDone) return executed.outcome;
   replies.Commit(executed.seen,
                  executed.seen != 0 && service_.store->MustWait(executed.seen));

@@ -35,6 +35,9 @@ class ReplyWriter {
   void Error(std::string_view code_and_text);
   void Integer(int64_t value);
   void Bulk(std::string_view bytes);
+  // A bulk string whose `size` bytes belong between the two calls.
+  void BeginBulk(size_t size) { Header('$', size); }
+  void EndBulk() { out_->append("\r\n"); }
   // A bulk string of the decimal number.
   void BulkInteger(int64_t value);
   void Null();

@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "store/value_pin.h"
 
 namespace kvd {
 namespace {
@@ -20,6 +21,7 @@ void CopyTo(char* to, std::string_view bytes) {
 static_assert(alignof(std::max_align_t) % Entry::kAlignment == 0);
 
 void EntryDeleter::operator()(Entry* entry) const {
+  if (entry->pinned_) return ValuePin::LeaveToPins(entry);
   const size_t bytes = entry->object_bytes();
   entry->~Entry();
   EntryHeap::Instance().Free(entry, bytes);
@@ -78,7 +80,7 @@ Entry::Entry(std::string_view key, std::string_view value, size_t value_size,
 }
 
 bool Entry::Fits(size_t value_size, uint64_t deadline_ms) const {
-  return !is_ghost() && !is_cold() && value_size == value_size_ &&
+  return !is_ghost() && !is_cold() && !pinned_ && value_size == value_size_ &&
          (deadline_ms != 0) == has_deadline();
 }
 

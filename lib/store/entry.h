@@ -104,6 +104,9 @@ class Entry {
     if (visited_ != visited) visited_ = visited;
   }
 
+  // For ValuePin alone: somebody reads the value, whatever becomes of the key.
+  void set_pinned(bool pinned) const { pinned_ = pinned; }
+
   // True if Overwrite() could turn this entry into one with such a value and
   // deadline, without a new allocation.
   bool Fits(size_t value_size, uint64_t deadline_ms) const;
@@ -160,7 +163,8 @@ class Entry {
   uint32_t value_size_;
   uint16_t key_size_;
   uint8_t flags_;
-  mutable bool visited_ = false;
+  mutable bool visited_ : 1 = false;
+  mutable bool pinned_ : 1 = false;
 };
 static_assert(sizeof(Entry) == Entry::kHeaderBytes);
 

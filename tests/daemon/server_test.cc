@@ -346,6 +346,46 @@ TEST_F(ServerTest, TooMuchUnreadOutputClosesThatConnectionAlone) {
   EXPECT_EQ(setter.Receive(), "+PONG\r\n");
 }
 
+// Large values go out from where the store keeps them, as the client reads.
+TEST_F(ServerTest, ASlowReaderGetsTheValueThatItAskedFor) {
+  Start();
+  const std::string old(1 << 20, 'o');
+  const std::string expected =
+      "$" + std::to_string(old.size()) + "\r\n" + old + "\r\n+PONG\r\n";
+  Client writer = Connect();
+  const auto execute = [&](const std::string& command) {
+    for (size_t sent = 0; sent < command.size();) {
+      sent += writer.Send(std::string_view(command).substr(sent));
+      Settle();
+    }
+    return writer.Receive();
+  };
+  const std::vector<std::string> changes = {
+      Command({"SET", "big", std::string(old.size(), 'n')}),
+      Command({"SET", "big", "short"}),
+      Command({"DEL", "big"}),
+      Command({"RENAME", "other", "big"}),
+      Command({"FLUSHALL"}),
+  };
+  for (const std::string& change : changes) {
+    for (const std::string get : {"GET", "GETDEL"}) {
+      execute(Command({"SET", "other", "value"}));
+      ASSERT_EQ(execute(Command({"SET", "big", old})), "+OK\r\n");
+      Client slow = Connect();
+      slow.Send(Command({get, "big"}) + "PING\r\n");
+      // What is not durable has to be kept, too.
+      Turn();
+      execute(change);
+      std::string received;
+      SettleUntil([&] {
+        received += slow.Receive();
+        return received.size() >= expected.size() || slow.closed();
+      });
+      EXPECT_EQ(received == expected, true) << get << ", then " << change[5];
+    }
+  }
+}
+
 TEST_F(ServerTest, TooManyClientsAreToldSo) {
   Start(/*connections_max=*/2);
   Client first = Connect();
