@@ -142,14 +142,19 @@ void Index::PrefetchSlot(uint64_t hash) const {
                      HomeOf(tag, ref.depth(), ref.units()));
 }
 
-void Index::PrefetchEntry(uint64_t hash) const {
+void Index::PrefetchEntry(uint64_t hash, size_t bytes) const {
+  constexpr size_t kLineBytes = 64;
   const BucketRef ref = RefOf(hash);
   const uint64_t tag = TagOf(hash, ref.depth());
   const uint64_t* slot =
       ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
   while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
   // The entry of another key is none that anybody will look at.
-  if (TagOfWord(*slot) == tag) __builtin_prefetch(EntryOfWord(*slot));
+  if (TagOfWord(*slot) != tag) return;
+  const char* entry = reinterpret_cast<const char*>(EntryOfWord(*slot));
+  for (size_t at = 0; at < bytes; at += kLineBytes) {
+    __builtin_prefetch(entry + at);
+  }
 }
 
 void Index::PrefetchForInsert(uint64_t hash) const {
