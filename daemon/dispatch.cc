@@ -182,8 +182,15 @@ struct Admitted {
   const Command* command = nullptr;  // Null if the words name none.
 };
 
+// Clients often say the same again and again: `last` is what this one's last
+// command was, or null.
+const Command* FindContainer(std::string_view name, const Command* last) {
+  return last != nullptr && IsWord(name, last->name) ? last : FindCommand(name);
+}
+
 Admitted Admit(Call& call, bool queue_writers) {
-  const Command* container = FindCommand(call.args[0]);
+  const Command* container =
+      FindContainer(call.args[0], call.session.last_container);
   if (container == nullptr) {
     UnknownCommand(call);
     return {Admission::kRejected};

@@ -21,6 +21,12 @@ constexpr ptrdiff_t kQuickDigitsMax = 8;
 // anything else, which need not be wrong.
 inline bool TakeSmallNumber(const char** at, const char* end, size_t* number) {
   const char* const start = *at;
+  // One digit alone: commands have few words, and most names are short.
+  if (end - start >= 3 && start[1] == '\r' && start[2] == '\n') {
+    *at = start + 3;
+    *number = static_cast<unsigned char>(*start) - '0';
+    return *number <= 9;
+  }
   const char* p = start;
   size_t value = 0;
   for (; p != end; ++p) {
@@ -34,6 +40,34 @@ inline bool TakeSmallNumber(const char** at, const char* end, size_t* number) {
     return false;
   *at = p + 2;
   *number = value;
+  return true;
+}
+
+// Fills `words` from what follows the '*' of an array, and moves `*from` to
+// where it stopped. False unless it is all there, right and within the limits.
+inline bool TakeWords(const char** from, const char* end,
+                      const ParserLimits& limits,
+                      std::vector<std::string_view>* words,
+                      size_t* bulk_bytes) {
+  const char*& at = *from;
+  size_t count = 0;
+  if (!TakeSmallNumber(&at, end, &count)) return false;
+  if (count == 0 || count > kQuickWordsMax || count > limits.arguments_max) {
+    return false;
+  }
+  words->resize(count);
+  for (std::string_view& word : *words) {
+    size_t size = 0;
+    if (at == end || *at != '$') return false;
+    ++at;
+    if (!TakeSmallNumber(&at, end, &size)) return false;
+    if (size > limits.bulk_bytes_max) return false;
+    if (static_cast<size_t>(end - at) < size + kLineEnd.size()) return false;
+    if (at[size] != '\r' || at[size + 1] != '\n') return false;
+    word = {at, size};
+    at += size + kLineEnd.size();
+    *bulk_bytes += size;
+  }
   return true;
 }
 
@@ -130,37 +164,12 @@ ParseOutcome CommandParser::Next(std::string_view input) {
 bool CommandParser::ReadWholeArray(std::string_view command) {
   const char* at = command.data() + 1;
   size_t bulk_bytes = 0;
-  const bool whole =
-      TakeWords(&at, command.data() + command.size(), &bulk_bytes);
+  const bool whole = TakeWords(&at, command.data() + command.size(), limits_,
+                               &args_, &bulk_bytes);
   const size_t taken = static_cast<size_t>(at - command.data());
   bytes_examined_ += taken - bulk_bytes;
   if (!whole || taken > limits_.command_bytes_max) return false;
   position_ = taken;
-  return true;
-}
-
-// Fills args_ from what follows the '*', and moves `*from` to where it stopped.
-bool CommandParser::TakeWords(const char** from, const char* end,
-                              size_t* bulk_bytes) {
-  const char*& at = *from;
-  size_t count = 0;
-  if (!TakeSmallNumber(&at, end, &count)) return false;
-  if (count == 0 || count > kQuickWordsMax || count > limits_.arguments_max) {
-    return false;
-  }
-  args_.resize(count);
-  for (std::string_view& word : args_) {
-    size_t size = 0;
-    if (at == end || *at != '$') return false;
-    ++at;
-    if (!TakeSmallNumber(&at, end, &size)) return false;
-    if (size > limits_.bulk_bytes_max) return false;
-    if (static_cast<size_t>(end - at) < size + kLineEnd.size()) return false;
-    if (at[size] != '\r' || at[size + 1] != '\n') return false;
-    word = {at, size};
-    at += size + kLineEnd.size();
-    *bulk_bytes += size;
-  }
   return true;
 }
 

@@ -88,7 +88,6 @@ class CommandParser {
   enum class Step { kCommand, kSkipped, kNeedMore, kError };
 
   bool ReadWholeArray(std::string_view command);
-  bool TakeWords(const char** from, const char* end, size_t* bulk_bytes);
   Step ReadArray(std::string_view command);
   Step ReadArraySize(std::string_view command);
   Step ReadBulkSize(std::string_view command);

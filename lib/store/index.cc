@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/prefetch.h"
 
 namespace kvd {
 namespace {
@@ -138,18 +139,22 @@ Index::BucketRef Index::RefOf(uint64_t hash) const {
 void Index::PrefetchSlot(uint64_t hash) const {
   const BucketRef ref = RefOf(hash);
   const uint64_t tag = TagOf(hash, ref.depth());
-  __builtin_prefetch(ref.bucket()->slots() +
-                     HomeOf(tag, ref.depth(), ref.units()));
+  Prefetch(ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units()));
 }
 
-void Index::PrefetchEntry(uint64_t hash) const {
+void Index::PrefetchEntry(uint64_t hash, size_t bytes) const {
+  constexpr size_t kLineBytes = 64;
   const BucketRef ref = RefOf(hash);
   const uint64_t tag = TagOf(hash, ref.depth());
   const uint64_t* slot =
       ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
   while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
   // The entry of another key is none that anybody will look at.
-  if (TagOfWord(*slot) == tag) __builtin_prefetch(EntryOfWord(*slot));
+  if (TagOfWord(*slot) != tag) return;
+  const char* entry = reinterpret_cast<const char*>(EntryOfWord(*slot));
+  for (size_t at = 0; at < bytes; at += kLineBytes) {
+    Prefetch(entry + at);
+  }
 }
 
 void Index::PrefetchForInsert(uint64_t hash) const {
@@ -160,9 +165,9 @@ void Index::PrefetchForInsert(uint64_t hash) const {
   const uint64_t* home =
       bucket->slots() + HomeOf(tag, ref.depth(), ref.units());
   // The count, too, and where those go that are moved out of the way.
-  __builtin_prefetch(bucket, /*rw=*/1);
-  __builtin_prefetch(home, /*rw=*/1);
-  __builtin_prefetch(home + kSlotsPerLine, /*rw=*/1);
+  Prefetch(bucket);
+  Prefetch(home);
+  Prefetch(home + kSlotsPerLine);
 }
 
 uint64_t* Index::FindSlot(BucketRef ref, uint64_t tag, std::string_view key) {
@@ -438,9 +443,7 @@ void Index::Gather(BucketRef ref) {
 void Index::Retag(uint64_t* words, size_t count, int depth) {
   constexpr size_t kAhead = 16;
   for (size_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) {
-      __builtin_prefetch(EntryOfWord(words[i + kAhead]));
-    }
+    if (i + kAhead < count) Prefetch(EntryOfWord(words[i + kAhead]));
     const Entry* entry = EntryOfWord(words[i]);
     words[i] = MakeWord(TagOf(Hash(entry->key()), depth), entry);
   }

@@ -72,9 +72,10 @@ class Index {
   uint64_t Hash(std::string_view key) const { return hash_(key, seed_); }
 
   // Hints that overlap the cache misses of a batch: call the first for every
-  // key of the batch, then the second for every key, then Find().
+  // key of the batch, then the second for every key, then Find(). `bytes` of
+  // the entry are fetched, a line of the cache at a time.
   void PrefetchSlot(uint64_t hash) const;
-  void PrefetchEntry(uint64_t hash) const;
+  void PrefetchEntry(uint64_t hash, size_t bytes = Entry::kHeaderBytes) const;
   // Instead of the first, for keys that will probably be inserted.
   void PrefetchForInsert(uint64_t hash) const;
 
