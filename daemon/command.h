@@ -47,7 +47,13 @@ enum class Access : uint8_t {
   kAdmin,  // Concerns the daemon or other clients.
 };
 
-enum class Group : uint8_t { kString, kGeneric, kConnection, kServer, kKv };
+enum class CommandGroup : uint8_t {
+  kString,
+  kGeneric,
+  kConnection,
+  kServer,
+  kKv
+};
 
 // Which words are keys: `first`, `first + step`, … up to `last`, which counts
 // from the end when negative. first 0: none.
@@ -74,7 +80,7 @@ struct Command {
   int32_t words_max;
   KeySpec keys;
   Access access;
-  Group group;
+  CommandGroup group;
   uint16_t flags;
   Handler handler;
   std::string_view since;

@@ -20,7 +20,7 @@ constexpr KeySpec kPairs = {1, -1, 2};
 constexpr uint16_t kAnyTime = kLoading | kNoScript;
 
 using enum Access;
-using enum Group;
+using enum CommandGroup;
 
 // In order of their names; the columns are those of Command.
 // clang-format off

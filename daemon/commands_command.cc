@@ -12,17 +12,17 @@
 namespace kvd {
 namespace {
 
-std::string_view NameOf(Group group) {
+std::string_view NameOf(CommandGroup group) {
   switch (group) {
-    case Group::kString:
+    case CommandGroup::kString:
       return "string";
-    case Group::kGeneric:
+    case CommandGroup::kGeneric:
       return "generic";
-    case Group::kConnection:
+    case CommandGroup::kConnection:
       return "connection";
-    case Group::kServer:
+    case CommandGroup::kServer:
       return "server";
-    case Group::kKv:
+    case CommandGroup::kKv:
       return "kv";
   }
   return "";
@@ -56,10 +56,12 @@ std::vector<std::string> CategoriesOf(const Command& command) {
   if (command.access == Access::kWrite) categories.push_back("@write");
   if (command.access == Access::kRead) categories.push_back("@read");
   if (command.access == Access::kAdmin) categories.push_back("@admin");
-  if (command.group == Group::kGeneric) categories.push_back("@keyspace");
-  if (command.group == Group::kString) categories.push_back("@string");
-  if (command.group == Group::kConnection) categories.push_back("@connection");
-  if (command.group == Group::kKv) categories.push_back("@kv");
+  if (command.group == CommandGroup::kGeneric)
+    categories.push_back("@keyspace");
+  if (command.group == CommandGroup::kString) categories.push_back("@string");
+  if (command.group == CommandGroup::kConnection)
+    categories.push_back("@connection");
+  if (command.group == CommandGroup::kKv) categories.push_back("@kv");
   if ((command.flags & kDangerous) != 0) categories.push_back("@dangerous");
   categories.push_back((command.flags & kFast) != 0 ? "@fast" : "@slow");
   return categories;
