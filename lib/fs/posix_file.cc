@@ -18,7 +18,9 @@
 namespace kvd {
 namespace {
 
-constexpr uint64_t kZeroChunkBytes = uint64_t{1} << 20;
+// A write of the log that comes meanwhile waits for one of these: 75 us at 1.7
+// GB/s.
+constexpr uint64_t kZeroChunkBytes = uint64_t{128} << 10;
 constexpr uint64_t kZeroSyncBytes = uint64_t{16} << 20;
 
 struct FreeDeleter {

@@ -215,8 +215,8 @@ TEST_F(PosixFaults, ZeroesWhatItAllocatesAndSyncsOnTheWay) {
     writes += name == "pwrite";
     if (name == "fdatasync") writes_at_sync.push_back(writes);
   }
-  EXPECT_EQ(writes, 32);
-  EXPECT_THAT(writes_at_sync, ElementsAre(16, 32));
+  EXPECT_EQ(writes, 256);
+  EXPECT_THAT(writes_at_sync, ElementsAre(128, 256));
 }
 
 TEST_F(PosixFaults, CompletesADurableWriteAfterItsSync) {
