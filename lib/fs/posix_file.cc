@@ -101,14 +101,13 @@ Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
   // Past the page cache where the file system can: the zeros are not read
   // again, and copying them there costs more than all the rest.
   const Aligned zeros = MakeZeros();
-  const bool direct = bytes % kBlockBytes == 0 && SetDirect(true);
-  Result<void> written = WriteZeros(zeros.get(), bytes);
-  if (direct && !written && written.error().sys_errno() == EINVAL) {
-    SetDirect(false);
-    written = WriteZeros(zeros.get(), bytes);
-  }
-  if (direct) SetDirect(false);
-  return written;
+  return PastCache(bytes % kBlockBytes == 0,
+                   [&] { return WriteZeros(zeros.get(), bytes); });
+}
+
+Result<void> PosixFile::WritePastCacheAt(uint64_t offset,
+                                         std::string_view bytes) {
+  return PastCache(true, [&] { return WriteAt(offset, bytes); });
 }
 
 Result<void> PosixFile::Truncate(uint64_t bytes) {
@@ -145,6 +144,19 @@ bool PosixFile::SetDirect(bool direct) {
   if (flags < 0) return false;
   return fcntl(fd_.get(), F_SETFL,
                direct ? flags | O_DIRECT : flags & ~O_DIRECT) == 0;
+}
+
+// Has `write` done past the page cache; or through it, from its start, where
+// that does not work or the blocks are not whole.
+template <typename Write>
+Result<void> PosixFile::PastCache(bool whole_blocks, Write write) {
+  if (direct_) return write();
+  const bool direct = whole_blocks && SetDirect(true);
+  Result<void> written = write();
+  if (!direct) return written;
+  SetDirect(false);
+  const bool refused = !written && written.error().sys_errno() == EINVAL;
+  return refused ? write() : written;
 }
 
 Result<void> PosixFile::WriteZeros(const char* zeros, uint64_t bytes) {

@@ -27,6 +27,10 @@ class PosixFile final : public File {
   Result<void> Sync() override;
   Result<uint64_t> Size() override;
 
+  // The same past the page cache where the file system can: for whole, aligned
+  // blocks that nobody reads soon.
+  Result<void> WritePastCacheAt(uint64_t offset, std::string_view bytes);
+
   // Advice to the kernel: reads come from here and there.
   void ReadNothingAhead();
   // From now on everything goes past the page cache, in whole blocks. False
@@ -38,6 +42,8 @@ class PosixFile final : public File {
 
  private:
   bool SetDirect(bool direct);
+  template <typename Write>
+  Result<void> PastCache(bool whole_blocks, Write write);
   Result<void> Reserve(uint64_t bytes);
   Result<void> WriteZeros(const char* zeros, uint64_t bytes);
 

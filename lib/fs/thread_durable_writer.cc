@@ -6,7 +6,7 @@
 
 #include <utility>
 
-#include "base/check.h"
+#include "fs/posix_file.h"
 
 namespace kvd {
 
@@ -69,11 +69,16 @@ void ThreadDurableWriter::Run() {
 }
 
 Result<void> ThreadDurableWriter::Carry(const Request& request) {
+  auto& file = static_cast<PosixFile&>(*request.file);
+  if (request.durability == Durability::kUnsynced &&
+      request.bytes.size() >= kPastCacheBytesMin) {
+    return file.WritePastCacheAt(request.offset, request.bytes);
+  }
   if (!request.bytes.empty()) {
-    KVD_TRY(request.file->WriteAt(request.offset, request.bytes));
+    KVD_TRY(file.WriteAt(request.offset, request.bytes));
   }
   if (request.durability == Durability::kUnsynced) return {};
-  return request.file->Sync();
+  return file.Sync();
 }
 
 }  // namespace kvd

@@ -11,10 +11,15 @@
 
 namespace kvd {
 
-// The durable writer that works everywhere: a thread that calls File::WriteAt()
-// and File::Sync(). Throws std::system_error when there is no thread to be had.
+// The durable writer that works everywhere: a thread that writes to PosixFiles
+// and syncs them. Throws std::system_error when there is no thread to be had.
 class ThreadDurableWriter final : public DurableWriter {
  public:
+  // Unsynced writes from this size on go past the page cache where they can:
+  // copying them there takes more of the processor than the disk is worth. For
+  // smaller ones that is what keeps them from waiting for the disk.
+  static constexpr size_t kPastCacheBytesMin = size_t{512} << 10;
+
   // `name` is the thread's name in ps and gdb; at most 15 characters.
   ThreadDurableWriter(const char* name, std::string why, Wake wake);
   ~ThreadDurableWriter() override;

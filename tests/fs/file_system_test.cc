@@ -320,6 +320,22 @@ TEST_P(DurableWrite, TakesOneAfterAnother) {
                 std::string(kBlockBytes, 'k') + std::string(kBlockBytes, 'l'));
 }
 
+TEST_P(DurableWrite, MixesLargeAndSmallOnes) {
+  constexpr size_t kBlocks = 450;
+  ASSERT_TRUE(file_->AllocateZeroed((kBlocks + 1) * kBlockBytes).ok());
+  std::string expected;
+  for (int i = 0; i < 6; ++i) {
+    // Each writes the last block of the one before anew.
+    const Blocks blocks(i % 2 == 0 ? kBlocks / 3 : 1,
+                        static_cast<char>('a' + i));
+    const size_t at = i == 0 ? 0 : expected.size() - kBlockBytes;
+    expected.replace(at, std::string::npos, blocks.view());
+    writer_->Submit(*file_, at, blocks.view(), Durability::kUnsynced);
+    ASSERT_TRUE(Complete().ok()) << i;
+    EXPECT_EQ(Read("log").starts_with(expected), true) << i;
+  }
+}
+
 TEST_P(DurableWrite, SyncsWithoutBytes) {
   writer_->Submit(*file_, 0, {}, Durability::kSynced);
   EXPECT_TRUE(Complete().ok());

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "fs/posix_file_system.h"
+#include "fs/thread_durable_writer.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -246,6 +247,17 @@ TEST_F(PosixFaults, CompletesADurableWriteAfterItsSync) {
 
   Plant("fdatasync", {{EIO}});
   EXPECT_EQ(write(bytes, Durability::kSynced).error().sys_errno(), EIO);
+  // Large writes go past the page cache; where that fails they go through it.
+  constexpr size_t kLarge = ThreadDurableWriter::kPastCacheBytesMin;
+  alignas(kBlockBytes) static const char large[kLarge] = {};
+  ASSERT_TRUE(file_->AllocateZeroed(kLarge).ok());
+  Plant("pwrite", {{EINVAL}});
+  EXPECT_TRUE(write({large, kLarge}, Durability::kUnsynced).ok());
+  EXPECT_THAT(calls().seen, ElementsAre("pwrite", "pwrite"));
+  Plant("pwrite", {{EIO}});
+  EXPECT_EQ(write({large, kLarge}, Durability::kUnsynced).error().sys_errno(),
+            EIO);
+
   // What was not written is not synced either.
   Plant("pwrite", {{ENOSPC}});
   EXPECT_EQ(write(bytes, Durability::kSynced).error().sys_errno(), ENOSPC);
