@@ -49,6 +49,7 @@ class PosixDisk final : public Disk {
 
 class SimDisk final : public Disk {
  public:
+  SimDisk() { disk_.SetReadQueues(true); }
   std::unique_ptr<Directory> OpenDirectory(bool read_only) override {
     return disk_.OpenDirectory(read_only);
   }
