@@ -185,6 +185,7 @@ class SimReadQueue final : public ReadQueue {
  public:
   SimReadQueue(size_t reads_max, Wake wake)
       : reads_max_(reads_max), wake_(std::move(wake)) {}
+  ~SimReadQueue() override { Poll(); }
 
   void Add(File& file, uint64_t offset, std::span<char> out,
            uint64_t id) override {
