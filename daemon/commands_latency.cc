@@ -2,8 +2,11 @@
 //
 // LATENCY, SLOWLOG and KV.LATENCY: how long commands and the log took. Source
 // of names, shapes and texts of the first two: Redis.
+#include <algorithm>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/handlers.h"

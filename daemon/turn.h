@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // One turn of the loop: what arrived is executed in the order of arrival, then
-// the open commit group is handed to the disk, then replies that wait for
-// nothing go out. The more arrives in a turn, the more one flush carries.
+// replies that wait for nothing go out, then the open commit group is handed to
+// the disk. The more arrives in a turn, the more one flush carries.
 #pragma once
 
 #include <uv.h>

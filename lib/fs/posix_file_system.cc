@@ -126,7 +126,7 @@ class PosixDirectory final : public Directory {
                                                           Wake wake) override {
     std::string why_no_ring;  // It was not asked for.
     if (device != WriteDevice::kThread) {
-      auto ring = RingDurableWriter::Make(fd_.get(), path_, wake.event_fd());
+      auto ring = NewRingWriter(device, wake.event_fd());
       if (ring) return std::move(*ring);
       if (device == WriteDevice::kRing) return Unexpected(ring.error());
       why_no_ring = ring.error().message();
@@ -151,6 +151,17 @@ class PosixDirectory final : public Directory {
  private:
   std::string PathOf(std::string_view name) const {
     return fmt::format("{}/{}", path_, name);
+  }
+
+  Result<std::unique_ptr<RingDurableWriter>> NewRingWriter(WriteDevice device,
+                                                           int event_fd) {
+    KVD_TRY_ASSIGN(auto ring, RingDurableWriter::Make(event_fd));
+    const Result<void> works = RingDurableWriter::Probe(fd_.get(), path_);
+    if (works) return ring;
+    // A store on a full disk has to open: there, whoever asked for it knows.
+    const bool untold = works.error().code() == ErrorCode::kNoSpace;
+    if (device == WriteDevice::kRing && untold) return ring;
+    return Unexpected(works.error());
   }
 
   Result<void> CheckWritable(std::string_view what, std::string_view name) {

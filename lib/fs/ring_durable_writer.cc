@@ -24,25 +24,26 @@ RingDurableWriter::RingDurableWriter(std::unique_ptr<Ring> ring, int event_fd)
     : ring_(std::move(ring)), event_fd_(event_fd) {}
 
 Result<std::unique_ptr<RingDurableWriter>> RingDurableWriter::Make(
-    int directory_fd, const std::string& directory_path, int event_fd) {
+    int event_fd) {
   KVD_TRY_ASSIGN(std::unique_ptr<Ring> ring, Ring::Make(1, event_fd));
+  return std::unique_ptr<RingDurableWriter>(
+      new RingDurableWriter(std::move(ring), event_fd));
+}
 
-  const UniqueFd probe_event(eventfd(0, EFD_CLOEXEC));
-  if (!probe_event) return FailErrno("make an eventfd");
-  KVD_TRY_ASSIGN(std::unique_ptr<Ring> probe_ring,
-                 Ring::Make(1, probe_event.get()));
+Result<void> RingDurableWriter::Probe(int directory_fd,
+                                      const std::string& directory_path) {
+  const UniqueFd event(eventfd(0, EFD_CLOEXEC));
+  if (!event) return FailErrno("make an eventfd");
+  KVD_TRY_ASSIGN(const auto writer, Make(event.get()));
   UniqueFd fd(Retry([&] {
     return openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   }));
   if (!fd) return FailErrno("make a file without a name in {}", directory_path);
   PosixFile file(std::move(fd), directory_path + "/(probe)");
   KVD_TRY(file.AllocateZeroed(kBlockBytes));
-  RingDurableWriter probe(std::move(probe_ring), probe_event.get());
-  probe.Submit(file, 0, {kZeroBlock.data(), kZeroBlock.size()},
-               Durability::kSynced);
-  KVD_TRY(probe.Await());
-  return std::unique_ptr<RingDurableWriter>(
-      new RingDurableWriter(std::move(ring), event_fd));
+  writer->Submit(file, 0, {kZeroBlock.data(), kZeroBlock.size()},
+                 Durability::kSynced);
+  return writer->Await();
 }
 
 RingDurableWriter::~RingDurableWriter() {

@@ -17,11 +17,13 @@ namespace kvd {
 // write by itself). Files that it has written to stay direct. Thread: one.
 class RingDurableWriter final : public DurableWriter {
  public:
-  // An error where this does not work: an old or a restricted kernel, or a file
-  // system whose files have to go through the page cache. It is found out with
-  // a real write to a file without a name in the directory `directory_fd`.
-  static Result<std::unique_ptr<RingDurableWriter>> Make(
-      int directory_fd, const std::string& directory_path, int event_fd);
+  // An error where the kernel has no io_uring, or not for us.
+  static Result<std::unique_ptr<RingDurableWriter>> Make(int event_fd);
+  // Whether it works for the files of a directory, which may have to go through
+  // the page cache: a real write to a file without a name finds out. kNoSpace
+  // when that has no room and so tells nothing.
+  static Result<void> Probe(int directory_fd,
+                            const std::string& directory_path);
   ~RingDurableWriter() override;
   RingDurableWriter(const RingDurableWriter&) = delete;
   RingDurableWriter& operator=(const RingDurableWriter&) = delete;

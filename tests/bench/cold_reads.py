@@ -219,23 +219,23 @@ class Store:
 
     def get_random(self, clients, reads):
         """GETs a second; bytes that kvd read from the disk meanwhile, its
-        background work a little, too; and seconds that kvd worked: by each."""
+        background work a little, too; and µs that kvd worked: by each."""
         self.drop_page_cache()
         before = self.server.disk_bytes_read()
         cpu = self.server.cpu_seconds()
         rate = benchmark(self.server.path, "-t", "get", "-c", str(clients),
                          "-n", str(reads), *self.words)["rps"]
         return (rate, (self.server.disk_bytes_read() - before) / reads,
-                (self.server.cpu_seconds() - cpu) / reads)
+                (self.server.cpu_seconds() - cpu) / reads * 1e6)
 
     def hot_get_cpu(self, clients, reads):
-        """Seconds that kvd works for each GET of a few keys."""
+        """Microseconds that kvd works for each GET of a few keys."""
         words = ["-t", "get", "-c", str(clients), "-r", str(HOT_KEYS), "-d",
                  str(self.value_bytes)]
         benchmark(self.server.path, *words, "-n", "1000")
         before = self.server.cpu_seconds()
         benchmark(self.server.path, *words, "-n", str(reads))
-        return (self.server.cpu_seconds() - before) / reads
+        return (self.server.cpu_seconds() - before) / reads * 1e6
 
     @contextlib.contextmanager
     def other_reader(self, keys):
@@ -301,7 +301,7 @@ def measure(store, raw, options):
         busy = busy_seconds()
         row[f"raw {readers}"] = read_raw_at_once(
             readers, store.files_with_values(), read_bytes, options.seconds)
-        row["raw cpu"] = (busy_seconds() - busy) / (
+        row["raw cpu"] = (busy_seconds() - busy) * 1e6 / (
             row[f"raw {readers}"] * options.seconds)
 
     def add_hot(beside):
@@ -371,9 +371,9 @@ def report(rows, loaded, options):
                        ("hot cpu", f"a hot GET, {many} at once, in kvd"),
                        (f"cpu {many}", f"a cold GET, {many} at once, in kvd")):
         table.row(f"processor time of {what}, µs",
-                  f"{median(name) * 1e6:.1f}")
+                  f"{median(name):.1f}")
     disk = median("raw " + many) / median("raw 1")
-    thread = 1 / (median("raw cpu") + median("hot cpu")) / median("get 1")
+    thread = 1e6 / (median("raw cpu") + median("hot cpu")) / median("get 1")
     table.limited(f"random GETs, {many} : 1",
                   median("get " + many) / median("get 1"), "≥",
                   min(GAIN, options.gain_min * min(disk, thread)), ".2f",

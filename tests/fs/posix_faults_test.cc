@@ -22,6 +22,7 @@
 
 #include "fs/posix_file_system.h"
 #include "fs/thread_durable_writer.h"
+#include "tests/support/rings.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -262,6 +263,26 @@ TEST_F(PosixFaults, CompletesADurableWriteAfterItsSync) {
   Plant("pwrite", {{ENOSPC}});
   EXPECT_EQ(write(bytes, Durability::kSynced).error().sys_errno(), ENOSPC);
   EXPECT_THAT(calls().seen, ElementsAre("pwrite"));
+}
+
+// Which device works cannot be found out then, and the store has to open.
+TEST_F(PosixFaults, AFullDiskStopsNoDevice) {
+  if (!HasRings(temp_.path())) GTEST_SKIP() << "no io_uring here";
+  WakeEvent event;
+  Plant("fallocate", {{ENOSPC}});
+  auto best = directory_->NewDurableWriter(WriteDevice::kAuto, event.wake());
+  ASSERT_TRUE(best.ok());
+  EXPECT_EQ((*best)->device(), "thread");
+  EXPECT_THAT((*best)->why(), testing::HasSubstr("No space left"));
+
+  Plant("fallocate", {{ENOSPC}});
+  auto ring = directory_->NewDurableWriter(WriteDevice::kRing, event.wake());
+  ASSERT_TRUE(ring.ok());
+  EXPECT_EQ((*ring)->device(), "io_uring");
+
+  Plant("fallocate", {{EIO}});
+  EXPECT_FALSE(
+      directory_->NewDurableWriter(WriteDevice::kRing, event.wake()).ok());
 }
 
 TEST_F(PosixFaults, SyncsTheParentOfADirectoryThatItMakes) {
