@@ -143,7 +143,8 @@ class PosixDirectory final : public Directory {
 
   std::unique_ptr<ReadQueue> NewReadQueue(size_t reads_max,
                                           Wake wake) override {
-    auto ring = Ring::Make(static_cast<unsigned>(reads_max), wake.event_fd());
+    auto ring = Ring::Make(static_cast<unsigned>(reads_max), wake.event_fd(),
+                           Ring::Work::kWhenAsked);
     if (!ring) return nullptr;
     return std::make_unique<RingReadQueue>(std::move(*ring), std::move(wake));
   }

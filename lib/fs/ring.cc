@@ -30,14 +30,16 @@ tl::unexpected<Error> FailRing(int negative_errno, const char* what) {
 
 }  // namespace
 
-Result<std::unique_ptr<Ring>> Ring::Make(unsigned entries, int event_fd) {
+Result<std::unique_ptr<Ring>> Ring::Make(unsigned entries, int event_fd,
+                                         Work work) {
   // Disabled, until it is known which thread the owner is.
+  constexpr unsigned kFlags = IORING_SETUP_R_DISABLED;
   io_uring ring;
-  int result =
-      io_uring_queue_init(entries, &ring, kLoopFlags | IORING_SETUP_R_DISABLED);
-  if (result == -EINVAL) {
-    result = io_uring_queue_init(entries, &ring, IORING_SETUP_R_DISABLED);
+  int result = -EINVAL;
+  if (work == Work::kWhenAsked) {
+    result = io_uring_queue_init(entries, &ring, kFlags | kLoopFlags);
   }
+  if (result == -EINVAL) result = io_uring_queue_init(entries, &ring, kFlags);
   if (result < 0) return FailRing(result, "set up a ring");
   std::unique_ptr<Ring> made(new Ring(ring));
   result = io_uring_register_eventfd(&made->ring_, event_fd);
@@ -50,7 +52,7 @@ Ring::~Ring() { io_uring_queue_exit(&ring_); }
 io_uring_sqe* Ring::Next() {
   io_uring_sqe* request = io_uring_get_sqe(&ring_);
   KVD_CHECK(request != nullptr);
-  return request;
+  return last_ = request;
 }
 
 void Ring::PrepareRead(int fd, uint64_t offset, std::span<char> out,
@@ -76,6 +78,8 @@ void Ring::PrepareSync(int fd, uint64_t id) {
   io_uring_sqe_set_data64(request, id);
 }
 
+void Ring::Link() { io_uring_sqe_set_flags(last_, IOSQE_IO_LINK); }
+
 Result<void> Ring::Submit() {
   if (!enabled_) {
     // By hand, since liburing 2.3 forgot to export its call for it.
@@ -86,9 +90,11 @@ Result<void> Ring::Submit() {
     enabled_ = true;
   }
   int submitted = 0;
+  links_hold_ = true;
   for (int i = 0; unsubmitted() > 0 && i < kSubmitTries; ++i) {
     submitted = io_uring_submit(&ring_);
     if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN) break;
+    if (submitted > 0 && unsubmitted() > 0) links_hold_ = false;
   }
   if (unsubmitted() > 0) return FailRing(submitted, "submit requests");
   return {};

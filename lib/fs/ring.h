@@ -27,10 +27,20 @@ class Ring {
     int result = 0;  // As the system call's own, or a negative errno.
   };
 
+  enum class Work {
+    // What the kernel has to do for a request after its submission waits until
+    // the owner takes completions: for a loop that is busy with other things.
+    kWhenAsked,
+    // It interrupts the owner: for requests of which one begins when another
+    // ends.
+    kAtOnce,
+  };
+
   // For up to `entries` requests under way; `event_fd` is signalled when there
   // are completions to take. An error where the kernel has no io_uring, or not
   // for us.
-  static Result<std::unique_ptr<Ring>> Make(unsigned entries, int event_fd);
+  static Result<std::unique_ptr<Ring>> Make(unsigned entries, int event_fd,
+                                            Work work);
   // Whoever has requests under way takes their completions first: the kernel
   // may still write to their memory.
   ~Ring();
@@ -43,10 +53,16 @@ class Ring {
   void PrepareWrite(int fd, uint64_t offset, std::string_view bytes,
                     bool synced, uint64_t id);
   void PrepareSync(int fd, uint64_t id);
+  // What is prepared next begins when what was prepared last has succeeded in
+  // full; else it completes with -ECANCELED.
+  void Link();
   // Hands what was prepared to the kernel. After an error the last
   // unsubmitted() requests have not got there, and the ring takes no more.
   Result<void> Submit();
   unsigned unsubmitted() const { return io_uring_sq_ready(&ring_); }
+  // Whether links among what the last Submit() took hold. When the kernel was
+  // short of memory in between, requests began without waiting.
+  bool links_hold() const { return links_hold_; }
 
   // The next completion, if there is one.
   std::optional<Completion> Take();
@@ -60,6 +76,8 @@ class Ring {
 
   io_uring ring_;
   bool enabled_ = false;
+  bool links_hold_ = true;
+  io_uring_sqe* last_ = nullptr;  // Of the requests prepared.
 };
 
 }  // namespace kvd

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <chrono>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,16 +11,19 @@
 #include "fs/file_system.h"
 #include "fs/posix_file.h"
 #include "fs/ring.h"
+#include "fs/sync_choice.h"
 
 namespace kvd {
 
 // The durable writer that needs no thread: the kernel writes past the page
-// cache (O_DIRECT) and completes when the bytes are durable (O_DSYNC, for each
-// write by itself). Files that it has written to stay direct. Thread: one.
+// cache (O_DIRECT) and syncs each write in the manner that is quicker at the
+// time. Files that it has written to stay direct. Thread: one.
 class RingDurableWriter final : public DurableWriter {
  public:
   // An error where the kernel has no io_uring, or not for us.
-  static Result<std::unique_ptr<RingDurableWriter>> Make(int event_fd);
+  // With a `manner` writes keep to it.
+  static Result<std::unique_ptr<RingDurableWriter>> Make(
+      int event_fd, std::optional<SyncManner> manner = std::nullopt);
   // Whether it works for the files of a directory, which may have to go through
   // the page cache: a real write to a file without a name finds out. kNoSpace
   // when that has no room and so tells nothing.
@@ -35,24 +40,43 @@ class RingDurableWriter final : public DurableWriter {
   std::string_view device() const override { return "io_uring"; }
 
  private:
-  RingDurableWriter(std::unique_ptr<Ring> ring, int event_fd);
+  // Of the requests under way.
+  enum RequestId : uint64_t { kWrite, kSync };
+  struct Results {
+    std::optional<int> write;
+    std::optional<int> sync;
+  };
 
+  RingDurableWriter(std::unique_ptr<Ring> ring, int event_fd,
+                    std::optional<SyncManner> manner);
+
+  // Submits requests for what is left to do.
   void Start();
   // Completes the request without the kernel.
   void Abort(Result<void> why);
-  // The end of the request, or nothing because the rest was started.
-  std::optional<Result<void>> Finish(int result);
+  // Takes a completion in. The end of it all, or nothing while other requests
+  // are under way or more had to be started.
+  std::optional<Result<void>> Take(const Ring::Completion& done);
+  std::optional<Result<void>> Finish(const Results& results);
   Result<void> End(Result<void> result);
   Result<void> Await();
 
   std::unique_ptr<Ring> ring_;
   const int event_fd_;
+  const std::optional<SyncManner> manner_;  // Or as choice_ says.
+  SyncChoice choice_;
+
   // What is under way; no file when nothing is.
   PosixFile* file_ = nullptr;
   uint64_t offset_ = 0;
-  std::string_view bytes_;
+  std::string_view bytes_;  // What is not written yet.
   bool synced_ = false;
+  SyncManner sync_ = SyncManner::kWithWrite;
+  int requests_ = 0;
+  Results results_;
   std::optional<Result<void>> aborted_;
+  // When a write was submitted of which choice_ is to hear.
+  std::optional<std::chrono::steady_clock::time_point> since_;
 };
 
 }  // namespace kvd

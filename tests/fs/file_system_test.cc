@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "fs/posix_file_system.h"
+#include "fs/ring_durable_writer.h"
 #include "tests/support/rings.h"
 #include "tests/support/sim_file_system.h"
 #include "tests/support/temp_dir.h"
@@ -65,6 +66,7 @@ struct DiskKind {
   const char* name;
   std::unique_ptr<Disk> (*make)();
   WriteDevice device;
+  std::optional<SyncManner> manner = std::nullopt;  // Of the ring's writes.
 };
 
 class FileSystem : public ::testing::TestWithParam<DiskKind> {
@@ -271,6 +273,10 @@ class DurableWrite : public FileSystem {
     }
     ASSERT_TRUE(writer.ok());
     writer_ = std::move(*writer);
+    if (const auto manner = GetParam().manner) {
+      writer_ = std::move(
+          *RingDurableWriter::Make(wakes_.wake().event_fd(), *manner));
+    }
   }
 
   // Waits until the writer has called for a look, as a loop does.
@@ -290,7 +296,11 @@ INSTANTIATE_TEST_SUITE_P(
     , DurableWrite,
     ::testing::Values(
         DiskKind{"PosixByThread", MakePosixDisk, WriteDevice::kThread},
-        DiskKind{"PosixByRing", MakePosixDisk, WriteDevice::kRing},
+        DiskKind{"PosixByRing", MakePosixDisk, WriteDevice::kRing,
+                 SyncManner::kWithWrite},
+        DiskKind{"PosixByRingThenSync", MakePosixDisk, WriteDevice::kRing,
+                 SyncManner::kAfterWrite},
+        DiskKind{"PosixByRingAsItComes", MakePosixDisk, WriteDevice::kRing},
         DiskKind{"Sim", MakeSimDisk, WriteDevice::kAuto}),
     [](const auto& info) { return info.param.name; });
 
