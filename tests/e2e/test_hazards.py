@@ -358,11 +358,18 @@ class Disk(E2eTest):
 
     def test_nobody_sees_what_a_stalled_disk_has_not_taken(self):
         shim = build_shim(self)
+        for device in devices(self):
+            with self.subTest(device=device):
+                self.check_a_stalled_disk(shim, device)
+
+    test_nobody_sees_what_a_stalled_disk_has_not_taken.release_only = True
+
+    def check_a_stalled_disk(self, shim, device):
         switch = os.path.join(self.new_folder(), "stall")
         daemon = self.started(env={"LD_PRELOAD": preload(shim),
                                    "STALL_IF": switch},
                               settings={"limits.open_group": "64KiB",
-                                        "log.device": "thread"})
+                                        "log.device": device})
         writer, reader = daemon.connect(), daemon.connect()
         self.assertEqual(writer.call("MSET", "old", "1", "gone", "1"), "OK")
         with open(switch, "w", encoding="utf-8"):
@@ -404,8 +411,6 @@ class Disk(E2eTest):
         sender.join()
         wait_until(lambda: daemon.status()["state"] == b"ok", "status recovers")
 
-    test_nobody_sees_what_a_stalled_disk_has_not_taken.release_only = True
-
 
 def wait_for_prepared(daemon):
     """Waits until the next segment is made and the MANIFEST says so."""
@@ -434,6 +439,8 @@ SHIM = r"""
 #include <dlfcn.h>
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
@@ -444,9 +451,12 @@ static int fails(const char* call) {
   const char* which = getenv("FAIL_CALL");
   return path && which && strcmp(which, call) == 0 && access(path, F_OK) == 0;
 }
-static void stall(void) {
+static int stalls(void) {
   const char* path = getenv("STALL_IF");
-  while (path && access(path, F_OK) == 0) usleep(2000);
+  return path && access(path, F_OK) == 0;
+}
+static void stall(void) {
+  while (stalls()) usleep(2000);
 }
 int fdatasync(int fd) {
   stall();
@@ -466,8 +476,31 @@ ssize_t pwrite64(int fd, const void* data, size_t size, off64_t at) {
 ssize_t pwrite(int fd, const void* data, size_t size, off_t at) {
   return pwrite64(fd, data, size, at);
 }
+static void* end_stall(void* pipe_end) {
+  stall();
+  close((int)(long)pipe_end);
+  return NULL;
+}
+// What kvd is about to submit waits for the end of the stall: for a pipe that
+// is closed then.
+static void hold(struct io_uring* ring) {
+  struct io_uring_sq* queue = &ring->sq;
+  struct io_uring_sqe* next = &queue->sqes[queue->sqe_head & *queue->kring_mask];
+  if (io_uring_sq_ready(ring) != 1 || next->opcode != IORING_OP_WRITE) return;
+  const struct io_uring_sqe held = *next;
+  int ends[2];
+  pthread_t thread;
+  if (pipe(ends) != 0 ||
+      pthread_create(&thread, NULL, end_stall, (void*)(long)ends[1]) != 0) {
+    abort();
+  }
+  io_uring_prep_poll_add(next, ends[0], POLLIN);
+  next->flags = IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+  *io_uring_get_sqe(ring) = held;
+}
 int io_uring_submit(struct io_uring* ring) {
   if (fails("submit")) return -EIO;
+  if (stalls()) hold(ring);
   // A descriptor that is none: the kernel completes with an error.
   if (fails("complete")) {
     for (unsigned i = 0; i < ring->sq.ring_entries; ++i) {
