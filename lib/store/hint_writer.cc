@@ -55,7 +55,10 @@ std::optional<int64_t> HintWriter::Tick() {
   // What follows a step may have to wait for its time, and nobody else may
   // come.
   if (step_under_way_) return kStepLookMs;
-  if (making_ == nullptr) return std::nullopt;
+  if (making_ == nullptr) {
+    if (missing_.empty() || !MayWork()) return std::nullopt;
+    return std::max<int64_t>(DelayMs(), 1);
+  }
   const int64_t wait_us = PaceUs() - store_.clock.MonotonicUs();
   return std::max<int64_t>(wait_us / 1000, 1);
 }
@@ -63,6 +66,12 @@ std::optional<int64_t> HintWriter::Tick() {
 bool HintWriter::MayWork() const {
   return store_.options.write_hints && !IsLate() && !store_.log->failure() &&
          HasRoom() && (stopping_ || !store_.compactor->status().running);
+}
+
+int64_t HintWriter::DelayMs() const {
+  if (stopping_ || missing_.size() > kHintsBehindMax) return 0;
+  const int64_t now_ms = store_.clock.MonotonicUs() / 1000;
+  return looked_ms_ + store_.options.hint_delay_ms - now_ms;
 }
 
 bool HintWriter::IsLate() const {
@@ -90,11 +99,13 @@ void HintWriter::Advance() {
     if (making_ != nullptr) Drop();
     return;
   }
-  if (making_ == nullptr) StartNext();
   if (making_ != nullptr) {
     if (store_.clock.MonotonicUs() >= PaceUs()) StepMaking();
   } else if (seen_ != Now()) {
     Look();
+  } else if (DelayMs() <= 0) {
+    StartNext();
+    if (making_ != nullptr) StepMaking();
   }
 }
 
@@ -107,6 +118,7 @@ HintWriter::Seen HintWriter::Now() const {
 
 void HintWriter::Look() {
   seen_ = Now();
+  looked_ms_ = store_.clock.MonotonicUs() / 1000;
   Step(
       [this]() -> Result<void> {
         listed_.clear();

@@ -4,7 +4,8 @@
 // and what an earlier run or a full disk left without. The maintenance thread
 // reads and writes, one step at a time and within the rate of compaction; the
 // loop decides what comes next. It waits while a compaction runs, which may
-// take away what it reads.
+// take away what it reads, and while the log fills one segment after the other:
+// a burst of writes has better use for the processors.
 //
 // Hints are derived data: whatever goes wrong is a line in the log, and the
 // segment has no hint until the next start; on a disk without room, until there
@@ -30,6 +31,9 @@
 
 namespace kvd {
 
+// So many segments may wait for their hints until the log pauses. After a kill
+// the start scans them: 512 MiB by default.
+inline constexpr size_t kHintsBehindMax = 8;
 // How long a stop goes on writing hints.
 inline constexpr int64_t kHintsAtStopMs = 2000;
 
@@ -71,6 +75,8 @@ class HintWriter {
   using Seen = std::pair<size_t, uint64_t>;
 
   bool MayWork() const;
+  // In how many ms the next hint is begun, if no segment is sealed until then.
+  int64_t DelayMs() const;
   bool IsLate() const;
   bool HasRoom() const;
   // The next step, unless one is under way or something else comes first.
@@ -96,7 +102,8 @@ class HintWriter {
   bool stopping_ = false;
   int64_t stop_by_ms_ = 0;
 
-  std::optional<Seen> seen_;       // At the last look.
+  std::optional<Seen> seen_;  // At the last look.
+  int64_t looked_ms_ = 0;
   std::vector<uint64_t> listed_;   // By the step that looks.
   std::vector<uint64_t> missing_;  // Ids of segments, the next one last.
   std::set<uint64_t> given_up_;    // Tried in vain.

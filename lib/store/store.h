@@ -70,6 +70,9 @@ struct StoreOptions {
   CompactionOptions compaction;
   ScrubOptions scrub;
   bool write_hints = true;  // Of sealed segments (log/hint.h).
+  // How long the log has to go without sealing a segment before hints are
+  // written, unless kHintsBehindMax segments have none.
+  int64_t hint_delay_ms = 2000;
   // Values that stay in memory; the others are read from disk when needed.
   uint64_t value_cache_bytes = UINT64_MAX;
   // Entries and tables together; 0 for no limit. Values leave memory for keys,

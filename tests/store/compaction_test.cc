@@ -786,6 +786,45 @@ TEST_F(Hints, KeepToTheRateOfCompaction) {
   EXPECT_TRUE(AllHinted());
 }
 
+TEST_F(Hints, WaitUntilTheLogPauses) {
+  Open();
+  Fill(20, 3);
+  ASSERT_GT(store().SealedSegments().size(), 0u);
+  ASSERT_LE(store().SealedSegments().size(), kHintsBehindMax);
+  StoreOptions options = SmallStoreWithHints();
+  options.hint_delay_ms = 1000;
+  Reopen(options);
+  const auto run = [&] {
+    for (int i = 0; i < 200; ++i) {
+      m().Tick();
+      m().Turn();
+    }
+  };
+  run();
+  m().AdvanceMs(999);
+  run();
+  EXPECT_THAT(HintsOnDisk(), IsEmpty());
+  m().AdvanceMs(1);
+  run();
+  EXPECT_TRUE(AllHinted());
+}
+
+TEST_F(Hints, DoNotFallFarBehindALogThatNeverPauses) {
+  Open();
+  Fill(100, 20);
+  const size_t segments = store().SealedSegments().size();
+  ASSERT_GT(segments, kHintsBehindMax);
+  StoreOptions options = SmallStoreWithHints();
+  options.hint_delay_ms = 1000;
+  Reopen(options);
+  for (int i = 0; i < 500; ++i) {
+    m().Tick();
+    m().Turn();
+  }
+  EXPECT_EQ(HintsOnDisk().size(),
+            store().SealedSegments().size() - kHintsBehindMax);
+}
+
 TEST_F(Hints, LeaveTheLastRoomToCompaction) {
   Open(SmallStoreWithHints());
   Fill(60, 20);
