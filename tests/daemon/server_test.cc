@@ -572,6 +572,24 @@ TEST_F(ColdServerTest, RepliesStayInOrderBehindARead) {
   EXPECT_EQ(client.Receive(), "$2\r\n41\r\n$5\r\nthree\r\n");
 }
 
+// It would move the words of the command that is to run again.
+TEST_F(ColdServerTest, InputThatComesDuringAReadStaysInTheSocket) {
+  Client client = Connect();
+  client.Send(Command({"GET", "cold"}));
+  Settle();
+  const std::string large(100'000, 'x');
+  client.Send(Command({"SET", "large", large}));
+  Settle();
+  client.Send("PING one\r\n*2\r\n$4\r\nPI");
+  Settle();
+  EXPECT_EQ(client.Receive(), "");
+  FinishReads();
+  EXPECT_EQ(client.Receive(), "$5\r\nvalue\r\n+OK\r\n$3\r\none\r\n");
+  client.Send("NG\r\n$3\r\ntwo\r\n");
+  Settle();
+  EXPECT_EQ(client.Receive(), "$3\r\ntwo\r\n");
+}
+
 TEST_F(ColdServerTest, OthersGoOnWhileOneReads) {
   Client reader = Connect();
   reader.Send(Command({"GET", "cold"}));
