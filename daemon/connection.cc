@@ -132,8 +132,10 @@ void Connection::SetReading(bool reading) {
   }
   const auto on_room = [](uv_handle_t* handle, size_t, uv_buf_t* buffer) {
     auto* self = static_cast<Connection*>(handle->data);
+    // No room makes it UV_ENOBUFS.
     const std::span<char> room =
-        self->input_.Room(self->commands_.bytes_wanted());
+        self->parked_ ? std::span<char>()
+                      : self->input_.Room(self->commands_.bytes_wanted());
     *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
   };
   const auto on_read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
@@ -144,11 +146,16 @@ void Connection::SetReading(bool reading) {
 }
 
 void Connection::UpdateReading() {
+  // Most clients send nothing more before they have their reply: to stop now
+  // and start again then would be two system calls for nothing.
+  if (parked_) return;
   SetReading(MayExecute() && !input_ended_ && !in.ready);
 }
 
 void Connection::OnRead(ssize_t count) {
   if (count == 0) return;
+  // More input, or its end: it stays where it is.
+  if (parked_) return SetReading(false);
   if (count > 0) {
     input_.Filled(static_cast<size_t>(count));
     service_.stats.input_bytes += static_cast<uint64_t>(count);

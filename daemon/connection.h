@@ -54,7 +54,8 @@ class Connection {
   // What the command in args() reads from disk.
   ColdValues& cold() { return cold_; }
 
-  // The command in args() waits for room or values, and the input with it.
+  // The command in args() waits for room or values, and the input with it:
+  // nothing more is read.
   void set_parked(bool parked) { parked_ = parked; }
 
   // No more input: what was read is executed, replies go out, and it closes.
@@ -83,7 +84,9 @@ class Connection {
 
   // Since when (loop time) a command is half here; 0 if there is none. Time in
   // which kvd does not read does not count.
-  int64_t half_since_ms() const { return reading_ ? half_since_ms_ : 0; }
+  int64_t half_since_ms() const {
+    return reading_ && !parked_ ? half_since_ms_ : 0;
+  }
 
   // Lists of the turn that hold this connection.
   struct Membership {

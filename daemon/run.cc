@@ -34,9 +34,11 @@ constexpr mode_t kUmask = 0077;
 // What the process holds open beside clients and the store's files: the
 // standard streams, epoll, eventfds, listening sockets, lock.
 constexpr int64_t kOwnDescriptors = 32;
-// Segments that are kept open for reading values: a share of the descriptors.
+// Segments that are kept open for reading values: a share of the descriptors,
+// of which each takes two, for reads through the page cache and past it.
 constexpr int64_t kReadFilesShare = 8;
-constexpr int64_t kReadFilesMin = 8;
+constexpr int64_t kDescriptorsPerReadFile = 2;
+constexpr int64_t kReadFilesMin = 4;
 constexpr int64_t kReadFilesMax = 256;
 
 // Clients of a store that loads faster wait for it, and never hear LOADING:
@@ -71,9 +73,12 @@ Descriptors ShareDescriptors(const Config::Limits& limits) {
   }
   const auto all = static_cast<int64_t>(allowed.rlim_cur);
   const int64_t read_files =
-      std::clamp(all / kReadFilesShare, kReadFilesMin, kReadFilesMax);
-  const int64_t fit = std::max<int64_t>(
-      all - kOwnDescriptors - limits.reserved_descriptors - read_files, 1);
+      std::clamp(all / kReadFilesShare / kDescriptorsPerReadFile, kReadFilesMin,
+                 kReadFilesMax);
+  const int64_t fit =
+      std::max<int64_t>(all - kOwnDescriptors - limits.reserved_descriptors -
+                            kDescriptorsPerReadFile * read_files,
+                        1);
   if (fit < limits.connections) {
     LogWarning("only {} descriptors allowed: {} connections instead of {}", all,
                fit, limits.connections);

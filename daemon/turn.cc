@@ -16,6 +16,11 @@ namespace {
 constexpr size_t kCommandsPerTurn = 1024;
 constexpr size_t kBytesPerTurn = size_t{1} << 20;
 
+// Commands of one turn that waited for values. A disk may tell of many reads at
+// once; with all of them answered in one turn, the next reads of their clients
+// would begin together, and disk and loop take turns in waiting for each other.
+constexpr size_t kReadCommandsPerTurn = 8;
+
 void EraseClosed(auto& list) {
   std::erase_if(list, [](const Connection* c) { return c->closed(); });
 }
@@ -49,7 +54,8 @@ void Turn::Run() {
   FlushAll();
   if (store != nullptr) store->Pump();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
-  if (ready_.empty() && (store == nullptr || !store->gathers())) {
+  if (ready_.empty() && read_.empty() &&
+      (store == nullptr || !store->gathers())) {
     uv_idle_stop(awake_.get());
   } else {
     uv_idle_start(awake_.get(), [](uv_idle_t*) {});
@@ -101,7 +107,9 @@ void Turn::RetryAwaiting() {
 }
 
 void Turn::RetryRead() {
-  for (Connection* connection : std::exchange(read_, {})) {
+  for (size_t i = 0; i < kReadCommandsPerTurn && !read_.empty(); ++i) {
+    Connection* connection = read_.front();
+    read_.pop_front();
     reading_.erase(connection);
     if (!connection->closed()) Retry(*connection);
   }

@@ -75,12 +75,12 @@ class Turn {
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
   std::vector<Connection*> awaiting_;  // Their command waits for news.
   std::set<Connection*> reading_;      // Their command waits for values …
-  std::vector<Connection*> read_;      // … and has them now.
+  std::deque<Connection*> read_;       // … and has them now; FIFO.
   std::vector<Connection*> waiting_;   // They withhold replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;
 
-  // Runs while something is ready, so that the loop does not sleep.
+  // Runs while something is to be done, so that the loop does not sleep.
   UvPtr<uv_idle_t> awake_;
 };
 

@@ -7,12 +7,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <utility>
 
-#include "base/check.h"
+#include "fs/aligned.h"
 #include "fs/system_call.h"
 
 namespace kvd {
@@ -23,17 +21,10 @@ namespace {
 constexpr uint64_t kZeroChunkBytes = uint64_t{128} << 10;
 constexpr uint64_t kZeroSyncBytes = uint64_t{16} << 20;
 
-struct FreeDeleter {
-  void operator()(char* memory) const { std::free(memory); }
-};
-using Aligned = std::unique_ptr<char, FreeDeleter>;
-
-Aligned MakeZeros() {
-  auto* memory =
-      static_cast<char*>(std::aligned_alloc(kBlockBytes, kZeroChunkBytes));
-  KVD_CHECK(memory != nullptr);
-  std::memset(memory, 0, kZeroChunkBytes);
-  return Aligned(memory);
+AlignedBytes MakeZeros() {
+  AlignedBytes zeros = AllocateAligned(kZeroChunkBytes);
+  std::memset(zeros.get(), 0, kZeroChunkBytes);
+  return zeros;
 }
 
 }  // namespace
@@ -60,6 +51,20 @@ Result<size_t> PosixFile::ReadAt(uint64_t offset, std::span<char> out) {
 void PosixFile::ReadNothingAhead() {
   // Whatever comes of it, reads are right.
   (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
+}
+
+void PosixFile::AllowDirectReads(UniqueFd fd) {
+  struct statx info;
+  // Kernels before 6.1 do not tell.
+  if (statx(fd.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) < 0 ||
+      (info.stx_mask & STATX_DIOALIGN) == 0) {
+    return;
+  }
+  const uint64_t block =
+      std::max(info.stx_dio_mem_align, info.stx_dio_offset_align);
+  if (block > kBlockBytes) return;
+  direct_fd_ = std::move(fd);
+  direct_block_ = block;
 }
 
 Result<bool> PosixFile::TryReadAt(uint64_t offset, std::span<char> out) {
@@ -100,7 +105,7 @@ Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
   //
   // Past the page cache where the file system can: the zeros are not read
   // again, and copying them there costs more than all the rest.
-  const Aligned zeros = MakeZeros();
+  const AlignedBytes zeros = MakeZeros();
   return PastCache(bytes % kBlockBytes == 0,
                    [&] { return WriteZeros(zeros.get(), bytes); });
 }

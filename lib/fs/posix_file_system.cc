@@ -50,7 +50,10 @@ class PosixDirectory final : public Directory {
         return OpenFile(name, O_RDONLY, "open");
       case OpenMode::kReadHere: {
         KVD_TRY_ASSIGN(auto file, OpenFile(name, O_RDONLY, "open"));
-        static_cast<PosixFile&>(*file).ReadNothingAhead();
+        auto& posix_file = static_cast<PosixFile&>(*file);
+        posix_file.ReadNothingAhead();
+        UniqueFd direct = OpenFd(name, O_RDONLY | O_DIRECT);
+        if (direct) posix_file.AllowDirectReads(std::move(direct));
         return file;
       }
       case OpenMode::kReadWrite:
@@ -146,7 +149,8 @@ class PosixDirectory final : public Directory {
     auto ring = Ring::Make(static_cast<unsigned>(reads_max), wake.event_fd(),
                            Ring::Work::kWhenAsked);
     if (!ring) return nullptr;
-    return std::make_unique<RingReadQueue>(std::move(*ring), std::move(wake));
+    return std::make_unique<RingReadQueue>(std::move(*ring), reads_max,
+                                           std::move(wake));
   }
 
  private:
@@ -173,15 +177,19 @@ class PosixDirectory final : public Directory {
                 PathOf(name));
   }
 
+  UniqueFd OpenFd(std::string_view name, int flags) {
+    // Not to block on a planted FIFO; files do not know O_NONBLOCK.
+    return UniqueFd(Retry([&] {
+      return openat(fd_.get(), std::string(name).c_str(),
+                    flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kFileMode);
+    }));
+  }
+
   Result<std::unique_ptr<File>> OpenFile(std::string_view name, int flags,
                                          std::string_view what) {
     CheckFileName(name);
     std::string path = PathOf(name);
-    // Not to block on a planted FIFO; files do not know O_NONBLOCK.
-    UniqueFd fd(Retry([&] {
-      return openat(fd_.get(), std::string(name).c_str(),
-                    flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, kFileMode);
-    }));
+    UniqueFd fd = OpenFd(name, flags);
     if (!fd && errno == ELOOP) {
       return Fail(ErrorCode::kInvalid,
                   "{} {}: it is a symbolic link, and kvd follows none", what,

@@ -5,36 +5,53 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <unordered_map>
 #include <vector>
 
+#include "fs/aligned.h"
 #include "fs/file_system.h"
 #include "fs/ring.h"
 
 namespace kvd {
 
-// Reads through the page cache, by the kernel alone: where it has not got the
-// bytes it asks the disk and goes on, and one call starts many. Thread: one.
+// Reads by the kernel alone: it asks the disk and goes on, and one call starts
+// many. Thread: one.
+//
+// What goes past the page cache is read in whole blocks, into memory of the
+// queue's own, and copied.
 class RingReadQueue final : public ReadQueue {
  public:
-  // The ring has an entry for each read that may be under way, and signals what
-  // `wake` signals.
-  RingReadQueue(std::unique_ptr<Ring> ring, Wake wake);
+  // The ring has an entry for each of the `reads_max` that may be under way,
+  // and signals what `wake` signals.
+  RingReadQueue(std::unique_ptr<Ring> ring, size_t reads_max, Wake wake);
   ~RingReadQueue() override;
   RingReadQueue(const RingReadQueue&) = delete;
   RingReadQueue& operator=(const RingReadQueue&) = delete;
 
-  void Add(File& file, uint64_t offset, std::span<char> out,
+  void Add(File& file, uint64_t offset, std::span<char> out, Way way,
            uint64_t id) override;
   void Submit() override;
   std::vector<Completion> Poll() override;
 
  private:
+  // A read under way; its number is the ring's.
+  struct Read {
+    uint64_t id = 0;
+    std::span<char> out;
+    bool direct = false;  // Past the page cache, whole blocks, …
+    size_t lead = 0;      // … in which the bytes begin here.
+  };
+
+  Completion Complete(const Ring::Completion& done);
+  char* BlocksOf(size_t read) const;
+
   std::unique_ptr<Ring> ring_;
   Wake wake_;
-  // How many bytes each read under way asks for.
-  std::unordered_map<uint64_t, size_t> asked_;
-  std::vector<uint64_t> added_;  // In order, since the last Submit().
+  std::vector<Read> reads_;
+  // Numbers of reads; the one that ended last is first, since its memory is in
+  // the processor's cache.
+  std::vector<size_t> free_;
+  AlignedBytes blocks_;
+  std::vector<size_t> added_;  // In order, since the last Submit().
   // The ring took no more: these were not started, and none will be.
   std::vector<Completion> refused_;
   bool broken_ = false;

@@ -78,6 +78,7 @@ void Operation::RemoveExpired(uint64_t hash, std::string_view key) {
 std::string_view Operation::Value(const Entry& entry) {
   if (entry.is_cold()) return ColdValueOf(entry);
   entry.set_visited(true);
+  store_.cache.Hit();
   return entry.value();
 }
 
@@ -125,7 +126,7 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
 
 void Operation::KeepValues() {
   for (const auto& [seq, read] : cold_.values_) {
-    if (!read.record || !store_.cache.MayKeep(read.of.value_size)) continue;
+    if (!read.record || !store_.cache.Admit(read.of.value_size)) continue;
     store_.keyspaces[read.of.database]->KeepValue(read.of.hash, read.of.key,
                                                   seq, read.value());
   }

@@ -572,6 +572,50 @@ TEST_F(ColdServerTest, RepliesStayInOrderBehindARead) {
   EXPECT_EQ(client.Receive(), "$2\r\n41\r\n$5\r\nthree\r\n");
 }
 
+TEST_F(ColdServerTest, ManyValuesThatComeAtOnceAreAnsweredInSeveralTurns) {
+  std::vector<Client> readers;
+  for (int i = 0; i < 20; ++i) {
+    readers.push_back(Connect());
+    readers.back().Send(Command({"GET", "cold"}));
+  }
+  Settle();
+  reads_.RunAll();
+  const auto answer_some = [&] {
+    loop_.RunOnce();
+    return std::erase_if(readers, [](Client& reader) {
+      return reader.Receive() == "$5\r\nvalue\r\n";
+    });
+  };
+  size_t turns = 0;
+  for (; !readers.empty(); ++turns) {
+    const size_t answered = answer_some();
+    EXPECT_LT(answered, 20u);
+    // Nobody has to wake it for the others.
+    if (answered > 0 && !readers.empty()) {
+      EXPECT_EQ(uv_backend_timeout(loop_.get()), 0);
+    }
+  }
+  EXPECT_GT(turns, 1u);
+}
+
+// It would move the words of the command that is to run again.
+TEST_F(ColdServerTest, InputThatComesDuringAReadStaysInTheSocket) {
+  Client client = Connect();
+  client.Send(Command({"GET", "cold"}));
+  Settle();
+  const std::string large(100'000, 'x');
+  client.Send(Command({"SET", "large", large}));
+  Settle();
+  client.Send("PING one\r\n*2\r\n$4\r\nPI");
+  Settle();
+  EXPECT_EQ(client.Receive(), "");
+  FinishReads();
+  EXPECT_EQ(client.Receive(), "$5\r\nvalue\r\n+OK\r\n$3\r\none\r\n");
+  client.Send("NG\r\n$3\r\ntwo\r\n");
+  Settle();
+  EXPECT_EQ(client.Receive(), "$3\r\ntwo\r\n");
+}
+
 TEST_F(ColdServerTest, OthersGoOnWhileOneReads) {
   Client reader = Connect();
   reader.Send(Command({"GET", "cold"}));

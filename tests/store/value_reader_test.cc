@@ -694,6 +694,70 @@ TEST_F(QueuedValueReaderTest, SoManyReadsAreInFlightAndTheOthersQueue) {
   EXPECT_EQ(command.values(), expected);
 }
 
+// The page cache is asked no more when it has nothing for a while, and asked
+// again later on.
+TEST_F(QueuedValueReaderTest, GoesPastACacheThatHasNothing) {
+  OpenWith(2);
+  const auto read_many = [this](size_t count) {
+    for (size_t i = 0; i < count; ++i) {
+      ASSERT_EQ(Get({Key(1)}), Texts{ValueOf(1, 40)});
+    }
+  };
+  read_many(CacheBypass::kTrial - 1);
+  EXPECT_EQ(disk_->reads_past_cache(), 0u);
+  const uint64_t reads = disk_->calls(SimFileSystem::Op::kRead);
+  read_many(CacheBypass::kPast);  // The first one is the last that asks.
+  EXPECT_EQ(disk_->reads_past_cache(), CacheBypass::kPast);
+  EXPECT_EQ(disk_->calls(SimFileSystem::Op::kRead), reads + CacheBypass::kPast);
+
+  // Now it has everything, and keeps being asked.
+  disk_->SetReadsWait(false);
+  const uint64_t waited_before = waited();
+  read_many(2 * CacheBypass::kTrial);
+  EXPECT_EQ(waited(), waited_before);
+  EXPECT_EQ(disk_->reads_past_cache(), CacheBypass::kPast);
+}
+
+TEST_F(QueuedValueReaderTest, ReadsThroughTheCacheWhatIsNotDurable) {
+  options_.sync = SyncMode::kNever;
+  OpenWith(2);
+  for (size_t i = 0; i < CacheBypass::kTrial; ++i) Get({Key(0)});
+  ASSERT_LT(store().durable_seq(), store().last_seq());
+  Get({Key(0)});
+  EXPECT_EQ(disk_->reads_past_cache(), 0u);
+}
+
+// Reads of threads go through it in any case.
+TEST_F(ValueReaderTest, WithoutAQueueTheCacheIsAlwaysAsked) {
+  disk_->SetReadsWait(true);
+  Open();
+  Put("key", "value");
+  for (size_t i = 0; i < CacheBypass::kTrial + 1; ++i) Get({"key"});
+  const uint64_t waited_before = waited();
+  disk_->SetReadsWait(false);
+  Get({"key"});
+  EXPECT_EQ(waited(), waited_before);
+}
+
+TEST(CacheBypass, IsOnWhileFewReadsFindTheirValue) {
+  const auto go_through = [](CacheBypass& bypass, size_t reads, size_t hits) {
+    for (size_t i = 0; i < reads; ++i) {
+      EXPECT_FALSE(bypass.past());
+      bypass.WentThrough(i < hits);
+    }
+  };
+  constexpr size_t kEnough = CacheBypass::kTrial / CacheBypass::kWorthPart;
+  CacheBypass bypass;
+  go_through(bypass, CacheBypass::kTrial, kEnough);
+  go_through(bypass, CacheBypass::kTrial, kEnough - 1);
+  for (size_t i = 0; i < CacheBypass::kPast; ++i) {
+    EXPECT_TRUE(bypass.past());
+    bypass.WentPast();
+  }
+  go_through(bypass, CacheBypass::kTrial, 0);
+  EXPECT_TRUE(bypass.past());
+}
+
 TEST_F(QueuedValueReaderTest, ALargeRecordIsThePools) {
   OpenWith(1);
   const std::string large(kReadAtOnceBytesMax, 'x');
