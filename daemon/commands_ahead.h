@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Commands parsed a few ahead of the one that runs. A pipelined client's next
-// keys are then known early enough to fetch their index slots into the cache
-// while earlier commands run: at a million keys those cache misses are a third
-// of all the work.
+// Commands parsed a few ahead of the one that runs, so that the cache misses of
+// their keys overlap (keys_ahead.h).
 #pragma once
 
 #include <cstddef>
@@ -20,9 +18,12 @@ class CommandsAhead {
  public:
   explicit CommandsAhead(ParserLimits limits) : parser_(limits) {}
 
-  // The next command. `input` begins after the consumed() bytes of the last
-  // call; what was there before has not moved while commands are left() over.
-  ParseOutcome Next(std::string_view input);
+  // Parses commands if none is left() and the last one is done with; false
+  // when there are no new ones. `input` begins after the consumed() bytes of
+  // the last Next() and must not move while commands are left().
+  bool ParseAhead(std::string_view input);
+  // The next command, or what came behind those that were parsed.
+  ParseOutcome Next();
 
   // Of the command that Next() gave; see CommandParser.
   std::span<const std::string_view> args() const {
@@ -32,11 +33,11 @@ class CommandsAhead {
   size_t bytes_wanted() const { return parser_.bytes_wanted(); }
   const std::string& error() const { return parser_.error(); }
 
-  // Commands that were parsed together with the one that Next() gave.
+  // Commands that were parsed and that Next() has not given.
+  size_t left() const { return ahead_.size() - given_; }
+  // Commands that the last ParseAhead() parsed together.
   size_t together() const { return ahead_.size(); }
-  // Whether the last Next() parsed anew, so that ForEach() has news.
-  bool refilled() const { return refilled_; }
-  // The second words of all commands that were parsed: mostly their keys.
+  // Their second words: mostly their keys.
   template <typename Each>
   void ForEachKey(Each each) const {
     for (const Parsed& parsed : ahead_) {
@@ -56,15 +57,13 @@ class CommandsAhead {
     size_t bytes;
   };
 
-  const Parsed& current() const { return ahead_[current_]; }
-  void Refill(std::string_view input);
+  const Parsed& current() const { return ahead_[given_ - 1]; }
 
   CommandParser parser_;
   std::vector<Parsed> ahead_;
   std::vector<std::string_view> words_;
-  size_t current_ = 0;
+  size_t given_ = 0;  // Of the commands in ahead_.
   size_t consumed_ = 0;
-  bool refilled_ = false;
   // What came behind the parsed commands; kCommand when they filled the batch.
   ParseOutcome ended_by_ = ParseOutcome::kCommand;
 };

@@ -73,12 +73,20 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
   SetReading(true);
 }
 
+void Connection::ParseAhead() {
+  if (!commands_.ParseAhead(input_.view())) return;
+  session_.pipelines = commands_.together() > 1;
+  commands_.ForEachKey([this](std::string_view key) {
+    turn_.keys_ahead().Tell(session_.database, key);
+  });
+}
+
 ParseOutcome Connection::NextCommand() {
-  const ParseOutcome outcome = commands_.Next(input_.view());
-  if (commands_.refilled()) {
-    session_.pipelines = commands_.together() > 1;
-    PrefetchKeys();
+  if (commands_.left() == 0) {
+    ParseAhead();
+    turn_.keys_ahead().Fetch();
   }
+  const ParseOutcome outcome = commands_.Next();
   if (outcome != ParseOutcome::kNeedMore) return outcome;
   input_.Consume(commands_.consumed());
   input_.ReleaseIfEmpty();
@@ -88,22 +96,6 @@ ParseOutcome Connection::NextCommand() {
     half_since_ms_ = loop_.now_ms();
   }
   return outcome;
-}
-
-void Connection::PrefetchKeys() const {
-  const Store* store = service_.store;
-  if (store == nullptr) return;
-  std::array<uint64_t, CommandsAhead::kCommandsMax> hashes;
-  size_t keys = 0;
-  const int database = session_.database;
-  commands_.ForEachKey([&](std::string_view key) {
-    hashes[keys++] = store->PrefetchSlot(database, key);
-  });
-  // A single command gains nothing: it runs right now.
-  if (keys < 2) return;
-  for (size_t i = 0; i < keys; ++i) {
-    store->PrefetchEntry(database, hashes[i]);
-  }
 }
 
 void Connection::CommandDone() {

@@ -40,6 +40,9 @@ class Connection {
   bool MayExecute() const {
     return !closed_ && !session_.closing && !parked_ && !OutputIsFull();
   }
+  // Parses what will be executed next, if nothing is left over, and tells the
+  // turn its keys. Not while a command is under way.
+  void ParseAhead();
   // Parses the next command into args(), which stay valid until CommandDone().
   // After kError nothing but RefuseInput() makes sense.
   ParseOutcome NextCommand();
@@ -107,7 +110,6 @@ class Connection {
     ReplyQueue::Taken replies;
   };
 
-  void PrefetchKeys() const;
   void OnRead(ssize_t count);
   void OnWritten(int status);
   void StartWrite();

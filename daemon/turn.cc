@@ -27,7 +27,8 @@ void EraseClosed(auto& list) {
 
 }  // namespace
 
-Turn::Turn(EventLoop& loop, Service& service) : loop_(loop), service_(service) {
+Turn::Turn(EventLoop& loop, Service& service)
+    : loop_(loop), service_(service), keys_ahead_(service) {
   auto* idle = new uv_idle_t;
   KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
   awake_.reset(idle);
@@ -149,15 +150,29 @@ void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
 void Turn::ExecuteReady() {
   std::vector<Connection*> batch;
   batch.swap(ready_);
-  for (Connection* connection : batch) {
-    connection->in.ready = false;
-    if (!connection->closed()) ExecuteSome(*connection);
+  size_t parsed = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (i == parsed) parsed += ParseAhead(std::span(batch).subspan(i));
+    batch[i]->in.ready = false;
+    if (!batch[i]->closed()) ExecuteSome(*batch[i]);
   }
   // The larger of the two buffers serves the next turn.
   if (ready_.empty()) {
     batch.clear();
     ready_.swap(batch);
   }
+}
+
+// Parses for the first connections of `batch`, until enough keys are known to
+// fetch them together. Returns how many connections that took.
+size_t Turn::ParseAhead(std::span<Connection* const> batch) {
+  size_t count = 0;
+  while (count < batch.size() && keys_ahead_.size() < KeysAhead::kEnough) {
+    if (batch[count]->MayExecute()) batch[count]->ParseAhead();
+    ++count;
+  }
+  keys_ahead_.Fetch();
+  return count;
 }
 
 void Turn::ExecuteSome(Connection& connection) {

@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <deque>
 #include <set>
+#include <span>
 #include <string_view>
 #include <vector>
 
 #include "daemon/connection.h"
 #include "daemon/dispatch.h"
 #include "daemon/event_loop.h"
+#include "daemon/keys_ahead.h"
 #include "daemon/logging.h"
 #include "daemon/reply_times.h"
 #include "daemon/service.h"
@@ -35,6 +37,8 @@ class Turn {
   void Closed(Connection& connection) { closed_.push_back(&connection); }
   // The store has news.
   void Woken() { woken_ = true; }
+
+  KeysAhead& keys_ahead() { return keys_ahead_; }
 
   // The turn. After it the owner looks at store.failure() and stopped().
   void Run();
@@ -56,6 +60,7 @@ class Turn {
   void RetryRead();
   void Retry(Connection& connection);
   void ExecuteReady();
+  size_t ParseAhead(std::span<Connection* const> batch);
   void ExecuteSome(Connection& connection);
   ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
   void CountDelayedReply(Connection& connection, const Executed& executed);
@@ -70,6 +75,7 @@ class Turn {
   bool executing_ = true;
   LogRate log_rate_;
   ReplyTimes reply_times_;
+  KeysAhead keys_ahead_;
 
   std::vector<Connection*> ready_;     // In order of arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.

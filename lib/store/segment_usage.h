@@ -4,6 +4,8 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <unordered_map>
 #include <vector>
@@ -82,7 +84,7 @@ class SegmentUsage {
     KVD_CHECK(use.live_bytes == 0 || IsPlanted(PlantedBug::kBelieveVictims));
     live_bytes_ -= use.live_bytes;
     dead_bytes_ -= use.dead_bytes;
-    last_ = nullptr;
+    recent_[segment % kRecent] = {};
     uses_.erase(segment);
   }
   SegmentUse Find(uint32_t segment) const {
@@ -95,19 +97,26 @@ class SegmentUsage {
   const std::unordered_map<uint32_t, SegmentUse>& all() const { return uses_; }
 
  private:
-  // Most changes concern the segment that the last one did. References into
-  // the map stay valid while it grows.
+  static constexpr size_t kRecent = 16;
+
+  // Found earlier in the map, where references stay valid while it grows.
+  struct Recent {
+    uint32_t segment = 0;
+    SegmentUse* use = nullptr;
+  };
+
+  // A put concerns the segment that is written and the one that its key stood
+  // in before, which alternate, and there are few of the latter.
   SegmentUse& Of(uint32_t segment) {
-    if (last_ == nullptr || segment != last_segment_) {
-      last_segment_ = segment;
-      last_ = &uses_[segment];
+    Recent& recent = recent_[segment % kRecent];
+    if (recent.use == nullptr || recent.segment != segment) {
+      recent = {segment, &uses_[segment]};
     }
-    return *last_;
+    return *recent.use;
   }
 
   std::unordered_map<uint32_t, SegmentUse> uses_;
-  uint32_t last_segment_ = 0;
-  SegmentUse* last_ = nullptr;
+  std::array<Recent, kRecent> recent_ = {};
   uint64_t live_bytes_ = 0;
   uint64_t dead_bytes_ = 0;
 };

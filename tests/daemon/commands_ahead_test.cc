@@ -26,7 +26,8 @@ std::vector<std::string> TakeAll(CommandsAhead* commands, std::string* input,
   std::vector<std::string> taken;
   std::string_view rest = *input;
   while (true) {
-    *ended_by = commands->Next(rest);
+    commands->ParseAhead(rest);
+    *ended_by = commands->Next();
     if (*ended_by == ParseOutcome::kCommand) {
       std::string words;
       for (const std::string_view word : commands->args()) {
@@ -89,13 +90,33 @@ TEST(CommandsAhead, NamesTheKeysOfABatchOnce) {
   std::string_view rest = input;
   std::vector<size_t> batches;
   for (int i = 0; i < 20; ++i) {
-    ASSERT_EQ(commands.Next(rest), ParseOutcome::kCommand);
+    if (commands.ParseAhead(rest)) {
+      batches.push_back(0);
+      commands.ForEachKey([&](std::string_view) { ++batches.back(); });
+      EXPECT_EQ(batches.back(), commands.together());
+    }
+    ASSERT_EQ(commands.Next(), ParseOutcome::kCommand);
     rest.remove_prefix(commands.consumed());
-    if (!commands.refilled()) continue;
-    batches.push_back(0);
-    commands.ForEachKey([&](std::string_view) { ++batches.back(); });
   }
   EXPECT_EQ(batches, (std::vector<size_t>{CommandsAhead::kCommandsMax, 4}));
+}
+
+// The first ParseAhead() may come long before the command is asked for.
+TEST(CommandsAhead, ParsesOnOnlyWhenNothingIsLeftOver) {
+  CommandsAhead commands(kLimits);
+  const std::string input = Get(1) + Get(2);
+  std::string_view rest = input;
+  EXPECT_TRUE(commands.ParseAhead(rest));
+  EXPECT_FALSE(commands.ParseAhead(rest));
+  ASSERT_EQ(commands.Next(), ParseOutcome::kCommand);
+  EXPECT_EQ(commands.args()[1], "1");
+  rest.remove_prefix(commands.consumed());
+  EXPECT_FALSE(commands.ParseAhead(rest));
+  ASSERT_EQ(commands.Next(), ParseOutcome::kCommand);
+  EXPECT_EQ(commands.args()[1], "2");
+  rest.remove_prefix(commands.consumed());
+  EXPECT_FALSE(commands.ParseAhead(rest));
+  EXPECT_EQ(commands.Next(), ParseOutcome::kNeedMore);
 }
 
 }  // namespace
