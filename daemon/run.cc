@@ -133,7 +133,7 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.sync = config.durability.sync;
   options.sync_interval_ms = config.durability.interval_ms;
   options.write_device = config.log.device;
-  options.gather_us_max = kGatherUs;
+  options.gathers = true;
   options.idle_declare_ms = config.durability.declare_after_ms;
   options.segment_bytes = config.log.segment_bytes;
   options.compaction.interval_ms = config.compaction.interval_ms;

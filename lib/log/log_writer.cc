@@ -177,6 +177,7 @@ LogWriter::Appended LogWriter::Append(RecordKind kind, uint8_t database,
   KVD_CHECK(active_ && !stopping_);
   const uint64_t seq = next_seq_++;
   if (open_.records() == 0) open_since_ns_ = clock_.MonotonicNs();
+  if (gathering_.Came()) gathering_.LastCame(clock_.MonotonicNs());
   const uint64_t offset =
       open_.Append({kind, database, seq, deadline_ms, key, value});
   KVD_CHECK(open_.End() <= active_->capacity);
@@ -206,13 +207,9 @@ void LogWriter::Pump() {
 }
 
 bool LogWriter::Gathers() const {
-  if (options_.gather_us_max == 0 || options_.sync != SyncMode::kAlways ||
-      stopping_ || failure_ || device_->busy() || open_.records() == 0 ||
-      open_.records() >= records_expected_) {
-    return false;
-  }
-  const int64_t since_ns = std::max(open_since_ns_, landed_ns_);
-  return clock_.MonotonicNs() - since_ns < gather_ns_;
+  return options_.gathers && options_.sync == SyncMode::kAlways && !stopping_ &&
+         !failure_ && !device_->busy() && open_.records() > 0 &&
+         gathering_.Waits(clock_.MonotonicNs(), open_since_ns_);
 }
 
 // Seals the full segment, flushed first whatever the sync mode: what follows in
@@ -308,13 +305,11 @@ void LogWriter::CountFlight(Flight flight) {
   const bool always = options_.sync == SyncMode::kAlways;
   if (flight == Flight::kGroup && !always) return;
   const int64_t now_ns = clock_.MonotonicNs();
-  figures_.flush_ns.Add(static_cast<uint64_t>(now_ns - submitted_ns_));
-  landed_ns_ = now_ns;
-  // Of those who waited for it and of those who have come meanwhile.
-  records_expected_ = flying_.records() + open_.records();
-  gather_ns_ =
-      std::min((now_ns - submitted_ns_) / 2, 1000 * options_.gather_us_max);
-  if (flight == Flight::kGroup && flying_.records() > 0) {
+  const int64_t flush_ns = now_ns - submitted_ns_;
+  const uint32_t records = flight == Flight::kGroup ? flying_.records() : 0;
+  figures_.flush_ns.Add(static_cast<uint64_t>(flush_ns));
+  gathering_.Landed(now_ns, flush_ns, records, open_.records());
+  if (records > 0) {
     figures_.wait_ns.Add(static_cast<uint64_t>(now_ns - flying_since_ns_));
   }
 }

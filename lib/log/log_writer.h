@@ -34,6 +34,7 @@
 #include "base/sync_mode.h"
 #include "base/write_device.h"
 #include "fs/file_system.h"
+#include "log/gathering.h"
 #include "log/group_buffer.h"
 #include "log/log_figures.h"
 #include "log/manifest.h"
@@ -70,17 +71,12 @@ inline constexpr uint64_t kManifestReserveBytes = 256 << 10;
 // to this size.
 inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
 inline constexpr int64_t kDiskFullRetryMs = 1000;
-// How long the open group waits for the writers whose changes have just become
-// durable, at most half as long as the last flush took. They come back within
-// microseconds; a group that leaves without them has them wait for two flushes.
-// lib/README.md has the measurement.
-inline constexpr int64_t kGatherUs = 25;
 
 struct LogWriterOptions {
   SyncMode sync = SyncMode::kAlways;
   int64_t sync_interval_ms = 1000;
   WriteDevice device = WriteDevice::kAuto;
-  int64_t gather_us_max = 0;  // kGatherUs, if the loop looks at Gathers().
+  bool gathers = false;  // If the loop looks at Gathers().
   uint64_t segment_bytes = 64ull << 20;
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
@@ -315,9 +311,7 @@ class LogWriter {
   int64_t open_since_ns_ = 0;  // When the open group got its first record.
   int64_t flying_since_ns_ = 0;
   int64_t submitted_ns_ = 0;
-  int64_t landed_ns_ = 0;          // When the last flight ended.
-  int64_t gather_ns_ = 0;          // How long the next group may wait then …
-  uint32_t records_expected_ = 0;  // … for so many records.
+  Gathering gathering_;
 
   std::optional<Error> failure_;
   bool stopping_ = false;

@@ -188,7 +188,7 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   log_options.sync = impl->options.sync;
   log_options.sync_interval_ms = impl->options.sync_interval_ms;
   log_options.device = impl->options.write_device;
-  log_options.gather_us_max = impl->options.gather_us_max;
+  log_options.gathers = impl->options.gathers;
   log_options.segment_bytes = impl->options.segment_bytes;
   log_options.open_group_bytes_max = impl->options.open_group_bytes_max;
   log_options.idle_declare_ms = impl->options.idle_declare_ms;

@@ -63,7 +63,7 @@ struct StoreOptions {
   SyncMode sync = SyncMode::kAlways;
   int64_t sync_interval_ms = 1000;  // For SyncMode::kInterval.
   WriteDevice write_device = WriteDevice::kAuto;
-  int64_t gather_us_max = 0;  // kGatherUs, if the loop looks at gathers().
+  bool gathers = false;                     // If the loop looks at gathers().
   uint64_t segment_bytes = 64ull << 20;     // A multiple of kBlockBytes.
   uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.

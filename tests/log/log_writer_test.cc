@@ -256,7 +256,7 @@ TEST_F(LogWriterTest, CountsGroupsAndTimesTheirFlushesAndWaits) {
 
 // Two writers that take turns share a flush once they have met.
 TEST_F(LogWriterTest, AGroupWaitsForTheWritersOfTheLastOne) {
-  options_.gather_us_max = kGatherUs;
+  options_.gathers = true;
   Start();
   const auto land = [&] {
     clock_.AdvanceNs(100'000);
@@ -280,7 +280,7 @@ TEST_F(LogWriterTest, AGroupWaitsForTheWritersOfTheLastOne) {
   Append(100);
   log_->Pump();
   EXPECT_EQ(log_->groups_written(), 2u);
-  clock_.AdvanceNs(kGatherUs * 1000);
+  clock_.AdvanceNs(Gathering::kMomentNs);
   EXPECT_FALSE(log_->Gathers());
   log_->Pump();
   EXPECT_EQ(log_->groups_written(), 3u);
@@ -294,7 +294,7 @@ TEST_F(LogWriterTest, AGroupWaitsForTheWritersOfTheLastOne) {
 }
 
 TEST_F(LogWriterTest, AGroupWaitsForHalfAFlushAtMost) {
-  options_.gather_us_max = kGatherUs;
+  options_.gathers = true;
   Start();
   Put(100);
   Append(100);
@@ -308,7 +308,7 @@ TEST_F(LogWriterTest, AGroupWaitsForHalfAFlushAtMost) {
 }
 
 TEST_F(LogWriterTest, AStopWaitsForNobody) {
-  options_.gather_us_max = kGatherUs;
+  options_.gathers = true;
   Start();
   Put(100);
   Append(100);
