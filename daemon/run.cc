@@ -196,9 +196,23 @@ Result<std::unique_ptr<Store>> Load(Server& server, EventLoop& loop,
   return nullptr;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kFreesAll = true;  // So that what is lost by mistake is seen.
+#else
+constexpr bool kFreesAll = false;
+#endif
+
+// The process is about to end: to free the entries one by one, as many as there
+// may be, would only keep the next one waiting for the lock.
+struct LeaveToTheSystem {
+  void operator()(Store* store) const {
+    if (kFreesAll || !store->stopped()) delete store;
+  }
+};
+
 // Everything below is destroyed from the bottom up: the server closes its
-// sockets before the store, the store before its threads, and the lock on the
-// directory is released last.
+// sockets before the store ends, the store ends before its threads, and the
+// lock on the directory is released last.
 ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
                StopSignals& signals) {
   auto directory = OpenPosixDirectory(config.data_dir, {.create = true});
@@ -220,7 +234,7 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
   const uint64_t available = AvailableMemory();
   const MemoryBounds memory = BoundsOf(config.memory, available);
   LogShares(available, memory, descriptors);
-  std::unique_ptr<Store> store;
+  std::unique_ptr<Store, LeaveToTheSystem> store;
   Server server(loop, waker, signals, clock, config, descriptors.connections,
                 std::move(*sockets));
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
@@ -229,7 +243,7 @@ ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
                        {slow_work, maintenance, reads}, clock, waker.wake());
   });
   if (!loaded) return Refuse(loaded.error(), ExitCodeOf(loaded.error()));
-  store = std::move(*loaded);
+  store.reset(loaded->release());
   if (store == nullptr) return server.exit_code();
   LogRecovery(*store);
   server.Serve(*store);
