@@ -63,8 +63,8 @@ def arguments(options, side, value_bytes, settings=()):
 
 def settle(server):
     """Until neither the disk nor the server is busy with what filled it."""
-    os.sync()
     server.wait_for_hints()
+    os.sync()
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     before = server.cpu_seconds()
     while time.monotonic() < deadline:
