@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/turn.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -28,7 +30,10 @@ void EraseClosed(auto& list) {
 }  // namespace
 
 Turn::Turn(EventLoop& loop, Service& service)
-    : loop_(loop), service_(service), keys_ahead_(service) {
+    : loop_(loop),
+      service_(service),
+      keys_ahead_(service),
+      busy_poll_(service.config.log.busy_poll_us * 1000) {
   auto* idle = new uv_idle_t;
   KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
   awake_.reset(idle);
@@ -46,6 +51,8 @@ void Turn::NeedsFlush(Connection& connection) {
 
 void Turn::Run() {
   Store* const store = service_.store;
+  const bool news = woken_;
+  const bool worked = news || !ready_.empty() || !read_.empty();
   reply_times_.BeginTurn(service_.ReadClock());
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
@@ -55,12 +62,24 @@ void Turn::Run() {
   FlushAll();
   if (store != nullptr) store->Pump();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
-  if (ready_.empty() && read_.empty() &&
-      (store == nullptr || !store->gathers())) {
-    uv_idle_stop(awake_.get());
-  } else {
-    uv_idle_start(awake_.get(), [](uv_idle_t*) {});
+  if (worked) {
+    busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(), news,
+                       waiting_.size()});
   }
+  StayAwakeOrNot();
+}
+
+void Turn::StayAwakeOrNot() {
+  const bool has_work = !ready_.empty() || !read_.empty();
+  const bool gathers = service_.store != nullptr && service_.store->gathers();
+  if (!has_work && !gathers && !busy_poll_.StaysAwake(service_.clock_read_ns)) {
+    uv_idle_stop(awake_.get());
+    return;
+  }
+  uv_idle_start(awake_.get(), [](uv_idle_t*) {});
+  // Before it looks again, whoever else wants this processor: a client, or what
+  // the kernel does for the disk.
+  if (!has_work) sched_yield();
 }
 
 void Turn::TakeNews() {

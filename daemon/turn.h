@@ -14,6 +14,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/busy_poll.h"
 #include "daemon/connection.h"
 #include "daemon/dispatch.h"
 #include "daemon/event_loop.h"
@@ -68,6 +69,7 @@ class Turn {
   void AfterExecuting(Connection& connection);
   void CloseIfOverLimit(Connection& connection);
   void FlushAll();
+  void StayAwakeOrNot();
 
   EventLoop& loop_;
   Service& service_;
@@ -76,6 +78,7 @@ class Turn {
   LogRate log_rate_;
   ReplyTimes reply_times_;
   KeysAhead keys_ahead_;
+  BusyPoll busy_poll_;
 
   std::vector<Connection*> ready_;     // In order of arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
@@ -86,7 +89,7 @@ class Turn {
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;
 
-  // Runs while something is to be done, so that the loop does not sleep.
+  // Runs while the loop is not to sleep.
   UvPtr<uv_idle_t> awake_;
 };
 

@@ -59,6 +59,7 @@ struct Config {
   struct Log {
     uint64_t segment_bytes = uint64_t{64} << 20;
     WriteDevice device = WriteDevice::kAuto;
+    int64_t busy_poll_us = 300;  // 0: never.
   } log;
 
   struct Compaction {

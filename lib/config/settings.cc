@@ -40,6 +40,7 @@ constexpr Setting kSettings[] = {
     {"log.segment_size",
      SizeKind{KVD_FIELD(log.segment_bytes), 64 * kKiB, kGiB, 4 * kKiB}},
     {"log.device", DeviceKind{KVD_FIELD(log.device)}},
+    {"log.busy_poll", FineDurationKind{KVD_FIELD(log.busy_poll_us), 0, 10'000}},
 
     {"compaction.interval",
      DurationKind{KVD_FIELD(compaction.interval_ms), 0, 24 * kHour}},
