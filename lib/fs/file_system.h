@@ -51,6 +51,9 @@ class File {
   // kNoSpace when they do not fit; then the file is of no use, and the caller
   // removes it. Not durable before Sync().
   virtual Result<void> AllocateZeroed(uint64_t bytes) = 0;
+  // The same for less work, but the first write to each block may change
+  // metadata, which a sync then has to make durable too.
+  virtual Result<void> AllocateReserved(uint64_t bytes) = 0;
   virtual Result<void> Truncate(uint64_t bytes) = 0;
   // Makes the file's bytes and size durable. After a failure what is durable is
   // unknown for good: the caller must not retry and believe a success.

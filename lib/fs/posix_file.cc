@@ -98,16 +98,18 @@ Result<void> PosixFile::WriteAt(uint64_t offset, std::string_view bytes) {
 
 Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
   KVD_TRY(Truncate(0));
-  KVD_TRY(Reserve(bytes));
-  // A reserved block is "unwritten": the first write to it changes metadata,
-  // which its fdatasync then has to commit. Writing the zeros here pays that
-  // once, ahead of time.
-  //
-  // Past the page cache where the file system can: the zeros are not read
-  // again, and copying them there costs more than all the rest.
-  const AlignedBytes zeros = MakeZeros();
-  return PastCache(bytes % kBlockBytes == 0,
-                   [&] { return WriteZeros(zeros.get(), bytes); });
+  // At once, so that a full disk shows before much is written.
+  KVD_TRY(TakeSpace(bytes));
+  // A block that is only taken is "unwritten": the first write to it changes
+  // metadata, which its fdatasync then has to commit. Writing the zeros here
+  // pays that once, ahead of time.
+  return WriteZeros(bytes);
+}
+
+Result<void> PosixFile::AllocateReserved(uint64_t bytes) {
+  KVD_TRY(Truncate(0));
+  KVD_TRY_ASSIGN(const bool taken, TakeSpace(bytes));
+  return taken ? Result<void>() : WriteZeros(bytes);
 }
 
 Result<void> PosixFile::WritePastCacheAt(uint64_t offset,
@@ -164,27 +166,32 @@ Result<void> PosixFile::PastCache(bool whole_blocks, Write write) {
   return refused ? write() : written;
 }
 
-Result<void> PosixFile::WriteZeros(const char* zeros, uint64_t bytes) {
-  for (uint64_t offset = 0; offset < bytes; offset += kZeroChunkBytes) {
-    const uint64_t size = std::min(kZeroChunkBytes, bytes - offset);
-    KVD_TRY(WriteAt(offset, {zeros, size}));
-    // Little at a time: the log's writes share the device and the journal, and
-    // would wait behind a whole segment of zeros.
-    if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
-  }
-  return {};
+// Past the page cache where the file system can: the zeros are not read again,
+// and copying them there costs more than all the rest.
+Result<void> PosixFile::WriteZeros(uint64_t bytes) {
+  const AlignedBytes zeros = MakeZeros();
+  return PastCache(bytes % kBlockBytes == 0, [&]() -> Result<void> {
+    for (uint64_t offset = 0; offset < bytes; offset += kZeroChunkBytes) {
+      const uint64_t size = std::min(kZeroChunkBytes, bytes - offset);
+      KVD_TRY(WriteAt(offset, {zeros.get(), size}));
+      // Little at a time: the log's writes share the device and the journal,
+      // and would wait behind a whole segment of zeros.
+      if ((offset + size) % kZeroSyncBytes == 0) KVD_TRY(Sync());
+    }
+    return {};
+  });
 }
 
-// Takes the space at once, so that a full disk shows before much is written.
-Result<void> PosixFile::Reserve(uint64_t bytes) {
-  if (bytes == 0) return {};
+// Gives every block of an empty file its place on the disk, and the file its
+// size. False where the file system cannot: writing the zeros does it too.
+Result<bool> PosixFile::TakeSpace(uint64_t bytes) {
+  if (bytes == 0) return true;
   if (Retry([&] {
         return fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes));
       }) == 0) {
-    return {};
+    return true;
   }
-  // Writing the zeros takes the space too.
-  if (errno == EOPNOTSUPP || errno == ENOSYS) return {};
+  if (errno == EOPNOTSUPP || errno == ENOSYS) return false;
   return FailErrno("allocate {} bytes for {}", bytes, path_);
 }
 

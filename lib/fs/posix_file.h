@@ -23,6 +23,7 @@ class PosixFile final : public File {
   Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override;
   Result<void> WriteAt(uint64_t offset, std::string_view bytes) override;
   Result<void> AllocateZeroed(uint64_t bytes) override;
+  Result<void> AllocateReserved(uint64_t bytes) override;
   Result<void> Truncate(uint64_t bytes) override;
   Result<void> Sync() override;
   Result<uint64_t> Size() override;
@@ -52,8 +53,8 @@ class PosixFile final : public File {
   bool SetDirect(bool direct);
   template <typename Write>
   Result<void> PastCache(bool whole_blocks, Write write);
-  Result<void> Reserve(uint64_t bytes);
-  Result<void> WriteZeros(const char* zeros, uint64_t bytes);
+  Result<bool> TakeSpace(uint64_t bytes);
+  Result<void> WriteZeros(uint64_t bytes);
 
   UniqueFd fd_;
   std::string path_;

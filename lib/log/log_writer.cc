@@ -31,12 +31,13 @@ WriteDevice DeviceFor(const LogWriterOptions& options) {
                                                       : options.device;
 }
 
-// Creates a zeroed segment, durable in bytes and name. Thread: slow work.
-Result<std::unique_ptr<File>> CreateZeroed(Directory& directory, uint64_t id,
-                                           uint64_t bytes) {
+// Creates a segment of zeros, durable in bytes and name. Thread: slow work.
+Result<std::unique_ptr<File>> CreateSegment(Directory& directory, uint64_t id,
+                                            uint64_t bytes, bool zeroed) {
   const std::string name = SegmentName(id);
   KVD_TRY_ASSIGN(std::unique_ptr<File> file, directory.Create(name));
-  Result<void> done = file->AllocateZeroed(bytes);
+  Result<void> done =
+      zeroed ? file->AllocateZeroed(bytes) : file->AllocateReserved(bytes);
   if (done) done = file->Sync();
   if (done && !IsPlanted(PlantedBug::kSegmentNameNotSynced)) {
     done = directory.Sync();
@@ -148,6 +149,9 @@ bool LogWriter::FitsPrepared(uint64_t bytes) const {
 void LogWriter::Roll() {
   KVD_CHECK(prepared_ && !retiring_);
   KVD_CHECK(!active_ || open_.records() == 0);
+  if (active_ && active_->groups > 0) {
+    usual_group_bytes_ = active_->end / active_->groups;
+  }
   retiring_ = std::exchange(active_, std::nullopt);
   active_ = std::exchange(prepared_, std::nullopt);
   open_.StartSegment(active_->identity);
@@ -166,7 +170,8 @@ Room LogWriter::WantSegment(uint64_t bytes) {
   // What is prepared is too small. It stays named until the larger one is, but
   // must not be entered any more.
   displaced_ = std::exchange(prepared_, std::nullopt);
-  StartPreparing(std::max(needed, options_.segment_bytes), needed);
+  StartPreparing(std::max(needed, options_.segment_bytes), needed,
+                 std::max(bytes, usual_group_bytes_));
   return Room::kWait;
 }
 
@@ -243,6 +248,7 @@ void LogWriter::SubmitGroup() {
   last_group_ms_ = NowMs();
   ++groups_written_;
   if (records > 0) {
+    ++active_->groups;
     figures_.group_records.Add(records);
     figures_.group_bytes.Add(flying_.NewBytes().size());
   }
@@ -379,25 +385,34 @@ std::optional<int64_t> LogWriter::Tick() {
 // --- Segments and the MANIFEST ----------------------------------------------
 
 void LogWriter::PrepareAhead() {
-  StartPreparing(options_.segment_bytes, SmallestSegmentBytes());
+  StartPreparing(options_.segment_bytes, SmallestSegmentBytes(),
+                 usual_group_bytes_);
 }
 
-void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min) {
+// Zeros save a small flush the commit of changed metadata. A large one hardly
+// feels that, and writing every byte twice takes bandwidth from it. In the lazy
+// modes nobody waits for a flush.
+bool LogWriter::WantsZeros(uint64_t group_bytes) const {
+  return options_.sync == SyncMode::kAlways &&
+         group_bytes < kUnzeroedGroupBytesMin;
+}
+
+void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
+                               uint64_t group_bytes) {
   if (preparing_ || candidate_ || stopping_) return;
   preparing_ = true;
   ++jobs_;
   const uint64_t id = manifest_.next_segment++;
-  const bool may_use_reserve = !active_;
-  slow_work_.Post([this, wake = wake_, id, bytes, bytes_min, may_use_reserve] {
-    PrepareDone done{bytes_min, Prepare(id, bytes, bytes_min, may_use_reserve)};
-    events_.Put({std::move(done), std::nullopt});
+  const Wanted wanted = {bytes, bytes_min, WantsZeros(group_bytes), !active_};
+  slow_work_.Post([this, wake = wake_, id, wanted] {
+    events_.Put(
+        {PrepareDone{wanted.bytes_min, Prepare(id, wanted)}, std::nullopt});
     wake();
   });
 }
 
-Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id, uint64_t bytes,
-                                               uint64_t bytes_min,
-                                               bool may_use_reserve) {
+Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id,
+                                               const Wanted& wanted) {
   // Not knowing is no reason not to try.
   const uint64_t free = directory_.FreeBytes().value_or(UINT64_MAX);
   const auto make = [&](uint64_t size, uint64_t reserve) -> Result<Prepared> {
@@ -409,18 +424,18 @@ Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id, uint64_t bytes,
           directory_.path(), free, size, reserve);
     }
     KVD_TRY_ASSIGN(std::unique_ptr<File> file,
-                   CreateZeroed(directory_, id, size));
+                   CreateSegment(directory_, id, size, wanted.zeroed));
     return Prepared{id, size, free - size, false, std::move(file)};
   };
 
   // A disk without room for a whole segment still takes a smaller one.
-  Result<Prepared> made = make(bytes, kDiskReserveBytes);
-  for (uint64_t size = bytes;
-       !made && size > bytes_min && IsFull(made.error());) {
-    size = std::max(AlignUp(size / 2, kBlockBytes), bytes_min);
+  Result<Prepared> made = make(wanted.bytes, kDiskReserveBytes);
+  for (uint64_t size = wanted.bytes;
+       !made && size > wanted.bytes_min && IsFull(made.error());) {
+    size = std::max(AlignUp(size / 2, kBlockBytes), wanted.bytes_min);
     made = make(size, kDiskReserveBytes);
   }
-  if (!made && may_use_reserve && IsFull(made.error())) {
+  if (!made && wanted.may_use_reserve && IsFull(made.error())) {
     Result<Prepared> last = make(SmallestSegmentBytes(), kManifestReserveBytes);
     if (last) {
       last->from_reserve = true;

@@ -5,8 +5,8 @@
 // larger exactly when the disk is the bottleneck.
 //
 // Space before apply: a record is appended only after RoomFor() found room in a
-// segment that is allocated, zeroed and named in the MANIFEST. Segments are
-// prepared ahead of time by jobs on another thread:
+// segment that is allocated and named in the MANIFEST. Segments are prepared
+// ahead of time by jobs on another thread:
 //
 //   prepare a file ──▶ name it in the MANIFEST ──▶ prepared ──▶ active
 //       ▲                                                         │ full
@@ -71,6 +71,9 @@ inline constexpr uint64_t kManifestReserveBytes = 256 << 10;
 // to this size.
 inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
 inline constexpr int64_t kDiskFullRetryMs = 1000;
+// From groups of this size on it costs less to let each flush change the
+// metadata of the blocks that it fills than to write every block twice.
+inline constexpr uint64_t kUnzeroedGroupBytesMin = 1 << 20;
 
 struct LogWriterOptions {
   SyncMode sync = SyncMode::kAlways;
@@ -169,6 +172,7 @@ class LogWriter {
     bool removals_only = false;  // It was made out of the reserve.
     // Of what was submitted so far.
     uint64_t end = 0;
+    uint64_t groups = 0;  // That have records.
     uint64_t records = 0;
     uint64_t first_seq = 0;
     uint64_t last_seq = 0;
@@ -215,6 +219,8 @@ class LogWriter {
   void Roll();
   Room WantSegment(uint64_t bytes);
   static uint64_t SegmentBytesFor(uint64_t bytes);
+  // Whether a segment for groups of `group_bytes` should have been zeroed.
+  bool WantsZeros(uint64_t group_bytes) const;
   uint64_t SmallestSegmentBytes() const {
     return std::min(options_.segment_bytes, kSmallSegmentBytes);
   }
@@ -230,17 +236,22 @@ class LogWriter {
   bool PumpRetiring();
 
   // Segments and the MANIFEST.
-  // Prepares a segment of `bytes`, or of less if the disk is full, but not of
-  // less than `bytes_min`.
-  void StartPreparing(uint64_t bytes, uint64_t bytes_min);
+  struct Wanted {
+    uint64_t bytes = 0;
+    uint64_t bytes_min = 0;  // For a disk that has no room for more.
+    bool zeroed = true;
+    bool may_use_reserve = false;
+  };
+  // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
+  // is full; for groups of `group_bytes`.
+  void StartPreparing(uint64_t bytes, uint64_t bytes_min, uint64_t group_bytes);
   void PrepareAhead();
   // Whether another try to get a segment may bring what is missing.
   bool WantsRetry() const {
     return disk_full() && !preparing_ && !candidate_ && !prepared_;
   }
   // Thread: slow work.
-  Result<Prepared> Prepare(uint64_t id, uint64_t bytes, uint64_t bytes_min,
-                           bool may_use_reserve);
+  Result<Prepared> Prepare(uint64_t id, const Wanted& wanted);
   void OnPrepared(PrepareDone done);
   // For segments of `bytes` and more; to be tried again after a while.
   void FoundNoRoom(uint64_t bytes);
@@ -287,6 +298,7 @@ class LogWriter {
   std::vector<SealedFile> closing_;
   std::vector<std::string> removing_;
   bool preparing_ = false;
+  uint64_t usual_group_bytes_ = 0;  // In the last segment that became full.
   uint64_t full_for_bytes_ =
       UINT64_MAX;  // A segment of this size found no room.
   int64_t retry_at_ms_ = 0;

@@ -199,6 +199,18 @@ TEST_P(FileSystem, AllocatesZeros) {
   EXPECT_EQ(file->Size().value(), kBlockBytes);
 }
 
+TEST_P(FileSystem, ReservesWhatReadsAsZeros) {
+  auto file = Create("a", "not zero");
+  const uint64_t bytes = (uint64_t{1} << 20) + kBlockBytes;
+  ASSERT_TRUE(file->AllocateReserved(bytes).ok());
+  EXPECT_EQ(file->Size().value(), bytes);
+  EXPECT_EQ(Read("a"), std::string(bytes, '\0'));
+  EXPECT_TRUE(file->Sync().ok());
+
+  ASSERT_TRUE(file->AllocateReserved(kBlockBytes).ok());
+  EXPECT_EQ(file->Size().value(), kBlockBytes);
+}
+
 TEST_P(FileSystem, TruncatesAndForgetsWhatWasCutOff) {
   auto file = Create("a", "hello");
   ASSERT_TRUE(file->Truncate(2).ok());

@@ -193,9 +193,25 @@ TEST_F(PosixFaults, RepeatsInterruptedCalls) {
 }
 
 TEST_F(PosixFaults, AllocatesWhereFallocateIsUnknown) {
-  Plant("fallocate", {{EOPNOTSUPP}});
-  ASSERT_TRUE(file_->AllocateZeroed(2 * kBlockBytes).ok());
-  EXPECT_EQ(Read(), std::string(2 * kBlockBytes, '\0'));
+  for (const int unknown : {EOPNOTSUPP, ENOSYS}) {
+    Plant("fallocate", {{unknown}, {unknown}});
+    ASSERT_TRUE(file_->AllocateZeroed(2 * kBlockBytes).ok());
+    EXPECT_EQ(Read(), std::string(2 * kBlockBytes, '\0'));
+    ASSERT_TRUE(file_->AllocateReserved(3 * kBlockBytes).ok());
+    EXPECT_EQ(Read(), std::string(3 * kBlockBytes, '\0'));
+    EXPECT_THAT(calls().seen, Contains("pwrite").Times(2))
+        << "that takes space";
+    calls().seen.clear();
+  }
+}
+
+TEST_F(PosixFaults, ReservesWithoutWriting) {
+  ASSERT_TRUE(file_->AllocateReserved(2 * kBlockBytes).ok());
+  EXPECT_THAT(calls().seen, ElementsAre("ftruncate", "fallocate"));
+  Plant("fallocate", {{ENOSPC}});
+  EXPECT_EQ(file_->AllocateReserved(2 * kBlockBytes).error().code(),
+            ErrorCode::kNoSpace);
+  EXPECT_THAT(calls().seen, Not(Contains("pwrite")));
 }
 
 TEST_F(PosixFaults, WritesNoZerosWhenTheDiskIsFull) {

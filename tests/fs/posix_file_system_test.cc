@@ -303,9 +303,11 @@ TEST(PosixFile, AnswersAFileSizeLimitAsNoSpace) {
             "write " + temp.path() + "/a at offset 10000: File too large");
   EXPECT_EQ(file->Size().value(), 10'000u);
 
-  const auto allocated = file->AllocateZeroed(12'000);
-  ASSERT_FALSE(allocated.ok());
-  EXPECT_EQ(allocated.error().code(), ErrorCode::kNoSpace);
+  for (const auto& allocated :
+       {file->AllocateZeroed(12'000), file->AllocateReserved(12'000)}) {
+    ASSERT_FALSE(allocated.ok());
+    EXPECT_EQ(allocated.error().code(), ErrorCode::kNoSpace);
+  }
 }
 
 // A file system of 1 MiB.
@@ -331,10 +333,12 @@ class SmallDisk : public ::testing::Test {
 
 TEST_F(SmallDisk, HasNoSpaceForMore) {
   auto file = std::move(*directory_->Create("a"));
-  const auto allocated = file->AllocateZeroed(2 << 20);
-  ASSERT_FALSE(allocated.ok());
-  EXPECT_EQ(allocated.error().code(), ErrorCode::kNoSpace);
-  EXPECT_THAT(allocated.error().message(), HasSubstr(temp_.path() + "/a"));
+  for (const auto& allocated :
+       {file->AllocateZeroed(2 << 20), file->AllocateReserved(2 << 20)}) {
+    ASSERT_FALSE(allocated.ok());
+    EXPECT_EQ(allocated.error().code(), ErrorCode::kNoSpace);
+    EXPECT_THAT(allocated.error().message(), HasSubstr(temp_.path() + "/a"));
+  }
 
   const auto written = file->WriteAt(0, std::string(2 << 20, 'x'));
   ASSERT_FALSE(written.ok());

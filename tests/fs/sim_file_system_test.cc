@@ -259,6 +259,9 @@ TEST_F(SimDisk, AllocatesDurablyAfterASync) {
   EXPECT_THAT(Outcomes(), ElementsAre("a=", "a=.."));
   ASSERT_TRUE(file->Sync().ok());
   EXPECT_THAT(Outcomes(), ElementsAre("a=.."));
+  ASSERT_TRUE(file->AllocateReserved(kPage).ok());
+  ASSERT_TRUE(file->Sync().ok());
+  EXPECT_THAT(Outcomes(), ElementsAre("a=."));
 }
 
 TEST_F(SimDisk, LosesNothingWhenOnlyTheProcessDies) {
@@ -396,6 +399,7 @@ TEST(SimCrash, FailsEveryCallAndChangesNothing) {
   EXPECT_FALSE(file->Size().ok());
   EXPECT_FALSE(file->Truncate(0).ok());
   EXPECT_FALSE(file->AllocateZeroed(1).ok());
+  EXPECT_FALSE(file->AllocateReserved(1).ok());
   EXPECT_FALSE(directory->List().ok());
   EXPECT_FALSE(directory->Open("a", OpenMode::kRead).ok());
   EXPECT_FALSE(directory->Create("b").ok());

@@ -147,6 +147,26 @@ class LogWriterTest : public testing::Test {
     return seqs;
   }
   uint64_t Submits() { return disk_.calls(SimFileSystem::Op::kSubmit); }
+  // The segments made so far, one letter each: z zeroed, r reserved.
+  std::string SegmentsMade() {
+    std::string made;
+    for (uint64_t n = 0; n < disk_.operations(); ++n) {
+      const std::string operation = disk_.DescribeOperation(n);
+      if (operation.starts_with("allocate")) made += 'z';
+      if (operation.starts_with("reserve")) made += 'r';
+    }
+    return made;
+  }
+  // Fills `count` segments with groups of one record each.
+  void FillSegments(int count, uint64_t group_bytes) {
+    const size_t sealed = log_->manifest().sealed.size();
+    const size_t wanted = sealed + static_cast<size_t>(count);
+    for (int puts = 0; log_->manifest().sealed.size() < wanted; ++puts) {
+      ASSERT_LT(puts, 10'000);
+      Put(group_bytes);
+      Settle();
+    }
+  }
 
   SimFileSystem disk_;
   ManualExecutor executor_;
@@ -515,6 +535,42 @@ TEST_F(LogWriterTest, AGroupLargerThanASegmentGetsOneOfItsOwn) {
   for (const std::string& name : disk_.Names()) {
     const auto id = SegmentIdOf(name);
     EXPECT_TRUE(!id || log_->manifest().Names(*id)) << name << " is left over";
+  }
+}
+
+// Large groups are worth more without the zeros, small ones with them. What
+// comes is taken to be what came: the segment that was prepared while another
+// one filled knows of those before it.
+TEST_F(LogWriterTest, SegmentsAreZeroedForSmallGroupsOnly) {
+  options_.segment_bytes = 8 << 20;
+  Start();
+  EXPECT_EQ(SegmentsMade(), "zz");
+  FillSegments(2, 200'000);
+  EXPECT_EQ(SegmentsMade(), "zzzz");
+  FillSegments(3, 2 * kUnzeroedGroupBytesMin);
+  EXPECT_EQ(SegmentsMade(), "zzzzrrr");
+  FillSegments(2, 200'000);
+  EXPECT_EQ(SegmentsMade(), "zzzzrrrzz");
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+TEST_F(LogWriterTest, ASegmentForOneLargeGroupIsNotZeroed) {
+  Start();
+  Put(100);
+  Put(kUnzeroedGroupBytesMin);
+  Settle();
+  EXPECT_EQ(SegmentsMade(), "zzrz");
+  EXPECT_EQ(DurableSeqs(), UpTo(101));
+}
+
+TEST_F(LogWriterTest, TheLazyModesZeroNothing) {
+  for (const SyncMode sync : {SyncMode::kInterval, SyncMode::kNever}) {
+    options_.sync = sync;
+    Start();
+    const size_t before = SegmentsMade().size();
+    FillSegments(3, 1000);
+    EXPECT_EQ(SegmentsMade().substr(before - 2), "rrrrr");
+    StartOver();
   }
 }
 

@@ -86,10 +86,10 @@ class RandomRun {
   // A disk that fails: the store may end, and must not lie before it does.
   void PlantFault() {
     using Op = SimFileSystem::Op;
-    constexpr Op kOps[] = {Op::kWrite,   Op::kAllocate, Op::kSync,
-                           Op::kRename,  Op::kCreate,   Op::kDirectorySync,
-                           Op::kSubmit,  Op::kComplete, Op::kRemove,
-                           Op::kTruncate};
+    constexpr Op kOps[] = {Op::kWrite,    Op::kAllocate, Op::kSync,
+                           Op::kRename,   Op::kCreate,   Op::kDirectorySync,
+                           Op::kSubmit,   Op::kComplete, Op::kRemove,
+                           Op::kTruncate, Op::kReserve};
     constexpr int kErrors[] = {EIO, ENOSPC, EDQUOT, EMFILE, ENOMEM, EROFS};
     // Named, since the order in which arguments are evaluated is anybody's.
     const bool reaches_disk = Below(2) == 0;

@@ -14,9 +14,9 @@ namespace kvd {
 namespace {
 
 constexpr std::string_view kOpNames[SimFileSystem::kOpCount] = {
-    "create", "open",       "read",   "write",   "allocate", "truncate",
-    "sync",   "size",       "list",   "remove",  "rename",   "sync directory",
-    "lock",   "free bytes", "submit", "complete"};
+    "create",         "open", "read",       "write",  "allocate", "reserve",
+    "truncate",       "sync", "size",       "list",   "remove",   "rename",
+    "sync directory", "lock", "free bytes", "submit", "complete"};
 
 constexpr bool ChangesDisk(SimFileSystem::Op op) {
   using Op = SimFileSystem::Op;

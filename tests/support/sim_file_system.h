@@ -92,7 +92,8 @@ class SimFileSystem {
     kOpen,
     kRead,
     kWrite,
-    kAllocate,
+    kAllocate,  // Zeroed.
+    kReserve,
     kTruncate,
     kSync,
     kSize,
@@ -105,7 +106,7 @@ class SimFileSystem {
     kSubmit,    // A DurableWriter's write begins …
     kComplete,  // … and ends.
   };
-  static constexpr size_t kOpCount = 16;
+  static constexpr size_t kOpCount = 17;
 
   explicit SimFileSystem(std::string path = "/sim");
   ~SimFileSystem();

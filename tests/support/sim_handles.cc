@@ -55,14 +55,11 @@ class SimFileSystem::SimFile final : public File {
   }
 
   Result<void> AllocateZeroed(uint64_t bytes) override {
-    std::lock_guard hold(disk_.mutex_);
-    KVD_TRY(Begin(Op::kAllocate));
-    disk_.SetSize(inode(), 0);
-    if (disk_.RoomFor(inode(), 0, bytes) < bytes) {
-      return FailWith(ENOSPC, Op::kAllocate);
-    }
-    disk_.SetSize(inode(), bytes);
-    return {};
+    return Allocate(bytes, Op::kAllocate);
+  }
+
+  Result<void> AllocateReserved(uint64_t bytes) override {
+    return Allocate(bytes, Op::kReserve);
   }
 
   Result<void> Truncate(uint64_t bytes) override {
@@ -92,6 +89,15 @@ class SimFileSystem::SimFile final : public File {
   friend class SimFileSystem;
 
   Inode& inode() { return disk_.inodes_.at(id_); }
+
+  Result<void> Allocate(uint64_t bytes, Op op) {
+    std::lock_guard hold(disk_.mutex_);
+    KVD_TRY(Begin(op));
+    disk_.SetSize(inode(), 0);
+    if (disk_.RoomFor(inode(), 0, bytes) < bytes) return FailWith(ENOSPC, op);
+    disk_.SetSize(inode(), bytes);
+    return {};
+  }
 
   Result<void> Begin(Op op, size_t* partial_bytes = nullptr) {
     KVD_TRY(disk_.Begin(op, name_, partial_bytes));
