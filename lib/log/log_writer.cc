@@ -214,6 +214,7 @@ void LogWriter::Pump() {
 bool LogWriter::Gathers() const {
   return options_.gathers && options_.sync == SyncMode::kAlways && !stopping_ &&
          !failure_ && !device_->busy() && open_.records() > 0 &&
+         !OpenIsLarge() &&
          gathering_.Waits(clock_.MonotonicNs(), open_since_ns_);
 }
 
@@ -342,6 +343,7 @@ bool LogWriter::Poll() {
       changed = true;
       if (*done) {
         FinishFlight();
+        if (OpenIsLarge()) Pump();
       } else {
         FailWith(done->error());
       }

@@ -71,6 +71,9 @@ inline constexpr uint64_t kManifestReserveBytes = 256 << 10;
 // to this size.
 inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
 inline constexpr int64_t kDiskFullRetryMs = 1000;
+// A flush of this size takes as long as its bytes need: that others come along
+// saves nothing, and a disk that waits for them loses time.
+inline constexpr uint64_t kLargeGroupBytes = 512 << 10;
 // From groups of this size on it costs less to let each flush change the
 // metadata of the blocks that it fills than to write every block twice.
 inline constexpr uint64_t kUnzeroedGroupBytesMin = 1 << 20;
@@ -117,8 +120,9 @@ class LogWriter {
   // Whether the open group waits for writers, though the device is free: Pump()
   // wants to be called again at once.
   bool Gathers() const;
-  // Takes completions in. True when something that others wait for happened:
-  // more is durable, room may have appeared, or the log failed.
+  // Takes completions in; after one, a large group leaves at once. True when
+  // something that others wait for happened: more is durable, room may have
+  // appeared, or the log failed.
   bool Poll();
   // Syncs, declares and retries when due. In how many ms it wants to be called
   // again; nothing for "not before something happens".
@@ -226,6 +230,7 @@ class LogWriter {
   }
 
   // The device.
+  bool OpenIsLarge() const { return open_.body_bytes() >= kLargeGroupBytes; }
   void SubmitGroup();
   void SubmitSync(File& file, uint64_t covers);
   void FinishFlight();

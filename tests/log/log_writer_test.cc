@@ -327,6 +327,49 @@ TEST_F(LogWriterTest, AGroupWaitsForHalfAFlushAtMost) {
   EXPECT_FALSE(log_->Gathers());
 }
 
+// It would only let the device idle: its bytes are what a flush takes.
+TEST_F(LogWriterTest, ALargeGroupWaitsForNobody) {
+  options_.gathers = true;
+  options_.segment_bytes = 8 << 20;
+  options_.open_group_bytes_max = 4 << 20;
+  Start();
+  Put(kLargeGroupBytes / 2);
+  Append(100);
+  Append(100);
+  log_->Pump();
+  clock_.AdvanceNs(100'000);
+  log_->Poll();
+  Append(kLargeGroupBytes / 2);
+  EXPECT_TRUE(log_->Gathers());
+  Append(kLargeGroupBytes / 2);
+  EXPECT_FALSE(log_->Gathers());
+}
+
+TEST_F(LogWriterTest, ALargeGroupLeavesAsSoonAsTheDeviceIsFree) {
+  options_.segment_bytes = 8 << 20;
+  options_.open_group_bytes_max = 4 << 20;
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  for (const uint64_t bytes : {kLargeGroupBytes / 2, kLargeGroupBytes}) {
+    SCOPED_TRACE(bytes);
+    Put(100);
+    log_->Pump();
+    const uint64_t groups = log_->groups_written();
+    ASSERT_EQ(RoomFor(bytes), Room::kReady);
+    Append(bytes);
+    disk_.CompleteWrite();
+    EXPECT_TRUE(log_->Poll());
+    const bool large = bytes == kLargeGroupBytes;
+    EXPECT_EQ(disk_.pending_writes(), large ? 1u : 0u);
+    EXPECT_EQ(log_->groups_written(), groups + (large ? 1 : 0));
+    log_->Pump();
+    disk_.CompleteWrite();
+    log_->Poll();
+  }
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kAtPoll);
+  EXPECT_EQ(DurableSeqs(), UpTo(103));
+}
+
 TEST_F(LogWriterTest, AStopWaitsForNobody) {
   options_.gathers = true;
   Start();
