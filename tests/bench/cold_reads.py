@@ -428,8 +428,9 @@ def options_of_the_command_line():
                         help="of hot GETs beside a cold reader, to beside a "
                         "hot one")
     parser.add_argument("--write-min", type=float, default=0.4,
-                        help="of values set, to the disk's rate; a log that is "
-                        "zeroed ahead writes each byte twice")
+                        help="of values set, to the disk's rate: it waits for "
+                        "nobody between its writes, and writes no keys, hints "
+                        "and zeros")
     add_settings(parser)
     return parser.parse_args()
 

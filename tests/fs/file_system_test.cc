@@ -187,28 +187,19 @@ TEST_P(FileSystem, KeepsARemovedFileForThoseWhoHaveItOpen) {
 }
 
 TEST_P(FileSystem, AllocatesZeros) {
-  auto file = Create("a", "not zero");
-  // More than a chunk, and no multiple of one.
-  const uint64_t bytes = (uint64_t{1} << 20) + kBlockBytes;
-  ASSERT_TRUE(file->AllocateZeroed(bytes).ok());
-  EXPECT_EQ(file->Size().value(), bytes);
-  EXPECT_EQ(Read("a"), std::string(bytes, '\0'));
-  EXPECT_TRUE(file->Sync().ok());
+  for (const auto allocate : {&File::AllocateZeroed, &File::AllocateReserved}) {
+    auto file = Create("a", "not zero");
+    // More than a chunk, and no multiple of one.
+    const uint64_t bytes = (uint64_t{1} << 20) + kBlockBytes;
+    ASSERT_TRUE(((*file).*allocate)(bytes).ok());
+    EXPECT_EQ(file->Size().value(), bytes);
+    EXPECT_EQ(Read("a"), std::string(bytes, '\0'));
+    EXPECT_TRUE(file->Sync().ok());
 
-  ASSERT_TRUE(file->AllocateZeroed(kBlockBytes).ok());
-  EXPECT_EQ(file->Size().value(), kBlockBytes);
-}
-
-TEST_P(FileSystem, ReservesWhatReadsAsZeros) {
-  auto file = Create("a", "not zero");
-  const uint64_t bytes = (uint64_t{1} << 20) + kBlockBytes;
-  ASSERT_TRUE(file->AllocateReserved(bytes).ok());
-  EXPECT_EQ(file->Size().value(), bytes);
-  EXPECT_EQ(Read("a"), std::string(bytes, '\0'));
-  EXPECT_TRUE(file->Sync().ok());
-
-  ASSERT_TRUE(file->AllocateReserved(kBlockBytes).ok());
-  EXPECT_EQ(file->Size().value(), kBlockBytes);
+    ASSERT_TRUE(((*file).*allocate)(kBlockBytes).ok());
+    EXPECT_EQ(file->Size().value(), kBlockBytes);
+    ASSERT_TRUE(directory_->Remove("a").ok());
+  }
 }
 
 TEST_P(FileSystem, TruncatesAndForgetsWhatWasCutOff) {
