@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "log/group_buffer.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -11,7 +13,24 @@
 namespace kvd {
 namespace {
 
-constexpr uint64_t kInitialBytes = 64 * 1024;
+constexpr uint64_t kSmallBytes = 16 << 10;
+
+uint64_t CapacityFor(uint64_t size) {
+  return size <= kSmallBytes ? kSmallBytes : AlignUp(size, kHugePageBytes);
+}
+
+// Past the page cache a disk takes the memory itself. What lies in one piece of
+// it is one piece of a request; pages of 4 KiB may be spread, each is a piece,
+// and a virtual disk's queue is full with 1 MiB of them.
+char* Allocate(uint64_t capacity) {
+  const bool huge = capacity >= kHugePageBytes;
+  auto* memory = static_cast<char*>(
+      std::aligned_alloc(huge ? kHugePageBytes : kBlockBytes, capacity));
+  KVD_CHECK(memory != nullptr);
+  // Where the kernel has none to give, small pages do the same, only slower.
+  if (huge) madvise(memory, capacity, MADV_HUGEPAGE);
+  return memory;
+}
 
 }  // namespace
 
@@ -85,17 +104,15 @@ uint64_t GroupBuffer::End() const {
 }
 
 void GroupBuffer::ShrinkTo(uint64_t bytes) {
-  if (capacity_ <= bytes) return;
+  if (capacity_ <= CapacityFor(bytes)) return;
   memory_.reset();
   capacity_ = 0;
 }
 
 void GroupBuffer::Grow(uint64_t size) {
   if (size <= capacity_) return;
-  const uint64_t capacity =
-      AlignUp(std::max({size, 2 * capacity_, kInitialBytes}), kBlockBytes);
-  char* larger = static_cast<char*>(std::aligned_alloc(kBlockBytes, capacity));
-  KVD_CHECK(larger != nullptr);
+  const uint64_t capacity = CapacityFor(std::max(size, 2 * capacity_));
+  char* larger = Allocate(capacity);
   if (memory_) std::memcpy(larger, memory_.get(), capacity_);
   memory_.reset(larger);
   capacity_ = capacity;

@@ -15,6 +15,10 @@
 
 namespace kvd {
 
+// Of x86-64, and of arm64 with pages of 4 KiB.
+inline constexpr uint64_t kHugePageBytes = 2 << 20;
+
+// Memory of its own: a little at first, huge pages once that does not suffice.
 // Thread: loop; Bytes() may be read elsewhere while nothing is changed.
 class GroupBuffer {
  public:
@@ -41,7 +45,8 @@ class GroupBuffer {
   // Where the group ends in the segment, as filled so far.
   uint64_t End() const;
   uint64_t memory_bytes() const { return capacity_; }
-  // Gives memory beyond `bytes` back. Only while empty or no longer needed.
+  // Gives the memory back if it is more than `bytes` need. Only while empty or
+  // no longer needed.
   void ShrinkTo(uint64_t bytes);
 
  private:

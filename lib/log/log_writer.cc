@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kSegmentOverheadBytes =
     kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
 // What the buffers of groups keep of their memory through a lull.
-constexpr uint64_t kIdleBufferBytes = 64 << 10;
+constexpr uint64_t kIdleBufferBytes = kHugePageBytes;
 
 bool IsFull(const Error& error) {
   return error.code() == ErrorCode::kNoSpace ||
