@@ -158,6 +158,7 @@ std::string Persistence(Service& service) {
     if (const auto why = service.store->write_device_why(); !why.empty()) {
       lines.Add("kvd_log_device_why", why);
     }
+    lines.Add("kvd_zeroing_limit_bytes", stats.zeroing_limit_bytes);
   }
   lines.Add("kvd_last_seq", stats.last_seq);
   lines.Add("kvd_durable_seq", stats.durable_seq);

@@ -160,6 +160,11 @@ class Directory {
   // Bytes that an unprivileged write could still use.
   virtual Result<uint64_t> FreeBytes() = 0;
 
+  // The size of a synced write from which on AllocateZeroed() costs more time
+  // than it saves, by a trial that takes some ms and, meanwhile, 5 MiB. Nothing
+  // where it cannot be told.
+  virtual std::optional<uint64_t> ZeroingLimit() { return {}; }
+
   // `wake` is called, on any thread, when a completion waits to be polled.
   virtual Result<std::unique_ptr<DurableWriter>> NewDurableWriter(
       WriteDevice device, Wake wake) = 0;

@@ -29,6 +29,12 @@ AlignedBytes MakeZeros() {
 
 }  // namespace
 
+UniqueFd NamelessFile(int directory_fd) {
+  return UniqueFd(Retry([&] {
+    return openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  }));
+}
+
 PosixFile::PosixFile(UniqueFd fd, std::string path)
     : fd_(std::move(fd)), path_(std::move(path)) {}
 

@@ -14,6 +14,10 @@
 
 namespace kvd {
 
+// An empty file that is gone when it is closed. Empty, with errno, where the
+// file system has none such.
+UniqueFd NamelessFile(int directory_fd);
+
 class PosixFile final : public File {
  public:
   // `path` is for messages.

@@ -24,6 +24,7 @@
 #include "fs/ring_read_queue.h"
 #include "fs/system_call.h"
 #include "fs/thread_durable_writer.h"
+#include "fs/zero_trial.h"
 
 namespace kvd {
 namespace {
@@ -123,6 +124,15 @@ class PosixDirectory final : public Directory {
       return FailErrno("ask for the free space of {}", path_);
     }
     return uint64_t{info.f_bavail} * info.f_frsize;
+  }
+
+  std::optional<uint64_t> ZeroingLimit() override {
+    UniqueFd fd = NamelessFile(fd_.get());
+    if (!fd) return {};
+    PosixFile file(std::move(fd), path_ + "/(zero trial)");
+    const auto times = TryZeros(file);
+    if (!times) return {};
+    return kvd::ZeroingLimit(*times);
   }
 
   Result<std::unique_ptr<DurableWriter>> NewDurableWriter(WriteDevice device,

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "fs/ring_durable_writer.h"
 
-#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -37,9 +36,7 @@ Result<void> RingDurableWriter::Probe(int directory_fd,
   const UniqueFd event(eventfd(0, EFD_CLOEXEC));
   if (!event) return FailErrno("make an eventfd");
   KVD_TRY_ASSIGN(const auto writer, Make(event.get()));
-  UniqueFd fd(Retry([&] {
-    return openat(directory_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  }));
+  UniqueFd fd = NamelessFile(directory_fd);
   if (!fd) return FailErrno("make a file without a name in {}", directory_path);
   PosixFile file(std::move(fd), directory_path + "/(probe)");
   KVD_TRY(file.AllocateZeroed(kBlockBytes));

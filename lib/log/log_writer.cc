@@ -17,6 +17,8 @@ constexpr uint64_t kSegmentOverheadBytes =
     kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
 // What the buffers of groups keep of their memory through a lull.
 constexpr uint64_t kIdleBufferBytes = kHugePageBytes;
+// A trial takes space that others might miss.
+constexpr uint64_t kTrialFreeBytesMin = uint64_t{64} << 20;
 
 bool IsFull(const Error& error) {
   return error.code() == ErrorCode::kNoSpace ||
@@ -395,8 +397,7 @@ void LogWriter::PrepareAhead() {
 // feels that, and writing every byte twice takes bandwidth from it. In the lazy
 // modes nobody waits for a flush.
 bool LogWriter::WantsZeros(uint64_t group_bytes) const {
-  return options_.sync == SyncMode::kAlways &&
-         group_bytes < kUnzeroedGroupBytesMin;
+  return options_.sync == SyncMode::kAlways && group_bytes < zeroing_limit_;
 }
 
 void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
@@ -405,7 +406,11 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
   preparing_ = true;
   ++jobs_;
   const uint64_t id = manifest_.next_segment++;
-  const Wanted wanted = {bytes, bytes_min, WantsZeros(group_bytes), !active_};
+  Wanted wanted = {bytes, bytes_min, WantsZeros(group_bytes)};
+  wanted.may_use_reserve = !active_;
+  // Nobody waits for the second segment.
+  wanted.tries_zeros = active_ && options_.sync == SyncMode::kAlways &&
+                       !std::exchange(zeros_tried_, true);
   slow_work_.Post([this, wake = wake_, id, wanted] {
     events_.Put(
         {PrepareDone{wanted.bytes_min, Prepare(id, wanted)}, std::nullopt});
@@ -427,7 +432,7 @@ Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id,
     }
     KVD_TRY_ASSIGN(std::unique_ptr<File> file,
                    CreateSegment(directory_, id, size, wanted.zeroed));
-    return Prepared{id, size, free - size, false, std::move(file)};
+    return Prepared{id, size, free - size, false, std::move(file), {}};
   };
 
   // A disk without room for a whole segment still takes a smaller one.
@@ -443,6 +448,10 @@ Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id,
       last->from_reserve = true;
       return last;
     }
+  }
+  if (made && wanted.tries_zeros &&
+      made->free_disk_bytes >= kTrialFreeBytesMin) {
+    made->zeroing_limit = directory_.ZeroingLimit();
   }
   return made;
 }
@@ -473,6 +482,7 @@ void LogWriter::OnPrepared(PrepareDone done) {
   }
   Prepared& made = *done.result;
   free_disk_bytes_ = made.free_disk_bytes;
+  zeroing_limit_ = made.zeroing_limit.value_or(zeroing_limit_);
   LiveSegment segment;
   segment.identity = manifest_.IdentityOfLive(made.id);
   segment.capacity = made.capacity;

@@ -75,8 +75,9 @@ inline constexpr int64_t kDiskFullRetryMs = 1000;
 // saves nothing, and a disk that waits for them loses time.
 inline constexpr uint64_t kLargeGroupBytes = 512 << 10;
 // From groups of this size on it costs less to let each flush change the
-// metadata of the blocks that it fills than to write every block twice.
-inline constexpr uint64_t kUnzeroedGroupBytesMin = 1 << 20;
+// metadata of the blocks that it fills than to write every block twice: where
+// Directory::ZeroingLimit() does not tell.
+inline constexpr uint64_t kZeroingLimitDefault = 1 << 20;
 
 struct LogWriterOptions {
   SyncMode sync = SyncMode::kAlways;
@@ -166,6 +167,8 @@ class LogWriter {
   void ResetFigures() { figures_ = {}; }
   uint64_t free_disk_bytes() const { return free_disk_bytes_; }
   const DurableWriter& device() const { return *device_; }
+  // Segments for groups of this many bytes and more are not zeroed.
+  uint64_t zeroing_limit() const { return zeroing_limit_; }
   uint32_t active_segment() const;
 
  private:
@@ -191,6 +194,7 @@ class LogWriter {
     uint64_t free_disk_bytes = 0;
     bool from_reserve = false;
     std::unique_ptr<File> file;
+    std::optional<uint64_t> zeroing_limit;  // If it was asked for, and is told.
   };
   struct PrepareDone {
     uint64_t bytes_min = 0;
@@ -246,6 +250,7 @@ class LogWriter {
     uint64_t bytes_min = 0;  // For a disk that has no room for more.
     bool zeroed = true;
     bool may_use_reserve = false;
+    bool tries_zeros = false;
   };
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
   // is full; for groups of `group_bytes`.
@@ -304,6 +309,8 @@ class LogWriter {
   std::vector<std::string> removing_;
   bool preparing_ = false;
   uint64_t usual_group_bytes_ = 0;  // In the last segment that became full.
+  uint64_t zeroing_limit_ = kZeroingLimitDefault;
+  bool zeros_tried_ = false;
   uint64_t full_for_bytes_ =
       UINT64_MAX;  // A segment of this size found no room.
   int64_t retry_at_ms_ = 0;

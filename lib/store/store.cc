@@ -351,6 +351,7 @@ StoreStats Store::Stats() const {
   stats.value_bytes = impl_->memory.value_bytes;
   stats.value_cache_bytes = impl_->cache.bound();
   stats.log_buffer_bytes = log.buffer_bytes();
+  stats.zeroing_limit_bytes = log.zeroing_limit();
   stats.memory_full = impl_->IsMemoryFull();
   stats.values_evicted = impl_->cache.evicted();
   stats.reads_at_once = impl_->reader->reads_at_once();

@@ -144,12 +144,14 @@ struct StoreStats {
   uint64_t value_bytes = 0;        // … and of the values among them.
   uint64_t value_cache_bytes = 0;  // What values may take now.
   uint64_t log_buffer_bytes = 0;   // Memory of commit groups.
-  bool memory_full = false;        // Writes that add to it are refused.
-  uint64_t values_evicted = 0;     // From memory; they are on disk.
-  uint64_t reads_at_once = 0;      // Values that the page cache had …
-  uint64_t reads_waited = 0;       // … and that the disk was asked for.
-  uint64_t damaged_values = 0;     // Reads that found damage.
-  uint64_t expired_keys = 0;       // Removed because of their deadline.
+  // Segments for commit groups of this size and more are not zeroed.
+  uint64_t zeroing_limit_bytes = 0;
+  bool memory_full = false;     // Writes that add to it are refused.
+  uint64_t values_evicted = 0;  // From memory; they are on disk.
+  uint64_t reads_at_once = 0;   // Values that the page cache had …
+  uint64_t reads_waited = 0;    // … and that the disk was asked for.
+  uint64_t damaged_values = 0;  // Reads that found damage.
+  uint64_t expired_keys = 0;    // Removed because of their deadline.
   uint64_t groups_written = 0;
   uint64_t flushes = 0;
   Seq last_seq = 0;

@@ -590,17 +590,39 @@ TEST_F(LogWriterTest, SegmentsAreZeroedForSmallGroupsOnly) {
   EXPECT_EQ(SegmentsMade(), "zz");
   FillSegments(2, 200'000);
   EXPECT_EQ(SegmentsMade(), "zzzz");
-  FillSegments(3, 2 * kUnzeroedGroupBytesMin);
+  FillSegments(3, 2 * kZeroingLimitDefault);
   EXPECT_EQ(SegmentsMade(), "zzzzrrr");
   FillSegments(2, 200'000);
   EXPECT_EQ(SegmentsMade(), "zzzzrrrzz");
   EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
 }
 
+// Once, while the second segment is made: nobody waits for that.
+TEST_F(LogWriterTest, WhatZerosAreWorthIsAskedOfTheDisk) {
+  options_.segment_bytes = 8 << 20;
+  disk_.SetZeroingLimit(100'000);
+  Start();
+  FillSegments(2, 120'000);
+  EXPECT_EQ(SegmentsMade(), "zzrr");
+  EXPECT_EQ(log_->zeroing_limit(), 100'000u);
+  FillSegments(2, 80'000);
+  EXPECT_EQ(SegmentsMade(), "zzrrzz");
+  EXPECT_EQ(disk_.zero_trials(), 1u);
+}
+
+TEST_F(LogWriterTest, WhatZerosAreWorthIsNotAskedOfAnAlmostFullDisk) {
+  disk_.SetZeroingLimit(1000);
+  disk_.SetCapacity(40 << 20);
+  Start();
+  FillSegments(4, 2000);
+  EXPECT_EQ(disk_.zero_trials(), 0u);
+  EXPECT_EQ(log_->zeroing_limit(), kZeroingLimitDefault);
+}
+
 TEST_F(LogWriterTest, ASegmentForOneLargeGroupIsNotZeroed) {
   Start();
   Put(100);
-  Put(kUnzeroedGroupBytesMin);
+  Put(kZeroingLimitDefault);
   Settle();
   EXPECT_EQ(SegmentsMade(), "zzrz");
   EXPECT_EQ(DurableSeqs(), UpTo(101));
@@ -613,6 +635,7 @@ TEST_F(LogWriterTest, TheLazyModesZeroNothing) {
     const size_t before = SegmentsMade().size();
     FillSegments(3, 1000);
     EXPECT_EQ(SegmentsMade().substr(before - 2), "rrrrr");
+    EXPECT_EQ(disk_.zero_trials(), 0u);
     StartOver();
   }
 }

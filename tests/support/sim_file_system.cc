@@ -272,6 +272,16 @@ void SimFileSystem::SetCapacity(uint64_t bytes) {
   capacity_ = bytes;
 }
 
+void SimFileSystem::SetZeroingLimit(uint64_t bytes) {
+  std::lock_guard hold(mutex_);
+  zeroing_limit_ = bytes;
+}
+
+uint64_t SimFileSystem::zero_trials() const {
+  std::lock_guard hold(mutex_);
+  return zero_trials_;
+}
+
 uint64_t SimFileSystem::used_bytes() const {
   std::lock_guard hold(mutex_);
   return UsedBytes();

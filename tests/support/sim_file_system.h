@@ -43,6 +43,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -166,6 +167,9 @@ class SimFileSystem {
 
   // The bytes that all files together may take, in whole pages; ENOSPC beyond.
   void SetCapacity(uint64_t bytes);
+  // What ZeroingLimit() says from now on; how often it was asked.
+  void SetZeroingLimit(uint64_t bytes);
+  uint64_t zero_trials() const;
   uint64_t used_bytes() const;
 
   // --- Planted bugs: a sync that succeeds and does nothing ---
@@ -346,6 +350,8 @@ class SimFileSystem {
   uint64_t failure_count_ = 0;
   FailedSync failed_sync_;
   uint64_t capacity_ = UINT64_C(1) << 40;
+  std::optional<uint64_t> zeroing_limit_;
+  uint64_t zero_trials_ = 0;
   bool ignore_file_sync_ = false;
   bool ignore_directory_sync_ = false;
   bool ignore_durable_sync_ = false;

@@ -327,6 +327,12 @@ class SimFileSystem::SimDirectory final : public Directory {
     return disk_.capacity_ - std::min(disk_.capacity_, disk_.UsedBytes());
   }
 
+  std::optional<uint64_t> ZeroingLimit() override {
+    std::lock_guard hold(disk_.mutex_);
+    ++disk_.zero_trials_;
+    return disk_.zeroing_limit_;
+  }
+
   Result<std::unique_ptr<DurableWriter>> NewDurableWriter(WriteDevice,
                                                           Wake wake) override {
     return std::make_unique<SimWriter>(disk_, std::move(wake));
