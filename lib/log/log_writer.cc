@@ -16,7 +16,7 @@ namespace {
 constexpr uint64_t kSegmentOverheadBytes =
     kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
 // What the buffers of groups keep of their memory through a lull.
-constexpr uint64_t kIdleBufferBytes = kHugePageBytes;
+constexpr uint64_t kIdleBufferBytes = 16 << 10;
 // A trial takes space that others might miss.
 constexpr uint64_t kTrialFreeBytesMin = uint64_t{64} << 20;
 

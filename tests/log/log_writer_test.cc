@@ -597,6 +597,21 @@ TEST_F(LogWriterTest, SegmentsAreZeroedForSmallGroupsOnly) {
   EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
 }
 
+TEST_F(LogWriterTest, ALullGivesTheMemoryOfLargeGroupsBack) {
+  options_.segment_bytes = 8 << 20;
+  options_.open_group_bytes_max = 1 << 20;
+  Start();
+  Put(100'000);
+  Settle();
+  Put(100'000);
+  Settle();
+  EXPECT_GE(log_->buffer_bytes(), kHugePageBytes);
+  clock_.AdvanceMs(options_.idle_declare_ms);
+  log_->Tick();
+  Settle();
+  EXPECT_LE(log_->buffer_bytes(), 2u * 16 * 1024);
+}
+
 // Once, while the second segment is made: nobody waits for that.
 TEST_F(LogWriterTest, WhatZerosAreWorthIsAskedOfTheDisk) {
   options_.segment_bytes = 8 << 20;
