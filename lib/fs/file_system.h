@@ -161,7 +161,7 @@ class Directory {
   virtual Result<uint64_t> FreeBytes() = 0;
 
   // The size of a synced write from which on AllocateZeroed() costs more time
-  // than it saves, by a trial that takes some ms and, meanwhile, 5 MiB. Nothing
+  // than it saves, by a trial that takes some ms and, meanwhile, 4 MiB. Nothing
   // where it cannot be told.
   virtual std::optional<uint64_t> ZeroingLimit() { return {}; }
 

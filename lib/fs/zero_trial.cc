@@ -19,7 +19,6 @@ constexpr size_t kPairs = 9;
 constexpr size_t kPairsMin = 3;
 constexpr std::chrono::milliseconds kPairsTime{50};
 constexpr uint64_t kZerosBytes = uint64_t{4} << 20;
-constexpr uint64_t kZeroChunkBytes = uint64_t{128} << 10;
 
 int64_t Median(std::vector<int64_t> values) {
   KVD_CHECK(!values.empty());
@@ -46,11 +45,10 @@ uint64_t ZeroingLimit(const ZeroTimes& times) {
 }
 
 Result<ZeroTimes> TryZeros(PosixFile& file) {
-  const AlignedBytes zeros = AllocateAligned(kZeroChunkBytes);
-  std::memset(zeros.get(), 0, kZeroChunkBytes);
-  const std::string_view chunk(zeros.get(), kZeroChunkBytes);
-  const std::string_view block = chunk.substr(0, kBlockBytes);
-  KVD_TRY(file.AllocateReserved(kPairs * kBlockBytes + kZerosBytes));
+  const AlignedBytes zeros = AllocateAligned(kBlockBytes);
+  std::memset(zeros.get(), 0, kBlockBytes);
+  const std::string_view block(zeros.get(), kBlockBytes);
+  KVD_TRY(file.AllocateReserved(kPairs * kBlockBytes));
   KVD_TRY(file.Sync());
 
   ZeroTimes times;
@@ -70,9 +68,7 @@ Result<ZeroTimes> TryZeros(PosixFile& file) {
   }
 
   const auto zeros_begin = steady_clock::now();
-  for (uint64_t done = 0; done < kZerosBytes; done += kZeroChunkBytes) {
-    KVD_TRY(file.WritePastCacheAt(kPairs * kBlockBytes + done, chunk));
-  }
+  KVD_TRY(file.AllocateZeroed(kZerosBytes));
   KVD_TRY(file.Sync());
   times.zeros_ns = NsSince(zeros_begin);
   times.zeros_bytes = kZerosBytes;

@@ -20,7 +20,7 @@ struct ZeroTimes {
   // to the same once more. As many of the one as of the other, and not none.
   std::vector<int64_t> first_ns;
   std::vector<int64_t> again_ns;
-  // Of writing so many bytes of zeros, and of their sync.
+  // Of an allocation of so many bytes of zeros, and of its sync.
   uint64_t zeros_bytes = 0;
   int64_t zeros_ns = 0;
 };
@@ -33,7 +33,7 @@ inline constexpr uint64_t kZeroingLimitMax = 4 << 20;
 // they save.
 uint64_t ZeroingLimit(const ZeroTimes& times);
 
-// Needs an empty file, and 5 MiB on the disk. Takes some ms on an SSD, a third
+// Needs an empty file, and 4 MiB on the disk. Takes some ms on an SSD, a third
 // of a second on a disk that turns.
 Result<ZeroTimes> TryZeros(PosixFile& file);
 

@@ -11,9 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/coding.h"
-#include "fs/file_system.h"
-
 namespace kvd {
 namespace {
 
