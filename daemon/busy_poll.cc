@@ -12,11 +12,17 @@ constexpr double kKept = 0.95;
 
 }  // namespace
 
-void BusyPoll::Worked(const Turn& turn) {
-  if (waits_ && turn.news) pays_ = turn.began_ns - since_ns_ < limit_ns_;
+std::optional<int64_t> BusyPoll::Worked(const Turn& turn) {
+  std::optional<int64_t> waited_ns;
+  if (waits_ && turn.news) {
+    const int64_t took_ns = turn.began_ns - since_ns_;
+    if (pays_) waited_ns = took_ns;
+    pays_ = took_ns < limit_ns_;
+  }
   if (!waits_ || turn.news) since_ns_ = turn.ended_ns;
   clients_ = std::max(static_cast<double>(turn.clients), clients_ * kKept);
   waits_ = turn.clients > 0 && clients_ >= kClientsMin;
+  return waited_ns;
 }
 
 }  // namespace kvd

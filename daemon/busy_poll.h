@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace kvd {
 
@@ -28,7 +29,9 @@ class BusyPoll {
     bool news = false;
     size_t clients = 0;
   };
-  void Worked(const Turn& turn);
+  // Returns how long the wait took that the turn ended, in ns, if the loop
+  // stayed awake for it.
+  std::optional<int64_t> Worked(const Turn& turn);
   // Whether the loop turns again at once, though it has nothing to do.
   bool StaysAwake(int64_t now_ns) const {
     return waits_ && pays_ && now_ns - since_ns_ < limit_ns_;

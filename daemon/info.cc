@@ -214,6 +214,7 @@ std::string Stats(Service& service) {
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("client_output_buffer_limit_disconnections",
             stats.output_limit_closed);
+  lines.Add("kvd_loop_moves", stats.loop_moves);
   uint64_t calls[2] = {};
   for (const AllCommandStats::Row& row : service.command_stats.Used()) {
     const Access access = row.command->access;

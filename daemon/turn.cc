@@ -4,11 +4,13 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "base/check.h"
 #include "config/units.h"
 #include "daemon/dispatch.h"
+#include "daemon/processors.h"
 
 namespace kvd {
 namespace {
@@ -33,7 +35,8 @@ Turn::Turn(EventLoop& loop, Service& service)
     : loop_(loop),
       service_(service),
       keys_ahead_(service),
-      busy_poll_(service.config.log.busy_poll_us * 1000) {
+      busy_poll_(service.config.log.busy_poll_us * 1000),
+      processor_choice_(AllowedProcessors()) {
   auto* idle = new uv_idle_t;
   KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
   awake_.reset(idle);
@@ -62,11 +65,20 @@ void Turn::Run() {
   FlushAll();
   if (store != nullptr) store->Pump();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
-  if (worked) {
-    busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(), news,
-                       waiting_.size()});
-  }
+  if (worked) NoteWait(news);
   StayAwakeOrNot();
+}
+
+void Turn::NoteWait(bool news) {
+  const std::optional<int64_t> waited_ns =
+      busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(),
+                         news, waiting_.size()});
+  if (!waited_ns) return;
+  if (const auto processor =
+          processor_choice_.Waited(CurrentProcessor(), *waited_ns)) {
+    MoveToProcessor(*processor);
+    ++service_.stats.loop_moves;
+  }
 }
 
 void Turn::StayAwakeOrNot() {

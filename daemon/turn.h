@@ -20,6 +20,7 @@
 #include "daemon/event_loop.h"
 #include "daemon/keys_ahead.h"
 #include "daemon/logging.h"
+#include "daemon/processor_choice.h"
 #include "daemon/reply_times.h"
 #include "daemon/service.h"
 #include "daemon/uv_ptr.h"
@@ -69,6 +70,7 @@ class Turn {
   void AfterExecuting(Connection& connection);
   void CloseIfOverLimit(Connection& connection);
   void FlushAll();
+  void NoteWait(bool news);
   void StayAwakeOrNot();
 
   EventLoop& loop_;
@@ -79,6 +81,7 @@ class Turn {
   ReplyTimes reply_times_;
   KeysAhead keys_ahead_;
   BusyPoll busy_poll_;
+  ProcessorChoice processor_choice_;
 
   std::vector<Connection*> ready_;     // In order of arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
