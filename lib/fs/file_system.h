@@ -54,6 +54,9 @@ class File {
   // The same for less work, but the first write to each block may change
   // metadata, which a sync then has to make durable too.
   virtual Result<void> AllocateReserved(uint64_t bytes) = 0;
+  // Makes up for that while the first `bytes` are still unused: afterwards they
+  // are as AllocateZeroed() makes them. Zero and allocated all the time.
+  virtual Result<void> ZeroReserved(uint64_t bytes) = 0;
   virtual Result<void> Truncate(uint64_t bytes) = 0;
   // Makes the file's bytes and size durable. After a failure what is durable is
   // unknown for good: the caller must not retry and believe a success.

@@ -109,13 +109,13 @@ Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
   // A block that is only taken is "unwritten": the first write to it changes
   // metadata, which its fdatasync then has to commit. Writing the zeros here
   // pays that once, ahead of time.
-  return WriteZeros(bytes);
+  return ZeroReserved(bytes);
 }
 
 Result<void> PosixFile::AllocateReserved(uint64_t bytes) {
   KVD_TRY(Truncate(0));
   KVD_TRY_ASSIGN(const bool taken, TakeSpace(bytes));
-  return taken ? Result<void>() : WriteZeros(bytes);
+  return taken ? Result<void>() : ZeroReserved(bytes);
 }
 
 Result<void> PosixFile::WritePastCacheAt(uint64_t offset,
@@ -174,7 +174,7 @@ Result<void> PosixFile::PastCache(bool whole_blocks, Write write) {
 
 // Past the page cache where the file system can: the zeros are not read again,
 // and copying them there costs more than all the rest.
-Result<void> PosixFile::WriteZeros(uint64_t bytes) {
+Result<void> PosixFile::ZeroReserved(uint64_t bytes) {
   const AlignedBytes zeros = MakeZeros();
   return PastCache(bytes % kBlockBytes == 0, [&]() -> Result<void> {
     for (uint64_t offset = 0; offset < bytes; offset += kZeroChunkBytes) {

@@ -28,6 +28,7 @@ class PosixFile final : public File {
   Result<void> WriteAt(uint64_t offset, std::string_view bytes) override;
   Result<void> AllocateZeroed(uint64_t bytes) override;
   Result<void> AllocateReserved(uint64_t bytes) override;
+  Result<void> ZeroReserved(uint64_t bytes) override;
   Result<void> Truncate(uint64_t bytes) override;
   Result<void> Sync() override;
   Result<uint64_t> Size() override;
@@ -58,7 +59,6 @@ class PosixFile final : public File {
   template <typename Write>
   Result<void> PastCache(bool whole_blocks, Write write);
   Result<bool> TakeSpace(uint64_t bytes);
-  Result<void> WriteZeros(uint64_t bytes);
 
   UniqueFd fd_;
   std::string path_;

@@ -151,9 +151,6 @@ bool LogWriter::FitsPrepared(uint64_t bytes) const {
 void LogWriter::Roll() {
   KVD_CHECK(prepared_ && !retiring_);
   KVD_CHECK(!active_ || open_.records() == 0);
-  if (active_ && active_->groups > 0) {
-    usual_group_bytes_ = active_->end / active_->groups;
-  }
   retiring_ = std::exchange(active_, std::nullopt);
   active_ = std::exchange(prepared_, std::nullopt);
   open_.StartSegment(active_->identity);
@@ -163,7 +160,9 @@ void LogWriter::Roll() {
 }
 
 Room LogWriter::WantSegment(uint64_t bytes) {
-  if (preparing_ || manifest_writing_ || retiring_) return Room::kWait;
+  if (preparing_ || manifest_writing_ || retiring_ || zeroing_) {
+    return Room::kWait;
+  }
   const bool retry_later = NowMs() < retry_at_ms_;
   if (candidate_) return retry_later ? Room::kDiskFull : Room::kWait;
   const uint64_t needed =
@@ -173,7 +172,7 @@ Room LogWriter::WantSegment(uint64_t bytes) {
   // must not be entered any more.
   displaced_ = std::exchange(prepared_, std::nullopt);
   StartPreparing(std::max(needed, options_.segment_bytes), needed,
-                 std::max(bytes, usual_group_bytes_));
+                 std::max(bytes, UsualGroupBytes()));
   return Room::kWait;
 }
 
@@ -251,7 +250,7 @@ void LogWriter::SubmitGroup() {
   last_group_ms_ = NowMs();
   ++groups_written_;
   if (records > 0) {
-    ++active_->groups;
+    NoteUsual(flying_.NewBytes().size());
     figures_.group_records.Add(records);
     figures_.group_bytes.Add(flying_.NewBytes().size());
   }
@@ -265,6 +264,13 @@ void LogWriter::SubmitGroup() {
   device_->Submit(*active_->file, flying_.offset(), flying_.Bytes(),
                   synced ? DurableWriter::Durability::kSynced
                          : DurableWriter::Durability::kUnsynced);
+  if (records > 0) LeaveUnzeroed();
+}
+
+void LogWriter::NoteUsual(uint64_t group_bytes) {
+  const auto bytes = static_cast<double>(group_bytes);
+  const double weight = std::min(1 / kUsualGroups + bytes / kUsualBytes, 1.0);
+  usual_group_bytes_ += (bytes - usual_group_bytes_) * weight;
 }
 
 void LogWriter::SubmitSync(File& file, uint64_t covers) {
@@ -356,6 +362,7 @@ bool LogWriter::Poll() {
     changed = true;
     if (event.prepared) OnPrepared(std::move(*event.prepared));
     if (event.manifest) OnManifest(std::move(*event.manifest));
+    if (event.zeroed) OnZeroed(*event.zeroed);
   }
   if (retiring_ && !device_->busy() && !unsynced_ && !failure_) PumpRetiring();
   if (stopping_) Pump();
@@ -390,7 +397,44 @@ std::optional<int64_t> LogWriter::Tick() {
 
 void LogWriter::PrepareAhead() {
   StartPreparing(options_.segment_bytes, SmallestSegmentBytes(),
-                 usual_group_bytes_);
+                 UsualGroupBytes());
+}
+
+// Roll() would not get there for a whole segment or two; the first write to
+// each block of those would make a small flush commit changed metadata. What is
+// left of the active one is given back when it is sealed.
+void LogWriter::LeaveUnzeroed() {
+  // By half, so that groups about the limit do not leave one after the other.
+  if (!prepared_ || retiring_ || stopping_ ||
+      !WantsZeros(2 * UsualGroupBytes())) {
+    return;
+  }
+  if (!prepared_->zeroed) return ZeroPrepared();
+  // On a disk that becomes full no room is given up.
+  const bool is_whole = prepared_->capacity >= options_.segment_bytes;
+  if (!active_->zeroed && is_whole && open_.records() == 0) Roll();
+}
+
+void LogWriter::ZeroPrepared() {
+  zeroing_ = std::exchange(prepared_, std::nullopt);
+  ++jobs_;
+  slow_work_.Post([this, wake = wake_, file = zeroing_->file.get(),
+                   bytes = zeroing_->capacity] {
+    Result<void> done = file->ZeroReserved(bytes);
+    if (done) done = file->Sync();
+    events_.Put({std::nullopt, std::nullopt, ZeroDone{std::move(done)}});
+    wake();
+  });
+}
+
+void LogWriter::OnZeroed(const ZeroDone& done) {
+  if (!done.result && !IsFull(done.result.error())) {
+    return FailWith(done.result.error());
+  }
+  // A file system that has no room to write what it has reserved is not asked
+  // for that again.
+  prepared_ = std::exchange(zeroing_, std::nullopt);
+  prepared_->zeroed = true;
 }
 
 // Zeros save a small flush the commit of changed metadata. A large one hardly
@@ -412,8 +456,7 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
   wanted.tries_zeros = active_ && options_.sync == SyncMode::kAlways &&
                        !std::exchange(zeros_tried_, true);
   slow_work_.Post([this, wake = wake_, id, wanted] {
-    events_.Put(
-        {PrepareDone{wanted.bytes_min, Prepare(id, wanted)}, std::nullopt});
+    events_.Put({PrepareDone{wanted.bytes_min, Prepare(id, wanted)}, {}, {}});
     wake();
   });
 }
@@ -432,7 +475,8 @@ Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id,
     }
     KVD_TRY_ASSIGN(std::unique_ptr<File> file,
                    CreateSegment(directory_, id, size, wanted.zeroed));
-    return Prepared{id, size, free - size, false, std::move(file), {}};
+    return Prepared{
+        id, size, free - size, wanted.zeroed, false, std::move(file), {}};
   };
 
   // A disk without room for a whole segment still takes a smaller one.
@@ -486,6 +530,7 @@ void LogWriter::OnPrepared(PrepareDone done) {
   LiveSegment segment;
   segment.identity = manifest_.IdentityOfLive(made.id);
   segment.capacity = made.capacity;
+  segment.zeroed = made.zeroed;
   segment.removals_only = made.from_reserve;
   segment.file = std::move(made.file);
   candidate_ = std::move(segment);
@@ -555,7 +600,7 @@ void LogWriter::WriteManifestIfNeeded() {
       for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
       for (const std::string& name : garbage) (void)directory_.Remove(name);
     }
-    events_.Put({std::nullopt, std::move(done)});
+    events_.Put({std::nullopt, std::move(done), std::nullopt});
     wake();
   });
 }

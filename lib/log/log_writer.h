@@ -78,6 +78,10 @@ inline constexpr uint64_t kLargeGroupBytes = 512 << 10;
 // metadata of the blocks that it fills than to write every block twice: where
 // Directory::ZeroingLimit() does not tell.
 inline constexpr uint64_t kZeroingLimitDefault = 1 << 20;
+// How large groups usually are is a mean that forgets: each counts for one of
+// so many, and beside that for its share of so many bytes.
+inline constexpr double kUsualGroups = 64;
+inline constexpr double kUsualBytes = 4 << 20;
 
 struct LogWriterOptions {
   SyncMode sync = SyncMode::kAlways;
@@ -176,10 +180,10 @@ class LogWriter {
     SegmentIdentity identity;
     std::unique_ptr<File> file;
     uint64_t capacity = 0;
+    bool zeroed = false;
     bool removals_only = false;  // It was made out of the reserve.
     // Of what was submitted so far.
     uint64_t end = 0;
-    uint64_t groups = 0;  // That have records.
     uint64_t records = 0;
     uint64_t first_seq = 0;
     uint64_t last_seq = 0;
@@ -192,6 +196,7 @@ class LogWriter {
     uint64_t id = 0;
     uint64_t capacity = 0;
     uint64_t free_disk_bytes = 0;
+    bool zeroed = false;
     bool from_reserve = false;
     std::unique_ptr<File> file;
     std::optional<uint64_t> zeroing_limit;  // If it was asked for, and is told.
@@ -201,6 +206,9 @@ class LogWriter {
     Result<Prepared> result;
   };
   struct ManifestDone {
+    Result<void> result;
+  };
+  struct ZeroDone {
     Result<void> result;
   };
   struct DatabaseChange {
@@ -216,6 +224,7 @@ class LogWriter {
   struct Event {
     std::optional<PrepareDone> prepared;
     std::optional<ManifestDone> manifest;
+    std::optional<ZeroDone> zeroed;
   };
 
   LogWriter(Directory& directory, Manifest manifest, LogWriterOptions options,
@@ -229,6 +238,9 @@ class LogWriter {
   static uint64_t SegmentBytesFor(uint64_t bytes);
   // Whether a segment for groups of `group_bytes` should have been zeroed.
   bool WantsZeros(uint64_t group_bytes) const;
+  uint64_t UsualGroupBytes() const {
+    return static_cast<uint64_t>(usual_group_bytes_);
+  }
   uint64_t SmallestSegmentBytes() const {
     return std::min(options_.segment_bytes, kSmallSegmentBytes);
   }
@@ -236,6 +248,7 @@ class LogWriter {
   // The device.
   bool OpenIsLarge() const { return open_.body_bytes() >= kLargeGroupBytes; }
   void SubmitGroup();
+  void NoteUsual(uint64_t group_bytes);
   void SubmitSync(File& file, uint64_t covers);
   void FinishFlight();
   void CountFlight(Flight flight);
@@ -256,9 +269,12 @@ class LogWriter {
   // is full; for groups of `group_bytes`.
   void StartPreparing(uint64_t bytes, uint64_t bytes_min, uint64_t group_bytes);
   void PrepareAhead();
+  // After a flood of large groups: gets small ones into a segment of zeros.
+  void LeaveUnzeroed();
+  void ZeroPrepared();
   // Whether another try to get a segment may bring what is missing.
   bool WantsRetry() const {
-    return disk_full() && !preparing_ && !candidate_ && !prepared_;
+    return disk_full() && !preparing_ && !candidate_ && !prepared_ && !zeroing_;
   }
   // Thread: slow work.
   Result<Prepared> Prepare(uint64_t id, const Wanted& wanted);
@@ -270,6 +286,7 @@ class LogWriter {
   void WriteManifestIfNeeded();
   void Discard(std::optional<LiveSegment>* segment);
   void OnManifest(ManifestDone done);
+  void OnZeroed(const ZeroDone& done);
   void AdvanceStop();
   void FailWith(Error error);
 
@@ -300,6 +317,7 @@ class LogWriter {
   std::optional<LiveSegment> prepared_;   // Named in the durable MANIFEST.
   std::optional<LiveSegment> candidate_;  // Exists, not named durably yet.
   std::optional<LiveSegment> displaced_;  // Was prepared, and too small.
+  std::optional<LiveSegment> zeroing_;    // Was prepared, and is again soon.
   // To be cut to their length and closed, and to be removed, by the next write
   // of the MANIFEST.
   std::vector<SealedFile> sealed_files_;
@@ -308,7 +326,7 @@ class LogWriter {
   std::vector<SealedFile> closing_;
   std::vector<std::string> removing_;
   bool preparing_ = false;
-  uint64_t usual_group_bytes_ = 0;  // In the last segment that became full.
+  double usual_group_bytes_ = 0;  // Of those with records, of late.
   uint64_t zeroing_limit_ = kZeroingLimitDefault;
   bool zeros_tried_ = false;
   uint64_t full_for_bytes_ =

@@ -202,6 +202,17 @@ TEST_P(FileSystem, AllocatesZeros) {
   }
 }
 
+TEST_P(FileSystem, ZeroesWhatWasReserved) {
+  auto file = Create("a");
+  const uint64_t bytes = (uint64_t{1} << 20) + kBlockBytes;
+  ASSERT_TRUE(file->AllocateReserved(bytes + kBlockBytes).ok());
+  ASSERT_TRUE(file->WriteAt(bytes, "kept").ok());
+  ASSERT_TRUE(file->ZeroReserved(bytes).ok());
+  EXPECT_TRUE(file->Sync().ok());
+  EXPECT_EQ(file->Size().value(), bytes + kBlockBytes);
+  EXPECT_EQ(Read("a").substr(0, bytes + 4), std::string(bytes, '\0') + "kept");
+}
+
 TEST_P(FileSystem, TruncatesAndForgetsWhatWasCutOff) {
   auto file = Create("a", "hello");
   ASSERT_TRUE(file->Truncate(2).ok());

@@ -71,6 +71,7 @@ class MemoryFile final : public kvd::File {
   Result<void> WriteAt(uint64_t, std::string_view) override { return No(); }
   Result<void> AllocateZeroed(uint64_t) override { return No(); }
   Result<void> AllocateReserved(uint64_t) override { return No(); }
+  Result<void> ZeroReserved(uint64_t) override { return No(); }
   Result<void> Truncate(uint64_t) override { return No(); }
   Result<void> Sync() override { return No(); }
 

@@ -157,6 +157,19 @@ class LogWriterTest : public testing::Test {
     }
     return made;
   }
+  int TimesZeroed(const std::string& segment) {
+    int times = 0;
+    for (uint64_t n = 0; n < disk_.operations(); ++n) {
+      if (disk_.DescribeOperation(n) == "write " + segment) ++times;
+    }
+    return times;
+  }
+  void PutSmallGroups(int count) {
+    for (int i = 0; i < count; ++i) {
+      Put(1000);
+      Settle();
+    }
+  }
   // Fills `count` segments with groups of one record each.
   void FillSegments(int count, uint64_t group_bytes) {
     const size_t sealed = log_->manifest().sealed.size();
@@ -592,9 +605,111 @@ TEST_F(LogWriterTest, SegmentsAreZeroedForSmallGroupsOnly) {
   EXPECT_EQ(SegmentsMade(), "zzzz");
   FillSegments(3, 2 * kZeroingLimitDefault);
   EXPECT_EQ(SegmentsMade(), "zzzzrrr");
-  FillSegments(2, 200'000);
+  FillSegments(2, 700'000);
   EXPECT_EQ(SegmentsMade(), "zzzzrrrzz");
   EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+// The segments that are left of a flood of large groups are of two, or nearly.
+TEST_F(LogWriterTest, SmallGroupsAfterLargeOnesSoonGetZeros) {
+  options_.segment_bytes = 8 << 20;
+  Start();
+  FillSegments(3, 2 * kZeroingLimitDefault);
+  ASSERT_EQ(SegmentsMade(), "zzrrr");
+  const uint64_t left = log_->active_segment();
+  const std::string next = SegmentName(log_->manifest().prepared->id);
+  ASSERT_EQ(TimesZeroed(next), 0);
+
+  PutSmallGroups(3 * static_cast<int>(kUsualGroups));
+  EXPECT_EQ(TimesZeroed(next), 1);
+  EXPECT_EQ(SegmentName(log_->active_segment()), next);
+  EXPECT_EQ(SegmentsMade(), "zzrrrz");
+  // What was not used is given back.
+  ASSERT_EQ(log_->manifest().sealed.back().id, left);
+  EXPECT_EQ(directory_->Open(SegmentName(left), Directory::OpenMode::kRead)
+                .value()
+                ->Size()
+                .value(),
+            log_->manifest().sealed.back().bytes);
+  EXPECT_LT(log_->manifest().sealed.back().bytes, options_.segment_bytes / 2);
+
+  PutSmallGroups(3 * static_cast<int>(kUsualGroups));
+  EXPECT_EQ(SegmentName(log_->active_segment()), next);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+TEST_F(LogWriterTest, AWriterWaitsForASegmentThatIsBeingZeroed) {
+  options_.segment_bytes = 8 << 20;
+  Start();
+  FillSegments(3, 2 * kZeroingLimitDefault);
+  const std::string next = SegmentName(log_->manifest().prepared->id);
+  // Until the job is there, but without running it.
+  const auto put = [&](uint64_t bytes) {
+    Append(bytes);
+    log_->Pump();
+    log_->Poll();
+  };
+  for (int i = 0; executor_.pending() == 0; ++i) {
+    ASSERT_LT(i, 1000);
+    put(1000);
+  }
+  ASSERT_EQ(TimesZeroed(next), 0);
+  while (RoomFor(kZeroingLimitDefault) == Room::kReady) {
+    put(kZeroingLimitDefault);
+  }
+  EXPECT_EQ(RoomFor(kZeroingLimitDefault), Room::kWait);
+  EXPECT_TRUE(log_->Tick().has_value());
+  Settle();
+  EXPECT_EQ(TimesZeroed(next), 1);
+  EXPECT_EQ(RoomFor(kZeroingLimitDefault), Room::kReady);
+  EXPECT_EQ(SegmentName(log_->active_segment()), next);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+TEST_F(LogWriterTest, AFullDiskWhileZeroingIsNoFailure) {
+  options_.segment_bytes = 8 << 20;
+  Start();
+  FillSegments(3, 2 * kZeroingLimitDefault);
+  const std::string next = SegmentName(log_->manifest().prepared->id);
+  disk_.FailAt(SimFileSystem::Op::kWrite, 0, ENOSPC);
+  PutSmallGroups(3 * static_cast<int>(kUsualGroups));
+  EXPECT_FALSE(log_->failure().has_value());
+  EXPECT_EQ(TimesZeroed(next), 1) << "once";
+  EXPECT_EQ(SegmentName(log_->active_segment()), next);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+TEST_F(LogWriterTest, AFaultWhileZeroingStopsTheLog) {
+  options_.segment_bytes = 8 << 20;
+  Start();
+  FillSegments(3, 2 * kZeroingLimitDefault);
+  disk_.FailAt(SimFileSystem::Op::kWrite, 0, EIO);
+  for (int i = 0; !log_->failure(); ++i) {
+    ASSERT_LT(i, 1000);
+    Append(1000);
+    Settle();
+  }
+  EXPECT_EQ(log_->failure()->code(), ErrorCode::kIo);
+}
+
+// There is no other segment to enter after the small one that is prepared.
+TEST_F(LogWriterTest, SmallGroupsLeaveNothingOnAnAlmostFullDisk) {
+  options_.segment_bytes = 8 << 20;
+  disk_.SetCapacity(kDiskReserveBytes + 11 * options_.segment_bytes / 2);
+  Start();
+  const auto prepared_bytes = [this] {
+    return log_->manifest().prepared ? log_->manifest().prepared->bytes : 0;
+  };
+  while (prepared_bytes() == 0 || prepared_bytes() == options_.segment_bytes) {
+    Put(2 * kZeroingLimitDefault);
+    Settle();
+  }
+  ASSERT_TRUE(SegmentsMade().ends_with('r'));
+  const uint32_t active = log_->active_segment();
+  const std::string next = SegmentName(log_->manifest().prepared->id);
+  PutSmallGroups(3 * static_cast<int>(kUsualGroups));
+  EXPECT_EQ(log_->active_segment(), active);
+  EXPECT_EQ(TimesZeroed(next), 1);
 }
 
 TEST_F(LogWriterTest, ALullGivesTheMemoryOfLargeGroupsBack) {

@@ -67,6 +67,20 @@ std::vector<Workload> Make() {
     }
     m.Settle();
   });
+  // Segments are reserved for large groups. When small ones come, the one that
+  // is prepared is zeroed, and the one that is not is left.
+  StoreOptions larger_segments = SmallStore(kAlways);
+  larger_segments.segment_bytes = 64 * 1024;
+  workloads.push_back(
+      {"SmallAfterLarge", larger_segments,
+       [](SimFileSystem* disk, History* history, const StoreOptions& options) {
+         disk->SetZeroingLimit(2000);
+         Live(disk, history, options, [](Machine& m) {
+           FillSegments(m, 42, 6000);
+           FillSegments(m, 90, 10);
+           m.Settle();
+         });
+       }});
   add_life("DeletesAndReturns", kAlways, [](Machine& m) {
     m.Put("a", "1");
     m.Put("b", "2");

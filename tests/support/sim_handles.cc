@@ -62,6 +62,10 @@ class SimFileSystem::SimFile final : public File {
     return Allocate(bytes, Op::kReserve);
   }
 
+  Result<void> ZeroReserved(uint64_t bytes) override {
+    return WriteAt(0, std::string(bytes, '\0'));
+  }
+
   Result<void> Truncate(uint64_t bytes) override {
     std::lock_guard hold(disk_.mutex_);
     KVD_TRY(Begin(Op::kTruncate));
