@@ -237,8 +237,11 @@ void LogWriter::SubmitGroup() {
   const uint64_t first_seq = next_seq_ - records;
   open_.Finish(first_seq, durable_seq_);
   declared_seq_ = durable_seq_;
-  // A lull: the room that a flood of changes needed is not kept.
-  if (records == 0) flying_.ShrinkTo(kIdleBufferBytes);
+  // A lull: what a flood of changes needed is not kept, nor what it taught.
+  if (records == 0) {
+    flying_.ShrinkTo(kIdleBufferBytes);
+    usual_group_bytes_ = 0;
+  }
   std::swap(open_, flying_);
   open_.StartAfter(flying_);
 
@@ -264,7 +267,7 @@ void LogWriter::SubmitGroup() {
   device_->Submit(*active_->file, flying_.offset(), flying_.Bytes(),
                   synced ? DurableWriter::Durability::kSynced
                          : DurableWriter::Durability::kUnsynced);
-  if (records > 0) LeaveUnzeroed();
+  LeaveUnzeroed();
 }
 
 void LogWriter::NoteUsual(uint64_t group_bytes) {
@@ -435,6 +438,7 @@ void LogWriter::OnZeroed(const ZeroDone& done) {
   // for that again.
   prepared_ = std::exchange(zeroing_, std::nullopt);
   prepared_->zeroed = true;
+  LeaveUnzeroed();
 }
 
 // Zeros save a small flush the commit of changed metadata. A large one hardly

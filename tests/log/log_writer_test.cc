@@ -638,6 +638,27 @@ TEST_F(LogWriterTest, SmallGroupsAfterLargeOnesSoonGetZeros) {
   EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
 }
 
+// While nobody waits, and whatever comes next.
+TEST_F(LogWriterTest, ALullAfterLargeGroupsGetsZeros) {
+  options_.segment_bytes = 8 << 20;
+  Start();
+  FillSegments(3, 2 * kZeroingLimitDefault);
+  const std::string next = SegmentName(log_->manifest().prepared->id);
+  clock_.AdvanceMs(options_.idle_declare_ms);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(TimesZeroed(next), 1);
+  EXPECT_EQ(SegmentName(log_->active_segment()), next);
+  EXPECT_EQ(SegmentsMade(), "zzrrrz");
+
+  const uint64_t operations = disk_.operations();
+  clock_.AdvanceMs(10 * options_.idle_declare_ms);
+  log_->Tick();
+  Settle();
+  EXPECT_EQ(disk_.operations(), operations);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
 TEST_F(LogWriterTest, AWriterWaitsForASegmentThatIsBeingZeroed) {
   options_.segment_bytes = 8 << 20;
   Start();
