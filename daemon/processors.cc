@@ -17,14 +17,15 @@ std::vector<int> AllowedProcessors() {
 
 int CurrentProcessor() { return sched_getcpu(); }
 
-void MoveToProcessor(int processor) {
+bool MoveToProcessor(int processor) {
   cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return false;
   cpu_set_t one;
   CPU_ZERO(&one);
   CPU_SET(processor, &one);
-  if (sched_setaffinity(0, sizeof one, &one) != 0) return;
+  if (sched_setaffinity(0, sizeof one, &one) != 0) return false;
   (void)sched_setaffinity(0, sizeof allowed, &allowed);
+  return true;
 }
 
 }  // namespace kvd

@@ -12,7 +12,7 @@ std::vector<int> AllowedProcessors();
 int CurrentProcessor();
 // Moves the calling thread to `processor`, and then lets it run where it was
 // allowed to before: the scheduler leaves it there until it has a reason.
-// Without the right to do so, nothing happens.
-void MoveToProcessor(int processor);
+// False without the right to do so.
+bool MoveToProcessor(int processor);
 
 }  // namespace kvd

@@ -74,11 +74,9 @@ void Turn::NoteWait(bool news) {
       busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(),
                          news, waiting_.size()});
   if (!waited_ns) return;
-  if (const auto processor =
-          processor_choice_.Waited(CurrentProcessor(), *waited_ns)) {
-    MoveToProcessor(*processor);
-    ++service_.stats.loop_moves;
-  }
+  const std::optional<int> processor =
+      processor_choice_.Waited(CurrentProcessor(), *waited_ns);
+  if (processor && MoveToProcessor(*processor)) ++service_.stats.loop_moves;
 }
 
 void Turn::StayAwakeOrNot() {

@@ -21,7 +21,7 @@ TEST(ProcessorsTest, AMoveLeavesAllOfThemAllowed) {
   std::thread([] {
     const std::vector<int> allowed = AllowedProcessors();
     for (const int processor : allowed) {
-      MoveToProcessor(processor);
+      EXPECT_TRUE(MoveToProcessor(processor));
       EXPECT_EQ(AllowedProcessors(), allowed);
     }
   }).join();
@@ -34,7 +34,7 @@ TEST(ProcessorsTest, AMoveKeepsToWhatWasAllowed) {
     CPU_ZERO(&one);
     CPU_SET(only, &one);
     ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-    MoveToProcessor(only);
+    EXPECT_TRUE(MoveToProcessor(only));
     EXPECT_EQ(AllowedProcessors(), std::vector<int>{only});
     EXPECT_EQ(CurrentProcessor(), only);
   }).join();
