@@ -408,7 +408,7 @@ void LogWriter::PrepareAhead() {
 // left of the active one is given back when it is sealed.
 void LogWriter::LeaveUnzeroed() {
   // By half, so that groups about the limit do not leave one after the other.
-  if (!prepared_ || retiring_ || stopping_ ||
+  if (!prepared_ || retiring_ || stopping_ || failure_ ||
       !WantsZeros(2 * UsualGroupBytes())) {
     return;
   }

@@ -181,6 +181,15 @@ class LogWriterTest : public testing::Test {
     }
   }
 
+  // Has segments, active and prepared, that are reserved for large groups.
+  // Returns the name of the prepared one.
+  std::string StartWithLargeGroups() {
+    options_.segment_bytes = 8 << 20;
+    Start();
+    FillSegments(3, 2 * kZeroingLimitDefault);
+    return SegmentName(log_->manifest().prepared->id);
+  }
+
   SimFileSystem disk_;
   ManualExecutor executor_;
   ManualClock clock_;
@@ -612,12 +621,9 @@ TEST_F(LogWriterTest, SegmentsAreZeroedForSmallGroupsOnly) {
 
 // The segments that are left of a flood of large groups are of two, or nearly.
 TEST_F(LogWriterTest, SmallGroupsAfterLargeOnesSoonGetZeros) {
-  options_.segment_bytes = 8 << 20;
-  Start();
-  FillSegments(3, 2 * kZeroingLimitDefault);
+  const std::string next = StartWithLargeGroups();
   ASSERT_EQ(SegmentsMade(), "zzrrr");
   const uint64_t left = log_->active_segment();
-  const std::string next = SegmentName(log_->manifest().prepared->id);
   ASSERT_EQ(TimesZeroed(next), 0);
 
   PutSmallGroups(3 * static_cast<int>(kUsualGroups));
@@ -640,10 +646,7 @@ TEST_F(LogWriterTest, SmallGroupsAfterLargeOnesSoonGetZeros) {
 
 // While nobody waits, and whatever comes next.
 TEST_F(LogWriterTest, ALullAfterLargeGroupsGetsZeros) {
-  options_.segment_bytes = 8 << 20;
-  Start();
-  FillSegments(3, 2 * kZeroingLimitDefault);
-  const std::string next = SegmentName(log_->manifest().prepared->id);
+  const std::string next = StartWithLargeGroups();
   clock_.AdvanceMs(options_.idle_declare_ms);
   log_->Tick();
   Settle();
@@ -660,10 +663,7 @@ TEST_F(LogWriterTest, ALullAfterLargeGroupsGetsZeros) {
 }
 
 TEST_F(LogWriterTest, AWriterWaitsForASegmentThatIsBeingZeroed) {
-  options_.segment_bytes = 8 << 20;
-  Start();
-  FillSegments(3, 2 * kZeroingLimitDefault);
-  const std::string next = SegmentName(log_->manifest().prepared->id);
+  const std::string next = StartWithLargeGroups();
   // Until the job is there, but without running it.
   const auto put = [&](uint64_t bytes) {
     Append(bytes);
@@ -688,10 +688,7 @@ TEST_F(LogWriterTest, AWriterWaitsForASegmentThatIsBeingZeroed) {
 }
 
 TEST_F(LogWriterTest, AFullDiskWhileZeroingIsNoFailure) {
-  options_.segment_bytes = 8 << 20;
-  Start();
-  FillSegments(3, 2 * kZeroingLimitDefault);
-  const std::string next = SegmentName(log_->manifest().prepared->id);
+  const std::string next = StartWithLargeGroups();
   disk_.FailAt(SimFileSystem::Op::kWrite, 0, ENOSPC);
   PutSmallGroups(3 * static_cast<int>(kUsualGroups));
   EXPECT_FALSE(log_->failure().has_value());
@@ -701,9 +698,7 @@ TEST_F(LogWriterTest, AFullDiskWhileZeroingIsNoFailure) {
 }
 
 TEST_F(LogWriterTest, AFaultWhileZeroingStopsTheLog) {
-  options_.segment_bytes = 8 << 20;
-  Start();
-  FillSegments(3, 2 * kZeroingLimitDefault);
+  StartWithLargeGroups();
   disk_.FailAt(SimFileSystem::Op::kWrite, 0, EIO);
   for (int i = 0; !log_->failure(); ++i) {
     ASSERT_LT(i, 1000);
