@@ -412,10 +412,11 @@ void LogWriter::LeaveUnzeroed() {
       !WantsZeros(2 * UsualGroupBytes())) {
     return;
   }
+  // A larger one is for a large group that is about to enter; with a smaller
+  // one the disk becomes full, and no room is given up.
+  if (prepared_->capacity != options_.segment_bytes) return;
   if (!prepared_->zeroed) return ZeroPrepared();
-  // On a disk that becomes full no room is given up.
-  const bool is_whole = prepared_->capacity >= options_.segment_bytes;
-  if (!active_->zeroed && is_whole && open_.records() == 0) Roll();
+  if (!active_->zeroed && open_.records() == 0) Roll();
 }
 
 void LogWriter::ZeroPrepared() {
