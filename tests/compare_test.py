@@ -14,6 +14,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 import draw_growth
 import filled
 import rows
+import stolen
 import table
 from comparison import at_least, at_most, at_most_above
 
@@ -71,6 +72,24 @@ class Rows(unittest.TestCase):
             self.assertEqual(sent.count(pair), 1)
 
 
+class Stolen(unittest.TestCase):
+
+    def test_share_of_busy_time(self):
+        # user nice system idle iowait irq softirq steal guest guest_nice
+        before = "cpu  100 0 100 1000 50 0 0 10 0 0\n"
+        after = "cpu  120 1 130 9000 90 2 7 50 20 0\n"
+        self.assertEqual(stolen.stolen_percent(before, after), 40.0)
+
+    def test_nothing_busy(self):
+        line = "cpu  1 2 3 4 5 6 7 8 9 10\n"
+        self.assertEqual(stolen.stolen_percent(line, line), 0.0)
+
+    def test_goes_beside_the_figures(self):
+        figures = stolen.with_stolen(lambda: {"p99_ms": 1.0})
+        self.assertEqual(list(figures), ["p99_ms", "stolen_percent"])
+        self.assertGreaterEqual(figures["stolen_percent"], 0)
+
+
 class Output(unittest.TestCase):
 
     def test_lines_have_as_many_cells_as_the_table_has_columns(self):
@@ -78,6 +97,14 @@ class Output(unittest.TestCase):
         measured = rounds(**{side: [1000, 3000] for side in row.sides})
         for line in table.lines(row, measured):
             self.assertEqual(line.count("|"), len(table.COLUMNS) + 7, line)
+
+    def test_percents_are_not_compared(self):
+        row = rows.TARGETS[0]
+        measured = {side: [{"stolen_percent": 12.0}] for side in row.sides}
+        line, = table.lines(row, measured)
+        self.assertIn("| stolen, % | 12.0 | 12.0 | 12.0 |", line)
+        self.assertNotIn("×", line)
+        self.assertNotIn("1.00", line)
 
     def test_a_drawing_is_well_formed_and_has_a_mark_for_each_median(self):
         curve = draw_growth.CURVES[0]

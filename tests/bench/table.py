@@ -7,7 +7,8 @@ from comparison import ratios, spread
 
 # By the last word of a figure's name: unit, scale, digits.
 UNITS = {"rps": ("k/s", 1e-3, 1), "ms": ("ms", 1, 3), "us": ("µs", 1, 3),
-         "s": ("s", 1, 3), "bytes": ("bytes", 1, 1), "ratio": ("", 1, 3)}
+         "s": ("s", 1, 3), "bytes": ("bytes", 1, 1), "ratio": ("", 1, 3),
+         "percent": ("%", 1, 1)}
 # These have a column of their own, the others share one.
 COLUMNS = {"kvd": "kvd", "redis": "Redis", "ceiling": "ceiling"}
 
@@ -31,7 +32,8 @@ def lines(row, rounds):
                   for side, rows in rounds.items() if figure in rows[0]}
         cells = [f"{statistics.median(values[side]):{form}}"
                  if side in values else "" for side in COLUMNS]
-        ours = values.get("kvd")
+        # A share of something else is no better for being twice another.
+        ours = None if figure.endswith("_percent") else values.get("kvd")
         cells.append("; ".join(
             beside(side, ours, theirs, form)
             for side, theirs in values.items() if side not in COLUMNS))
