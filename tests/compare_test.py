@@ -7,14 +7,15 @@ No benchmark runs here: this is about what is made of their figures.
 import os
 import sys
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "bench"))
+import bench
 import draw_growth
 import filled
 import rows
-import stolen
 import table
 from comparison import at_least, at_most, at_most_above
 
@@ -74,20 +75,21 @@ class Rows(unittest.TestCase):
 
 class Stolen(unittest.TestCase):
 
-    def test_share_of_busy_time(self):
+    def test_share_of_the_time_with_work(self):
+        self.assertEqual(bench.stolen_percent((100, 10), (106, 14)), 40)
+
+    def test_no_work(self):
+        self.assertEqual(bench.stolen_percent((100, 10), (100, 10)), 0)
+
+    def test_fields_of_proc_stat(self):
         # user nice system idle iowait irq softirq steal guest guest_nice
-        before = "cpu  100 0 100 1000 50 0 0 10 0 0\n"
-        after = "cpu  120 1 130 9000 90 2 7 50 20 0\n"
-        self.assertEqual(stolen.stolen_percent(before, after), 40.0)
-
-    def test_nothing_busy(self):
-        line = "cpu  1 2 3 4 5 6 7 8 9 10\n"
-        self.assertEqual(stolen.stolen_percent(line, line), 0.0)
-
-    def test_goes_beside_the_figures(self):
-        figures = stolen.with_stolen(lambda: {"p99_ms": 1.0})
-        self.assertEqual(list(figures), ["p99_ms", "stolen_percent"])
-        self.assertGreaterEqual(figures["stolen_percent"], 0)
+        line = "cpu  100 20 30 9000 90 4 5 600 70 8\n"
+        tick = 1 / os.sysconf("SC_CLK_TCK")
+        with unittest.mock.patch("builtins.open",
+                                 unittest.mock.mock_open(read_data=line)):
+            busy, stolen = bench.busy_and_stolen_seconds()
+        self.assertAlmostEqual(busy, 159 * tick)
+        self.assertAlmostEqual(stolen, 600 * tick)
 
 
 class Output(unittest.TestCase):

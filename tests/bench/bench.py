@@ -73,12 +73,29 @@ def machine():
             f"{platform.release()}")
 
 
+def busy_and_stolen_seconds():
+    """Of all processors so far: what anybody used of them, and what the host of
+    a virtual machine kept for others while there was work (proc(5), steal)."""
+    with open("/proc/stat", encoding="utf-8") as stat:
+        user, nice, system, _, _, irq, softirq, steal = map(
+            int, stat.readline().split()[1:9])
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + softirq) * tick, steal * tick
+
+
 def busy_seconds():
     """Of all processors so far, whoever used them."""
-    with open("/proc/stat", encoding="utf-8") as stat:
-        user, nice, system, _, _, irq, softirq = map(
-            int, stat.readline().split()[1:8])
-    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
+    return busy_and_stolen_seconds()[0]
+
+
+def stolen_percent(before, after):
+    """Of the time in which there was work, between two busy_and_stolen_seconds().
+
+    A processor that the host gives to somebody else stands still, and a round
+    can be slow for no reason of the server's.
+    """
+    busy, stolen = (last - first for first, last in zip(before, after))
+    return 100 * stolen / (busy + stolen) if busy + stolen else 0.0
 
 
 def version(binary):

@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 
-from bench import benchmark
+from bench import benchmark, busy_and_stolen_seconds, stolen_percent
 from compaction_latency import Compacting
 from comparison import Row
 from filled import burst, figures, filled
@@ -56,7 +56,9 @@ class BesideWriters(Row):
                 stdout=progress, stderr=subprocess.DEVNULL)
             try:
                 time.sleep(0.5)
+                machine = busy_and_stolen_seconds()
                 rows = self.read_for(server, SECONDS * scale)
+                stolen = stolen_percent(machine, busy_and_stolen_seconds())
             finally:
                 writers.kill()
                 writers.wait()
@@ -67,7 +69,7 @@ class BesideWriters(Row):
                 row["throughput_rps"] for row in rows),
             **{figure: statistics.fmean(row[figure] for row in rows)
                for figure in ("p50_ms", "p99_ms")},
-            "writes_rps": float(writes[-1])}
+            "writes_rps": float(writes[-1]), "stolen_percent": stolen}
 
     def read_for(self, server, seconds):
         end = time.monotonic() + seconds

@@ -22,7 +22,7 @@ of 100 bytes, and keys drawn from a million that are all there; with "new" the
 keys are not there yet. Server CPU is a command's, of all the server's threads.
 
 "Stolen" is what the host of a virtual machine kept of the processors' busy time
-while a side was measured: a round that lost much says little of its server.
+while a side was under load: a round that lost much says little of its server.
 
 The table has medians, and ratios taken within each round with their extremes.
 The exit code is 1 when a target is missed.

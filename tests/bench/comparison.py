@@ -10,8 +10,6 @@ Figures are named with their unit last: p99_ms.
 import dataclasses
 import statistics
 
-from stolen import with_stolen
-
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -109,7 +107,7 @@ class Row:
         with self.prepared(options) as measures:
             for number in range(self.rounds(options)):
                 for side in list(measures)[::-1 if number % 2 else 1]:
-                    rounds[side].append(with_stolen(measures[side]))
+                    rounds[side].append(measures[side]())
                     print(f"  round {number + 1} {side}: " + ", ".join(
                         f"{figure} {value:,.{0 if value >= 100 else 3}f}"
                         for figure, value in rounds[side][-1].items()),

@@ -9,8 +9,9 @@ import contextlib
 import os
 import time
 
-from bench import (Server, benchmark, ceiling_arguments, connect,
-                   kvd_arguments, redis_arguments, send)
+from bench import (Server, benchmark, busy_and_stolen_seconds,
+                   ceiling_arguments, connect, kvd_arguments, redis_arguments,
+                   send, stolen_percent)
 
 # What redis-benchmark is told, and the keys that it then draws from.
 KINDS = {
@@ -97,7 +98,9 @@ def figures(row):
 
 
 def burst(server, words, requests):
+    machine = busy_and_stolen_seconds()
     before = server.cpu_seconds()
     row = figures(benchmark(server.path, *words, "-n", str(requests)))
     row["server_cpu_us"] = (server.cpu_seconds() - before) / requests * 1e6
+    row["stolen_percent"] = stolen_percent(machine, busy_and_stolen_seconds())
     return row
