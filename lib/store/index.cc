@@ -205,11 +205,32 @@ Entry* Index::Insert(EntryPtr entry) {
 }
 
 Entry* Index::Insert(uint64_t hash, EntryPtr entry) {
+  Entry* inserted = entry.get();
+  const Entry* present = FindOrInsert(hash, &entry);
+  KVD_CHECK(present == nullptr);
+  return inserted;
+}
+
+Entry* Index::FindOrInsert(uint64_t hash, EntryPtr* entry) {
   AdvanceDirectory();
   MakeRoom(hash);
-  while (!TryInsert(hash, entry.get())) Lengthen(hash);
+  for (;;) {
+    const BucketRef ref = RefOf(hash);
+    const uint64_t tag = TagOf(hash, ref.depth());
+    uint64_t* slot =
+        ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
+    while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
+    for (; *slot != 0 && TagOfWord(*slot) == tag; ++slot) {
+      Entry* present = EntryOfWord(*slot);
+      if (present->key() == (*entry)->key()) return present;
+    }
+    const uint64_t word = MakeWord(tag, entry->get());
+    if (TryInsertAt(slot, word, ref.bucket())) break;
+    Lengthen(hash);
+  }
   ++size_;
-  return entry.release();
+  entry->release();
+  return nullptr;
 }
 
 EntryPtr Index::Replace(uint64_t hash, EntryPtr entry) {
@@ -233,22 +254,15 @@ EntryPtr Index::Erase(Entry* entry) {
   return TakeOut(hash, SlotOf(hash, entry));
 }
 
-// False if the slots after its home are full to the bucket's end.
-bool Index::TryInsert(uint64_t hash, Entry* entry) {
-  const BucketRef ref = RefOf(hash);
-  const uint64_t tag = TagOf(hash, ref.depth());
-  Bucket* bucket = ref.bucket();
-  uint64_t* slot = bucket->slots() + HomeOf(tag, ref.depth(), ref.units());
-  while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
-  for (; *slot != 0 && TagOfWord(*slot) == tag; ++slot) {
-    KVD_CHECK(EntryOfWord(*slot)->key() != entry->key());
-  }
+// Moves the word in `slot` and those behind it up to the next gap. False if
+// there is none.
+bool Index::TryInsertAt(uint64_t* slot, uint64_t word, Bucket* bucket) {
   uint64_t* free = slot;
   while (*free != 0) ++free;
   if (free == bucket->slots() + bucket->slot_count - 1) return false;
 
   std::memmove(slot + 1, slot, (free - slot) * sizeof(uint64_t));
-  *slot = MakeWord(tag, entry);
+  *slot = word;
   ++bucket->count;
   work_ += free - slot + 1;
   return true;

@@ -86,6 +86,9 @@ class Index {
   // Takes over an entry whose key is absent. Returns it.
   Entry* Insert(EntryPtr entry);
   Entry* Insert(uint64_t hash, EntryPtr entry);
+  // The entry with the key of `*entry`; or null if there was none, and then
+  // takes `*entry` over.
+  Entry* FindOrInsert(uint64_t hash, EntryPtr* entry);
 
   // Puts `entry` in the place of the one with the same key, which must be
   // present, and returns the old one.
@@ -174,7 +177,7 @@ class Index {
   static uint64_t* FindSlot(BucketRef ref, uint64_t tag, std::string_view key);
   uint64_t* SlotOf(uint64_t hash, const Entry* entry) const;
 
-  bool TryInsert(uint64_t hash, Entry* entry);
+  bool TryInsertAt(uint64_t* slot, uint64_t word, Bucket* bucket);
   EntryPtr TakeOut(uint64_t hash, uint64_t* slot);
   void MakeRoom(uint64_t hash);
   bool TrySplit(uint64_t hash);

@@ -71,25 +71,41 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
     return;
   }
 
-  PutInPlaceOf(old, hash, Entry::Create(key, value, seq, place, deadline_ms));
-}
-
-void Keyspace::Put(uint64_t hash, EntryPtr entry, Entry* old) {
-  last_change_ = std::max(last_change_, entry->seq());
-  PutInPlaceOf(old, hash, std::move(entry));
-}
-
-// `old` is the entry of that key, or null.
-void Keyspace::PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry) {
-  Entry* fresh = entry.get();
-  if (old != nullptr) {
-    Forget(*old);
-    deadlines_->Update(old, fresh);
-    index_->Replace(hash, std::move(entry));
+  EntryPtr fresh = Entry::Create(key, value, seq, place, deadline_ms);
+  if (old == nullptr) {
+    Added(index_->Insert(hash, std::move(fresh)));
   } else {
-    index_->Insert(hash, std::move(entry));
-    if (fresh->has_deadline()) deadlines_->Add(fresh);
+    Replace(old, hash, std::move(fresh));
   }
+}
+
+Keyspace::Outcome Keyspace::PutIfNewest(uint64_t hash, EntryPtr entry) {
+  Entry* fresh = entry.get();
+  last_change_ = std::max(last_change_, fresh->seq());
+  Entry* old = index_->FindOrInsert(hash, &entry);
+  if (old == nullptr) {
+    Added(fresh);
+    return Outcome::kAdded;
+  }
+  if (fresh->seq() <= old->seq()) return Outcome::kOutdated;
+  Replace(old, hash, std::move(entry));
+  return Outcome::kReplaced;
+}
+
+// After the key of `fresh` was inserted.
+void Keyspace::Added(Entry* fresh) {
+  if (fresh->has_deadline()) deadlines_->Add(fresh);
+  Count(*fresh);
+  CountTables();
+  usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));
+}
+
+// `old` is the entry of that key.
+void Keyspace::Replace(Entry* old, uint64_t hash, EntryPtr entry) {
+  const Entry* fresh = entry.get();
+  Forget(*old);
+  deadlines_->Update(old, entry.get());
+  index_->Replace(hash, std::move(entry));
   Count(*fresh);
   CountTables();
   usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));

@@ -48,9 +48,10 @@ class Keyspace {
   // Gives a key its value. Key and value may point into the entry they replace.
   void Put(uint64_t hash, std::string_view key, std::string_view value,
            uint64_t seq, Place place, uint64_t deadline_ms);
-  // The same with an entry that was made elsewhere, in the place of `old`,
-  // which Find() returned.
-  void Put(uint64_t hash, EntryPtr entry, Entry* old);
+  // For replay: the same with an entry that was made elsewhere, unless the key
+  // has a change that is as new.
+  enum class Outcome { kAdded, kReplaced, kOutdated };
+  Outcome PutIfNewest(uint64_t hash, EntryPtr entry);
   // Puts a ghost in the place of a live key.
   void Bury(uint64_t hash, std::string_view key, uint64_t seq, Place place);
   // For replay: leaves a ghost, newer than what is there of the key, if
@@ -94,7 +95,8 @@ class Keyspace {
   void CountTables();
   void Forget(const Entry& entry);
   void Exchange(uint64_t hash, Entry* old, EntryPtr fresh);
-  void PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry);
+  void Added(Entry* fresh);
+  void Replace(Entry* old, uint64_t hash, EntryPtr entry);
 
   uint64_t hash_seed_;
   SegmentUsage& usage_;

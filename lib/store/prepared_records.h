@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/prefetch.h"
 #include "log/hint.h"
 #include "log/segment_reader.h"
 #include "store/entry.h"
@@ -114,9 +115,15 @@ struct PreparedRecords {
   // budget goes; cold ones beyond it and without one.
   void MakeEntries(uint32_t segment, ValueBudget* budget,
                    EntryHeap::Nursery* nursery) {
+    // Grouped keys are anywhere in what was read.
+    constexpr size_t kKeysAhead = 16;
     entries.clear();
     entries.reserve(changes.size());
-    for (const Change& change : changes) {
+    for (size_t i = 0; i < changes.size(); ++i) {
+      if (const size_t ahead = i + kKeysAhead; ahead < changes.size()) {
+        Prefetch(changes[ahead].key.data());
+      }
+      const Change& change = changes[i];
       if (change.kind != RecordKind::kPut) {
         entries.emplace_back();
         continue;

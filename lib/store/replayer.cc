@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "base/prefetch.h"
 #include "log/record.h"
 
 namespace kvd {
@@ -15,6 +16,9 @@ namespace {
 // cache miss, few enough to stay in the cache.
 constexpr size_t kSlotsAhead = 24;
 constexpr size_t kEntriesAhead = 12;
+// Entries of the index are asked for where at least one in so many records
+// meets one: after a compaction hardly any does.
+constexpr uint64_t kRecordsPerMeeting = 16;
 
 }  // namespace
 
@@ -67,12 +71,16 @@ void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
   const std::vector<Change>& changes = prepared->changes;
   const std::vector<uint64_t>& hashes = prepared->hashes;
   KVD_CHECK(hashes.size() == changes.size());
+  const bool meets = meetings_ * kRecordsPerMeeting > changes.size();
+  meetings_ = 0;
   for (size_t i = 0; i < changes.size(); ++i) {
     if (const size_t ahead = i + kSlotsAhead; ahead < changes.size()) {
-      Prefetch(changes[ahead], hashes[ahead], /*entry=*/false);
+      IndexOf(changes[ahead]).PrefetchForInsert(hashes[ahead]);
+      Prefetch(prepared->entries[ahead].get());
     }
-    if (const size_t ahead = i + kEntriesAhead; ahead < changes.size()) {
-      Prefetch(changes[ahead], hashes[ahead], /*entry=*/true);
+    if (const size_t ahead = i + kEntriesAhead;
+        meets && ahead < changes.size()) {
+      IndexOf(changes[ahead]).PrefetchEntry(hashes[ahead]);
     }
     Apply(changes[i], hashes[i], segment, std::move(prepared->entries[i]));
   }
@@ -80,13 +88,8 @@ void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
   records_of_hint_ += changes.size();
 }
 
-void Replayer::Prefetch(const Change& change, uint64_t hash, bool entry) const {
-  const Index& index = store_.keyspaces[change.database]->index();
-  if (entry) {
-    index.PrefetchEntry(hash);
-  } else {
-    index.PrefetchForInsert(hash);
-  }
+const Index& Replayer::IndexOf(const Change& change) const {
+  return store_.keyspaces[change.database]->index();
 }
 
 void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
@@ -95,18 +98,20 @@ void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
   const uint64_t bytes = RecordBytes(change.key.size(), change.value_size);
   switch (change.kind) {
     case RecordKind::kPut: {
-      Entry* old = keyspace.Find(hash, change.key);
-      if (change.seq > keyspace.flushed() &&
-          (old == nullptr || change.seq > old->seq())) {
-        keyspace.Put(hash, std::move(entry), old);
-      } else {
+      const Keyspace::Outcome outcome =
+          change.seq > keyspace.flushed()
+              ? keyspace.PutIfNewest(hash, std::move(entry))
+              : Keyspace::Outcome::kOutdated;
+      if (outcome == Keyspace::Outcome::kOutdated) {
         store_.usage.AddDeadPut(segment, bytes);
       }
+      if (outcome != Keyspace::Outcome::kAdded) ++meetings_;
       return;
     }
     case RecordKind::kDelete:
     case RecordKind::kExpire:
       store_.usage.AddDead(segment, bytes);
+      ++meetings_;
       return ApplyRemoval(change, hash, {segment, change.offset});
     case RecordKind::kFlush:
       store_.usage.AddDatabaseChange(segment);

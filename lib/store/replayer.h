@@ -53,7 +53,7 @@ class Replayer {
     bool operator<(const Removal& other) const { return seq > other.seq; }
   };
 
-  void Prefetch(const Change& change, uint64_t hash, bool entry) const;
+  const Index& IndexOf(const Change& change) const;
   void Apply(const Change& change, uint64_t hash, uint32_t segment,
              EntryPtr entry);
   void ApplyRemoval(const Change& change, uint64_t hash, Place place);
@@ -67,6 +67,9 @@ class Replayer {
   std::vector<uint64_t> oldest_behind_;
   std::priority_queue<Removal> removals_;
   uint64_t records_of_hint_ = 0;  // That came out of the one being read.
+  // Of the records applied together the last time, those that were no puts of
+  // new keys.
+  uint64_t meetings_ = 0;
   PreparedRecords prepared_;
   ValueBudget value_budget_;  // Of the live segments.
 };

@@ -87,6 +87,21 @@ TEST(Index, ReplaceGivesTheOldEntryBack) {
   EXPECT_EQ(index.size(), 1u);
 }
 
+TEST(Index, FindOrInsertTakesOnlyWhatIsAbsent) {
+  Index index(kSeed);
+  const uint64_t hash = index.Hash("a");
+  EntryPtr first = MakeEntry("a", "1");
+  const Entry* inserted = first.get();
+  EXPECT_EQ(index.FindOrInsert(hash, &first), nullptr);
+  EXPECT_EQ(first, nullptr);
+  EntryPtr second = MakeEntry("a", "2");
+  EXPECT_EQ(index.FindOrInsert(hash, &second), inserted);
+  ASSERT_NE(second, nullptr);
+  EXPECT_EQ(second->value(), "2");
+  EXPECT_EQ(index.Find("a"), inserted);
+  EXPECT_EQ(index.size(), 1u);
+}
+
 TEST(Index, ErasesByKeyAndByEntry) {
   Index index(kSeed);
   Entry* a = index.Insert(MakeEntry("a"));
@@ -106,7 +121,7 @@ TEST(Index, SeedChangesTheOrder) {
 TEST(IndexDeathTest, RefusesToHoldAKeyTwice) {
   Index index(kSeed);
   index.Insert(MakeEntry("a"));
-  EXPECT_DEATH(index.Insert(MakeEntry("a")), "key");
+  EXPECT_DEATH(index.Insert(MakeEntry("a")), "present");
 }
 
 TEST(Index, PrefetchTouchesNothingThatIsNotThere) {
