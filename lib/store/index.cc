@@ -292,10 +292,17 @@ EntryPtr Index::TakeOut(uint64_t hash, uint64_t* slot) {
 void Index::MakeRoom(uint64_t hash) {
   for (;;) {
     const BucketRef ref = RefOf(hash);
-    if (ref.bucket()->count < KeysMax(ref.units())) return;
-    if (ref.units() < kUnitsMax) return Rebuild(hash, ref.units() + 1);
+    const size_t count = ref.bucket()->count;
+    if (count < KeysMax(ref.units())) return;
+    if (ref.units() < kUnitsMax) {
+      return Rebuild(hash, std::max(ref.units() + 1, UnitsWithRoom(count)));
+    }
     if (!TrySplit(hash)) return;  // It gets longer than it should be.
   }
+}
+
+size_t Index::UnitsWithRoom(size_t keys) const {
+  return UnitsFor(keys + keys * room_percent_ / 100);
 }
 
 bool Index::TrySplit(uint64_t hash) {
@@ -320,7 +327,7 @@ bool Index::TrySplit(uint64_t hash) {
   }
   // Both get room to grow, lest they are rebuilt soon.
   const auto build = [&](const uint64_t* from, size_t keys) {
-    return Build(from, keys, depth, UnitsFor(keys + keys / 8), 0);
+    return Build(from, keys, depth, UnitsWithRoom(keys), 0);
   };
   const BucketRef left = build(words, left_count);
   const BucketRef right = build(words + left_count, count - left_count);

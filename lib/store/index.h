@@ -131,6 +131,12 @@ class Index {
 
   size_t size() const { return size_; }
 
+  // Percent of its keys for which a bucket that grows gets room beyond them, at
+  // least; kRoomPercentMin at first. More spares work where more keys are known
+  // to come.
+  static constexpr size_t kRoomPercentMin = 12;
+  void set_room_percent(size_t percent) { room_percent_ = percent; }
+
   // Bytes that slots and directory take, entries excluded.
   size_t memory_bytes() const { return memory_bytes_; }
 
@@ -183,6 +189,7 @@ class Index {
   bool TrySplit(uint64_t hash);
   bool TryMerge(uint64_t hash);
   void ShrinkIfSparse(uint64_t hash);
+  size_t UnitsWithRoom(size_t keys) const;
   void Rebuild(uint64_t hash, size_t units);
   void Lengthen(uint64_t hash);
 
@@ -204,6 +211,7 @@ class Index {
   size_t size_ = 0;
   size_t memory_bytes_ = 0;
   uint64_t work_ = 0;
+  size_t room_percent_ = kRoomPercentMin;
 
   int depth_ = 0;
   Directory directory_;

@@ -85,6 +85,8 @@ class Keyspace {
   uint64_t flushed() const { return flushed_; }
   // For replay: what the MANIFEST knew.
   void set_flushed(uint64_t seq) { flushed_ = last_change_ = seq; }
+  // The same of Index.
+  void set_room_percent(size_t percent) { index_->set_room_percent(percent); }
 
   // The record that a put wrote for this entry.
   static uint64_t RecordBytesOf(const Entry& entry);

@@ -19,6 +19,9 @@ constexpr size_t kEntriesAhead = 12;
 // Entries of the index are asked for where at least one in so many records
 // meets one: after a compaction hardly any does.
 constexpr uint64_t kRecordsPerMeeting = 16;
+// What a bucket that grows gets at the most for keys to come, since the records
+// to come may be of keys that are there.
+constexpr uint64_t kRoomPercentMax = 50;
 
 }  // namespace
 
@@ -31,6 +34,7 @@ Replayer::Replayer(Store::Impl* store, const Manifest& manifest)
     oldest_behind_[i - 1] =
         std::min(oldest_behind_[i], manifest.sealed[i].first_seq);
   }
+  for (const SealedSegment& s : manifest.sealed) sealed_records_ += s.records;
   store_.Adopt(manifest.databases);
 }
 
@@ -55,7 +59,18 @@ void Replayer::EndHint(size_t index) {
   }
 }
 
+// As if keys became more as records do.
+void Replayer::ExpectKeys() {
+  const uint64_t done = std::max<uint64_t>(store_.report.records, 1);
+  const uint64_t rest = sealed_records_ - std::min(sealed_records_, done);
+  const uint64_t percent = std::clamp<uint64_t>(
+      rest * 100 / done, Index::kRoomPercentMin, kRoomPercentMax);
+  for (auto& keyspace : store_.keyspaces) keyspace->set_room_percent(percent);
+}
+
 void Replayer::EndSealed() {
+  sealed_records_ = 0;
+  ExpectKeys();
   oldest_to_come_ = UINT64_MAX;
   ForgetRemovalsUpTo(UINT64_MAX);
 }
@@ -73,6 +88,7 @@ void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
   KVD_CHECK(hashes.size() == changes.size());
   const bool meets = meetings_ * kRecordsPerMeeting > changes.size();
   meetings_ = 0;
+  ExpectKeys();
   for (size_t i = 0; i < changes.size(); ++i) {
     if (const size_t ahead = i + kSlotsAhead; ahead < changes.size()) {
       IndexOf(changes[ahead]).PrefetchForInsert(hashes[ahead]);

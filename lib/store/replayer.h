@@ -57,6 +57,7 @@ class Replayer {
   void Apply(const Change& change, uint64_t hash, uint32_t segment,
              EntryPtr entry);
   void ApplyRemoval(const Change& change, uint64_t hash, Place place);
+  void ExpectKeys();
   void ForgetRemovalsUpTo(uint64_t seq);
 
   Store::Impl& store_;
@@ -67,6 +68,7 @@ class Replayer {
   std::vector<uint64_t> oldest_behind_;
   std::priority_queue<Removal> removals_;
   uint64_t records_of_hint_ = 0;  // That came out of the one being read.
+  uint64_t sealed_records_ = 0;   // Of all sealed segments.
   // Of the records applied together the last time, those that were no puts of
   // new keys.
   uint64_t meetings_ = 0;

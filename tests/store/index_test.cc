@@ -587,6 +587,23 @@ TEST(IndexWork, IsBoundedForEachChangeFromNothingToAMillionKeysAndBack) {
   RecordProperty("decline_work_max", std::to_string(decline.max()));
 }
 
+// Half as much again, until the last keys come.
+TEST(IndexWork, RoomForKeysToComeSparesWorkAndCostsNothingInTheEnd) {
+  constexpr uint64_t kKeys = 500'000;
+  Index slow(kSeed);
+  InsertRange(&slow, 0, kKeys);
+  Index index(kSeed);
+  WorkMeter growth(index);
+  for (uint64_t i = 0; i < kKeys; ++i) {
+    index.set_room_percent(std::clamp<size_t>((kKeys - i) * 100 / (i + 1),
+                                              Index::kRoomPercentMin, 50));
+    growth.Measure([&] { index.Insert(MakeEntry(Key(i))); });
+  }
+  EXPECT_LE(growth.max(), Index::kWorkPerChangeMax);
+  EXPECT_LE(index.work(), slow.work() * 7 / 10);
+  EXPECT_LE(index.memory_bytes(), slow.memory_bytes() * 105 / 100);
+}
+
 TEST(IndexWork, MemoryGrowsInSmallSteps) {
   Index index(kSeed);
   size_t step_max = 0;

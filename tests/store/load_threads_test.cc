@@ -404,6 +404,37 @@ TEST(Load, ReadsGroupsOfAnySizeInPieces) {
   ExpectRight(store);
 }
 
+// Growing for keys to come must not leave room that nobody needs.
+TEST(Load, LeavesAnIndexOfTheUsualSize) {
+  HandmadeStore store;
+  uint64_t seq = 1;
+  for (int segment = 0; segment < 4; ++segment) {
+    std::vector<OwnRecord> records;
+    for (int i = 0; i < 50'000; ++i, ++seq) {
+      records.push_back({RecordKind::kPut, seq, fmt::format("key{}", seq), ""});
+    }
+    store.AddSealed(SegmentKind::kLog, records, /*per_group=*/100);
+  }
+  for (const bool hinted : {false, true}) {
+    const auto disk = store.Disk();
+    if (hinted) WriteHints(disk.get());
+    ManualClock clock;
+    Store::Impl impl(StoreOptions(), clock);
+    ASSERT_TRUE(Recover(*disk->OpenDirectory(), &impl));
+    const Index& loaded = impl.keyspaces[0]->index();
+    Index grown(impl.keyspaces[0]->hash_seed());
+    for (uint64_t i = 1; i < seq; ++i) {
+      grown.Insert(Entry::Create(fmt::format("key{}", i), "", i, {}));
+    }
+    EXPECT_EQ(loaded.size(), grown.size());
+    // Those of a hint come by hash and crowd the first buckets.
+    if (!hinted) {
+      EXPECT_LE(loaded.work(), grown.work() * 8 / 10);
+    }
+    EXPECT_LE(loaded.memory_bytes(), grown.memory_bytes() * 105 / 100);
+  }
+}
+
 class LoadDamage : public testing::Test {
  protected:
   // What a plain reading, segment by segment, says.
