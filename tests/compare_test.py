@@ -4,6 +4,8 @@
 No benchmark runs here: this is about what is made of their figures.
 """
 
+import contextlib
+import io
 import os
 import sys
 import unittest
@@ -17,7 +19,8 @@ import draw_growth
 import filled
 import rows
 import table
-from comparison import at_least, at_most, at_most_above
+from comparison import (MEASUREMENTS_MAX, at_least, at_most, at_most_above,
+                        least_disturbed)
 
 
 def rounds(**sides):
@@ -90,6 +93,29 @@ class Stolen(unittest.TestCase):
             busy, stolen = bench.busy_and_stolen_seconds()
         self.assertAlmostEqual(busy, 159 * tick)
         self.assertAlmostEqual(stolen, 600 * tick)
+
+
+class Repetition(unittest.TestCase):
+
+    def measured(self, *percents, stolen_max=2):
+        """What counts, and how often it was measured."""
+        figures = [{"stolen_percent": percent} for percent in percents]
+        left = iter(figures)
+        with contextlib.redirect_stdout(io.StringIO()):
+            counts = least_disturbed(lambda: next(left), stolen_max)
+        return counts["stolen_percent"], len(figures) - len(list(left))
+
+    def test_ends_with_what_was_left_alone(self):
+        self.assertEqual(self.measured(2, 0), (2, 1))
+        self.assertEqual(self.measured(9, 3, 1, 0), (1, 3))
+
+    def test_is_bounded_and_the_least_disturbed_counts(self):
+        percents = [9, 5, 7, 8, 0, 0]
+        self.assertEqual(self.measured(*percents), (5, MEASUREMENTS_MAX))
+
+    def test_figures_that_do_not_say_are_taken(self):
+        self.assertEqual(least_disturbed(lambda: {"p99_ms": 1}, 0),
+                         {"p99_ms": 1})
 
 
 class Output(unittest.TestCase):
