@@ -18,7 +18,8 @@
 //    order, and a search that meets a greater tag may stop.
 //  - Buckets grow by eighths of their largest size and then split into halves.
 //    Load stays within 0.6 to 0.85 and slots cost 9 to 13 bytes a key at every
-//    size, where a table that doubles swings by a factor of two.
+//    size, where a table that doubles swings by a factor of two. (A start that
+//    knows of keys to come has buckets grow by more; see set_room_percent().)
 //  - A tag is 19 bits of the hash, starting at the last multiple of 8 bits at
 //    or above the bucket's depth. So moving slots takes tags alone; entries are
 //    read anew only when a bucket's depth passes 8, 16 or 24.
@@ -131,9 +132,8 @@ class Index {
 
   size_t size() const { return size_; }
 
-  // Percent of its keys for which a bucket that grows gets room beyond them, at
-  // least; kRoomPercentMin at first. More spares work where more keys are known
-  // to come.
+  // How many percent more keys than it has a bucket that grows gets room for;
+  // kRoomPercentMin at first. More spares work where keys are known to come.
   static constexpr size_t kRoomPercentMin = 12;
   void set_room_percent(size_t percent) { room_percent_ = percent; }
 
