@@ -146,9 +146,7 @@ void Index::PrefetchEntry(uint64_t hash, size_t bytes) const {
   constexpr size_t kLineBytes = 64;
   const BucketRef ref = RefOf(hash);
   const uint64_t tag = TagOf(hash, ref.depth());
-  const uint64_t* slot =
-      ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
-  while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
+  const uint64_t* slot = FirstSlot(ref, tag);
   // The entry of another key is none that anybody will look at.
   if (TagOfWord(*slot) != tag) return;
   const char* entry = reinterpret_cast<const char*>(EntryOfWord(*slot));
@@ -170,10 +168,16 @@ void Index::PrefetchForInsert(uint64_t hash) const {
   Prefetch(home + kSlotsPerLine);
 }
 
-uint64_t* Index::FindSlot(BucketRef ref, uint64_t tag, std::string_view key) {
+// The first slot with that tag; without one, where it would be.
+uint64_t* Index::FirstSlot(BucketRef ref, uint64_t tag) {
   uint64_t* slot =
       ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
   while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
+  return slot;
+}
+
+uint64_t* Index::FindSlot(BucketRef ref, uint64_t tag, std::string_view key) {
+  uint64_t* slot = FirstSlot(ref, tag);
   for (; *slot != 0 && TagOfWord(*slot) == tag; ++slot) {
     if (EntryOfWord(*slot)->key() == key) return slot;
   }
@@ -212,21 +216,24 @@ Entry* Index::Insert(uint64_t hash, EntryPtr entry) {
 }
 
 Entry* Index::FindOrInsert(uint64_t hash, EntryPtr* entry) {
+  BucketRef ref = RefOf(hash);
+  uint64_t tag = TagOf(hash, ref.depth());
+  uint64_t* slot = FirstSlot(ref, tag);
+  for (; *slot != 0 && TagOfWord(*slot) == tag; ++slot) {
+    Entry* present = EntryOfWord(*slot);
+    if (present->key() == (*entry)->key()) return present;
+  }
   AdvanceDirectory();
-  MakeRoom(hash);
+  bool moved = MakeRoom(hash);
   for (;;) {
-    const BucketRef ref = RefOf(hash);
-    const uint64_t tag = TagOf(hash, ref.depth());
-    uint64_t* slot =
-        ref.bucket()->slots() + HomeOf(tag, ref.depth(), ref.units());
-    while (*slot != 0 && TagOfWord(*slot) < tag) ++slot;
-    for (; *slot != 0 && TagOfWord(*slot) == tag; ++slot) {
-      Entry* present = EntryOfWord(*slot);
-      if (present->key() == (*entry)->key()) return present;
+    if (moved) {
+      ref = RefOf(hash);
+      tag = TagOf(hash, ref.depth());
+      slot = FirstSlot(ref, tag);
     }
-    const uint64_t word = MakeWord(tag, entry->get());
-    if (TryInsertAt(slot, word, ref.bucket())) break;
+    if (TryInsertAt(slot, MakeWord(tag, entry->get()), ref.bucket())) break;
     Lengthen(hash);
+    moved = true;
   }
   ++size_;
   entry->release();
@@ -288,16 +295,18 @@ EntryPtr Index::TakeOut(uint64_t hash, uint64_t* slot) {
   return entry;
 }
 
-// Keeps the load of the bucket where `hash` belongs below its bound.
-void Index::MakeRoom(uint64_t hash) {
-  for (;;) {
+// Keeps the load of the bucket where `hash` belongs below its bound. Says
+// whether slots were moved.
+bool Index::MakeRoom(uint64_t hash) {
+  for (bool moved = false;; moved = true) {
     const BucketRef ref = RefOf(hash);
     const size_t count = ref.bucket()->count;
-    if (count < KeysMax(ref.units())) return;
+    if (count < KeysMax(ref.units())) return moved;
     if (ref.units() < kUnitsMax) {
-      return Rebuild(hash, std::max(ref.units() + 1, UnitsWithRoom(count)));
+      Rebuild(hash, std::max(ref.units() + 1, UnitsWithRoom(count)));
+      return true;
     }
-    if (!TrySplit(hash)) return;  // It gets longer than it should be.
+    if (!TrySplit(hash)) return moved;  // It gets longer than it should be.
   }
 }
 

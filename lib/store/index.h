@@ -54,8 +54,8 @@ class Index {
   using HashFunction = uint64_t (*)(std::string_view key, uint64_t seed);
   using EntryVisitor = std::function<void(Entry&)>;
 
-  // No Insert, Replace or Erase adds more than this to work(), as long as the
-  // hash function spreads the keys.
+  // No insertion, Replace or Erase adds more than this to work(), as long as
+  // the hash function spreads the keys.
   static constexpr uint64_t kWorkPerChangeMax = 1280;
 
   // XXH3-64 with seed.
@@ -87,8 +87,8 @@ class Index {
   // Takes over an entry whose key is absent. Returns it.
   Entry* Insert(EntryPtr entry);
   Entry* Insert(uint64_t hash, EntryPtr entry);
-  // The entry with the key of `*entry`; or null if there was none, and then
-  // takes `*entry` over.
+  // The entry with the key of `*entry`, and changes nothing; or null if there
+  // was none, and then takes `*entry` over.
   Entry* FindOrInsert(uint64_t hash, EntryPtr* entry);
 
   // Puts `entry` in the place of the one with the same key, which must be
@@ -180,12 +180,13 @@ class Index {
   size_t directory_size() const { return size_t{1} << depth_; }
   size_t DirectoryPosition(uint64_t hash) const;
   BucketRef RefOf(uint64_t hash) const;
+  static uint64_t* FirstSlot(BucketRef ref, uint64_t tag);
   static uint64_t* FindSlot(BucketRef ref, uint64_t tag, std::string_view key);
   uint64_t* SlotOf(uint64_t hash, const Entry* entry) const;
 
   bool TryInsertAt(uint64_t* slot, uint64_t word, Bucket* bucket);
   EntryPtr TakeOut(uint64_t hash, uint64_t* slot);
-  void MakeRoom(uint64_t hash);
+  bool MakeRoom(uint64_t hash);
   bool TrySplit(uint64_t hash);
   bool TryMerge(uint64_t hash);
   void ShrinkIfSparse(uint64_t hash);

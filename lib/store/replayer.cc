@@ -86,7 +86,6 @@ void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
   const std::vector<Change>& changes = prepared->changes;
   const std::vector<uint64_t>& hashes = prepared->hashes;
   KVD_CHECK(hashes.size() == changes.size());
-  const bool meets = meetings_ * kRecordsPerMeeting > changes.size();
   meetings_ = 0;
   ExpectKeys();
   for (size_t i = 0; i < changes.size(); ++i) {
@@ -95,10 +94,13 @@ void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
       Prefetch(prepared->entries[ahead].get());
     }
     if (const size_t ahead = i + kEntriesAhead;
-        meets && ahead < changes.size()) {
+        asks_for_entries_ && ahead < changes.size()) {
       IndexOf(changes[ahead]).PrefetchEntry(hashes[ahead]);
     }
     Apply(changes[i], hashes[i], segment, std::move(prepared->entries[i]));
+  }
+  if (!changes.empty()) {
+    asks_for_entries_ = meetings_ * kRecordsPerMeeting >= changes.size();
   }
   store_.report.records += changes.size();
   records_of_hint_ += changes.size();

@@ -69,9 +69,10 @@ class Replayer {
   std::priority_queue<Removal> removals_;
   uint64_t records_of_hint_ = 0;  // That came out of the one being read.
   uint64_t sealed_records_ = 0;   // Of all sealed segments.
-  // Of the records applied together the last time, those that were no puts of
-  // new keys.
+  // Of records that are applied together, those that are no puts of new keys:
+  // whether entries are asked for with the next ones.
   uint64_t meetings_ = 0;
+  bool asks_for_entries_ = false;
   PreparedRecords prepared_;
   ValueBudget value_budget_;  // Of the live segments.
 };

@@ -587,6 +587,19 @@ TEST(IndexWork, IsBoundedForEachChangeFromNothingToAMillionKeysAndBack) {
   RecordProperty("decline_work_max", std::to_string(decline.max()));
 }
 
+TEST(IndexWork, FindOrInsertOfWhatIsThereChangesNothing) {
+  Index index(kSeed);
+  for (uint64_t i = 0; i < 2'000; ++i) {
+    index.Insert(MakeEntry(Key(i)));
+    const uint64_t work = index.work();
+    const size_t bytes = index.memory_bytes();
+    EntryPtr again = MakeEntry(Key(i / 2));
+    EXPECT_NE(index.FindOrInsert(index.Hash(Key(i / 2)), &again), nullptr);
+    EXPECT_EQ(index.work(), work);
+    EXPECT_EQ(index.memory_bytes(), bytes);
+  }
+}
+
 // Half as much again, until the last keys come.
 TEST(IndexWork, RoomForKeysToComeSparesWorkAndCostsNothingInTheEnd) {
   constexpr uint64_t kKeys = 500'000;
