@@ -261,8 +261,8 @@ EntryPtr Index::Erase(Entry* entry) {
   return TakeOut(hash, SlotOf(hash, entry));
 }
 
-// Moves the word in `slot` and those behind it up to the next gap. False if
-// there is none.
+// Puts `word` into `slot`; what stands there and behind it, up to the next gap,
+// moves on by one. False if there is no gap.
 bool Index::TryInsertAt(uint64_t* slot, uint64_t word, Bucket* bucket) {
   uint64_t* free = slot;
   while (*free != 0) ++free;

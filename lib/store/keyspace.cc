@@ -44,6 +44,13 @@ void Keyspace::CountTables() {
   memory_.deadline_bytes += counted_deadline_bytes_;
 }
 
+// Takes a new live entry, and the tables that it has changed, into the figures.
+void Keyspace::Account(const Entry& entry) {
+  Count(entry);
+  CountTables();
+  usage_.AddLive(entry.place().segment, RecordBytesOf(entry));
+}
+
 // Takes what an entry about to go counted for out of the figures.
 void Keyspace::Forget(const Entry& entry) {
   Uncount(entry);
@@ -81,6 +88,7 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
 
 Keyspace::Outcome Keyspace::PutIfNewest(uint64_t hash, EntryPtr entry) {
   Entry* fresh = entry.get();
+  if (fresh->seq() <= flushed_) return Outcome::kOutdated;
   last_change_ = std::max(last_change_, fresh->seq());
   Entry* old = index_->FindOrInsert(hash, &entry);
   if (old == nullptr) {
@@ -95,20 +103,16 @@ Keyspace::Outcome Keyspace::PutIfNewest(uint64_t hash, EntryPtr entry) {
 // After the key of `fresh` was inserted.
 void Keyspace::Added(Entry* fresh) {
   if (fresh->has_deadline()) deadlines_->Add(fresh);
-  Count(*fresh);
-  CountTables();
-  usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));
+  Account(*fresh);
 }
 
 // `old` is the entry of that key.
 void Keyspace::Replace(Entry* old, uint64_t hash, EntryPtr entry) {
-  const Entry* fresh = entry.get();
+  Entry* fresh = entry.get();
   Forget(*old);
-  deadlines_->Update(old, entry.get());
+  deadlines_->Update(old, fresh);
   index_->Replace(hash, std::move(entry));
-  Count(*fresh);
-  CountTables();
-  usage_.AddLive(fresh->place().segment, RecordBytesOf(*fresh));
+  Account(*fresh);
 }
 
 void Keyspace::Bury(uint64_t hash, std::string_view key, uint64_t seq,

@@ -48,8 +48,8 @@ class Keyspace {
   // Gives a key its value. Key and value may point into the entry they replace.
   void Put(uint64_t hash, std::string_view key, std::string_view value,
            uint64_t seq, Place place, uint64_t deadline_ms);
-  // For replay: the same with an entry that was made elsewhere and is newer
-  // than flushed(), unless the key has a change that is as new.
+  // For replay: the same with an entry that was made elsewhere, unless key or
+  // database have a change that is as new.
   enum class Outcome { kAdded, kReplaced, kOutdated };
   Outcome PutIfNewest(uint64_t hash, EntryPtr entry);
   // Puts a ghost in the place of a live key.
@@ -95,6 +95,7 @@ class Keyspace {
   void Count(const Entry& entry);
   void Uncount(const Entry& entry);
   void CountTables();
+  void Account(const Entry& entry);
   void Forget(const Entry& entry);
   void Exchange(uint64_t hash, Entry* old, EntryPtr fresh);
   void Added(Entry* fresh);

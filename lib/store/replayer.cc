@@ -117,9 +117,7 @@ void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
   switch (change.kind) {
     case RecordKind::kPut: {
       const Keyspace::Outcome outcome =
-          change.seq > keyspace.flushed()
-              ? keyspace.PutIfNewest(hash, std::move(entry))
-              : Keyspace::Outcome::kOutdated;
+          keyspace.PutIfNewest(hash, std::move(entry));
       if (outcome == Keyspace::Outcome::kOutdated) {
         store_.usage.AddDeadPut(segment, bytes);
       }

@@ -234,8 +234,10 @@ TEST(KeyspaceMemory, TablesAreCountedThroughEveryChange) {
   expect_exact();
   const uint64_t empty = memory.all();
   std::minstd_rand random(7);
+  uint64_t seq = 0;
   for (int round = 0; round < 3; ++round) {
-    for (uint64_t seq = 1; seq < 30'000; ++seq) {
+    for (int change = 0; change < 30'000; ++change) {
+      ++seq;
       const std::string key = std::to_string(random() % 20'000);
       const uint64_t hash = keyspace.Hash(key);
       const Entry* entry = keyspace.Find(hash, key);
@@ -245,14 +247,14 @@ TEST(KeyspaceMemory, TablesAreCountedThroughEveryChange) {
       } else if (random() % 2 == 0) {
         keyspace.Put(hash, key, "v", seq, {1, 0}, random() % 2);
       } else {
-        // Half of them are older than what is there of the key.
+        // Half of them are older than whatever was there.
         keyspace.PutIfNewest(hash, Entry::Create(key, "v", random() % 2 * seq,
                                                  {1, 0}, random() % 2));
       }
       expect_exact();
     }
     const uint64_t full = memory.all();
-    const auto cleared = keyspace.Clear(30'000);
+    const auto cleared = keyspace.Clear(++seq);
     // It goes as it is freed.
     EXPECT_GT(memory.all(), full / 2);
     while (keyspace.Free(cleared.get(), 1000) != 0) continue;
