@@ -247,9 +247,10 @@ TEST(KeyspaceMemory, TablesAreCountedThroughEveryChange) {
       } else if (random() % 2 == 0) {
         keyspace.Put(hash, key, "v", seq, {1, 0}, random() % 2);
       } else {
-        // Half of them are older than whatever was there.
-        keyspace.PutIfNewest(hash, Entry::Create(key, "v", random() % 2 * seq,
-                                                 {1, 0}, random() % 2));
+        // Half of them are older than what is there of the key, if anything is.
+        const uint64_t own = random() % 2 == 0 ? seq : keyspace.flushed() + 1;
+        keyspace.PutIfNewest(
+            hash, Entry::Create(key, "v", own, {1, 0}, random() % 2));
       }
       expect_exact();
     }
