@@ -40,6 +40,13 @@ void AppendLe(std::string* out, T value) {
   out->append(reinterpret_cast<const char*>(&value), sizeof(T));
 }
 
+// Whether all bytes are zero; also of none.
+inline bool IsZero(std::string_view bytes) {
+  return bytes.empty() ||
+         (bytes.front() == '\0' &&
+          std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0);
+}
+
 // Rounds up to a multiple of `alignment`, a power of two.
 constexpr uint64_t AlignUp(uint64_t value, uint64_t alignment) {
   return (value + alignment - 1) & ~(alignment - 1);

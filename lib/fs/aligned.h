@@ -7,13 +7,11 @@
 #include <memory>
 
 #include "base/check.h"
+#include "base/free_deleter.h"
 #include "fs/file_system.h"
 
 namespace kvd {
 
-struct FreeDeleter {
-  void operator()(char* memory) const { std::free(memory); }
-};
 using AlignedBytes = std::unique_ptr<char, FreeDeleter>;
 
 // So many bytes, whole blocks.

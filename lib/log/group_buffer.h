@@ -6,10 +6,10 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <string_view>
 
+#include "base/free_deleter.h"
 #include "log/record.h"
 #include "log/segment.h"
 
@@ -50,10 +50,6 @@ class GroupBuffer {
   void ShrinkTo(uint64_t bytes);
 
  private:
-  struct FreeDeleter {
-    void operator()(char* memory) const { std::free(memory); }
-  };
-
   // Makes room for `size` bytes from the start of the buffer.
   void Grow(uint64_t size);
   char* At(uint64_t segment_offset) {

@@ -10,6 +10,7 @@
 #include "base/coding.h"
 #include "base/planted_bug.h"
 #include "log/segment_reader.h"
+#include "log/sparse_bytes.h"
 #include "log/tail.h"
 
 namespace kvd {
@@ -63,18 +64,15 @@ class LiveLog {
 
   Result<void> Load() {
     for (const LiveSegmentLine& line : manifest_.Live()) {
-      Result<std::string> bytes =
-          ReadWholeFile(directory_, SegmentName(line.id));
-      if (!bytes && bytes.error().code() == ErrorCode::kNotFound) {
+      Result<SparseBytes> content =
+          SparseBytes::Read(directory_, SegmentName(line.id));
+      if (!content && content.error().code() == ErrorCode::kNotFound) {
         return Damaged(directory_,
                        fmt::format("{}: missing, and the MANIFEST names it",
                                    PathOf(directory_, line.id)));
       }
-      if (!bytes) return Unexpected(bytes.error());
-      const uint64_t file_bytes = bytes->size();
-      // A file cut inside the padding behind a group has lost nothing.
-      bytes->resize(AlignUp(file_bytes, kGroupAlignment), '\0');
-      segments_.push_back({line, file_bytes, std::move(*bytes)});
+      if (!content) return Unexpected(content.error());
+      segments_.push_back({line, std::move(*content)});
     }
     return {};
   }
@@ -86,7 +84,7 @@ class LiveLog {
     tail.last_seq = next_seq - 1;
     for (size_t i = 0; i < segments_.size(); ++i) {
       KVD_TRY_ASSIGN(const bool whole, ReadSegment(i, visit, &tail));
-      done(segments_[i].bytes.size());
+      done(segments_[i].content.bytes().size());
       if (!whole) break;
     }
     return tail;
@@ -95,24 +93,26 @@ class LiveLog {
  private:
   struct Segment {
     LiveSegmentLine line;
-    uint64_t file_bytes;
-    std::string bytes;
+    SparseBytes content;
   };
 
   SegmentReader ReaderOf(size_t i) const {
-    return SegmentReader(segments_[i].bytes,
+    const SparseBytes& content = segments_[i].content;
+    SegmentReader reader(content.bytes(),
                          manifest_.IdentityOfLive(segments_[i].line.id));
+    reader.set_written_end(content.written_end());
+    return reader;
   }
 
   // True when the log may go on in the next live segment.
   Result<bool> ReadSegment(size_t i, const GroupVisitor& visit, LogTail* tail) {
     const Segment& segment = segments_[i];
     const SegmentIdentity identity = manifest_.IdentityOfLive(segment.line.id);
-    const HeaderOutcome header = CheckHeader(segment.bytes, identity);
+    const HeaderOutcome header = CheckHeader(segment.content.bytes(), identity);
     if (header == HeaderOutcome::kUnknownFormat) {
       return UnknownFormat(PathOf(directory_, segment.line.id));
     }
-    if (IsForeign(segment.bytes, identity)) {
+    if (IsForeign(segment.content.bytes(), identity)) {
       return Damaged(directory_,
                      fmt::format("{}: is not the segment which the MANIFEST "
                                  "names: its header belongs to another store, "
@@ -157,7 +157,8 @@ class LiveLog {
     if (i + 1 == segments_.size()) return false;
     if (IsPlanted(PlantedBug::kIgnoreNextSegment)) return false;
     const Segment& next = segments_[i + 1];
-    if (CheckHeader(next.bytes, manifest_.IdentityOfLive(next.line.id)) !=
+    if (CheckHeader(next.content.bytes(),
+                    manifest_.IdentityOfLive(next.line.id)) !=
         HeaderOutcome::kHeader) {
       return false;
     }
@@ -180,8 +181,7 @@ class LiveLog {
                            SealedSegment survivor, LogTail* tail) {
     if (survivor.records == 0) return;
     survivor.bytes = end;
-    survivor.checksum =
-        Checksum(std::string_view(segment.bytes).substr(0, end), 0);
+    survivor.checksum = Checksum(segment.content.bytes().substr(0, end), 0);
     tail->survivors.push_back(survivor);
   }
 
@@ -216,12 +216,12 @@ class LiveLog {
   // Live segments were made at their full size: no crash shortens them.
   void CountMissing(size_t i, LogTail* tail) const {
     const Segment& segment = segments_[i];
-    if (segment.file_bytes >= segment.line.bytes) return;
-    tail->torn_bytes += segment.line.bytes - segment.file_bytes;
+    if (segment.content.file_bytes() >= segment.line.bytes) return;
+    tail->torn_bytes += segment.line.bytes - segment.content.file_bytes();
     if (tail->torn_at.empty()) {
       tail->torn_at =
           fmt::format("{} at offset {}", PathOf(directory_, segment.line.id),
-                      segment.file_bytes);
+                      segment.content.file_bytes());
     }
   }
 
@@ -444,13 +444,39 @@ Result<bool> HasSegments(Directory& directory) {
 
 namespace {
 
-// Whether a segment that the MANIFEST does not name may go.
+// The first bytes of a file, or all if it has fewer.
+Result<std::string> ReadFront(File& file, uint64_t bytes) {
+  KVD_TRY_ASSIGN(const uint64_t file_bytes, file.Size());
+  std::string front(std::min(bytes, file_bytes), '\0');
+  KVD_TRY_ASSIGN(const size_t got, file.ReadAt(0, front));
+  front.resize(got);
+  return front;
+}
+
+// Whether a whole group stands at the beginning of a segment.
+Result<bool> BeginsWithGroup(File& file, const SegmentIdentity& identity) {
+  KVD_TRY_ASSIGN(const std::string front,
+                 ReadFront(file, kSegmentHeaderBytes + kGroupHeaderBytes));
+  const auto header =
+      DecodeGroupHeader(front, kSegmentHeaderBytes, identity.Seed());
+  if (!header) return false;
+  KVD_TRY_ASSIGN(const std::string bytes, ReadFront(file, header->End()));
+  SegmentReader reader(bytes, identity);
+  Group group;
+  return reader.Next(&group) == Found::kGroup;
+}
+
+// Whether a segment that the MANIFEST does not name may go. Most are prepared
+// ones, so that only what tells is read.
 Result<void> CheckLeftover(Directory& directory, const Manifest& manifest,
                            const std::string& name, uint64_t id) {
-  KVD_TRY_ASSIGN(const std::string bytes, ReadWholeFile(directory, name));
+  KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
+                 directory.Open(name, Directory::OpenMode::kRead));
+  KVD_TRY_ASSIGN(const std::string front,
+                 ReadFront(*file, kSegmentHeaderBytes));
   const std::string path = PathOf(directory, id);
   SegmentHeader header;
-  const HeaderOutcome outcome = DecodeSegmentHeader(bytes, &header);
+  const HeaderOutcome outcome = DecodeSegmentHeader(front, &header);
   if (outcome == HeaderOutcome::kBlank) return {};
   if (outcome == HeaderOutcome::kUnknownFormat) return UnknownFormat(path);
   if (outcome == HeaderOutcome::kHeader &&
@@ -470,9 +496,9 @@ Result<void> CheckLeftover(Directory& directory, const Manifest& manifest,
                                path));
   }
   if (header.identity.kind == SegmentKind::kCompacted) return {};
-  SegmentReader reader(bytes, header.identity);
-  Group group;
-  if (reader.Next(&group) != Found::kGroup) return {};
+  KVD_TRY_ASSIGN(const bool holds_changes,
+                 BeginsWithGroup(*file, header.identity));
+  if (!holds_changes) return {};
   return Damaged(directory,
                  fmt::format("{}: holds changes from {} on, and the MANIFEST "
                              "does not name it: the MANIFEST is older than the "

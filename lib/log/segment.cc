@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -18,10 +17,6 @@ constexpr uint32_t kGroupMagic = 0x4744564b;  // "KVDG"
 constexpr size_t kSegmentChecksumAt = kSegmentHeaderBytes - 8;
 constexpr size_t kGroupChecksumAt = kGroupHeaderBytes - 8;
 constexpr size_t kIdDigits = 10;
-
-bool AllZero(std::string_view bytes) {
-  return std::all_of(bytes.begin(), bytes.end(), [](char c) { return c == 0; });
-}
 
 std::optional<uint64_t> IdOf(std::string_view name, std::string_view suffix) {
   if (name.size() != kIdDigits + suffix.size() || !name.ends_with(suffix)) {
@@ -60,7 +55,7 @@ void EncodeSegmentHeader(char* to, const SegmentHeader& header) {
 HeaderOutcome DecodeSegmentHeader(std::string_view bytes,
                                   SegmentHeader* header) {
   bytes = bytes.substr(0, kSegmentHeaderBytes);
-  if (AllZero(bytes)) return HeaderOutcome::kBlank;
+  if (IsZero(bytes)) return HeaderOutcome::kBlank;
   if (bytes.size() < kSegmentHeaderBytes || !bytes.starts_with(kSegmentMagic)) {
     return HeaderOutcome::kBroken;
   }

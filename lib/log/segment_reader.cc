@@ -14,6 +14,7 @@ SegmentReader::SegmentReader(std::string_view bytes,
       seed_(identity.Seed()),
       base_(base),
       end_(base + bytes.size()),
+      written_end_(end_),
       offset_(base == 0 ? kSegmentHeaderBytes : base) {}
 
 Found SegmentReader::Next(Group* group) {
@@ -58,7 +59,8 @@ bool SegmentReader::AppendBody(Group* group) const {
 
 std::optional<GroupHeader> SegmentReader::FindHeader(uint64_t from) const {
   for (uint64_t at = AlignUp(from, kGroupAlignment);
-       at + kGroupHeaderBytes <= end_; at += kGroupAlignment) {
+       at < written_end_ && at + kGroupHeaderBytes <= end_;
+       at += kGroupAlignment) {
     if (auto header = DecodeGroupHeader(bytes_, at, seed_, base_)) {
       return header;
     }
@@ -67,8 +69,8 @@ std::optional<GroupHeader> SegmentReader::FindHeader(uint64_t from) const {
 }
 
 uint64_t SegmentReader::LastWrittenByte() const {
-  uint64_t end = std::max(offset_, end_);
-  // By words first: what is searched is mostly the zeros of a whole segment.
+  uint64_t end = std::max(offset_, written_end_);
+  // By words first: what is searched may be the zeros of a whole segment.
   while (end - offset_ >= sizeof(uint64_t) &&
          LoadLe<uint64_t>(bytes_.data() + (end - base_) - sizeof(uint64_t)) ==
              0) {

@@ -41,6 +41,9 @@ class SegmentReader {
 
   // Where the next group is expected.
   uint64_t offset() const { return offset_; }
+  // The caller knows that there are only zeros from `end` on: nothing is
+  // searched for there.
+  void set_written_end(uint64_t end) { written_end_ = end; }
   // Goes on at `offset`, a multiple of kGroupAlignment.
   void Seek(uint64_t offset) { offset_ = offset; }
 
@@ -62,6 +65,7 @@ class SegmentReader {
   uint64_t seed_;
   uint64_t base_;  // Where the bytes begin in the segment, …
   uint64_t end_;   // … and where they end.
+  uint64_t written_end_;
   uint64_t offset_;
 };
 

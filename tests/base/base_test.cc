@@ -28,6 +28,19 @@ TEST(Coding, AlignsBothWays) {
   EXPECT_EQ(AlignDown(15, 8), 8u);
 }
 
+TEST(Coding, SeesEveryByteThatIsNotZero) {
+  EXPECT_TRUE(IsZero(""));
+  for (size_t size = 1; size < 70; ++size) {
+    std::string bytes(size, '\0');
+    EXPECT_TRUE(IsZero(bytes));
+    for (size_t at = 0; at < size; ++at) {
+      bytes[at] = '\x80';
+      EXPECT_FALSE(IsZero(bytes)) << at << " of " << size;
+      bytes[at] = '\0';
+    }
+  }
+}
+
 TEST(Checksum, PiecesEqualTheWhole) {
   const std::string bytes(1000, 'x');
   StreamingChecksum pieces(7);

@@ -187,6 +187,41 @@ TEST(SegmentReader, LastWrittenByteIsTheLastOneNotZero) {
   EXPECT_EQ(past.LastWrittenByte(), 2000u);
 }
 
+// What is known to be zero is not searched, and still belongs to groups.
+TEST(SegmentReader, ReadsTheSameWhenItKnowsWhereZerosBegin) {
+  SegmentBuilder builder;
+  builder.Put("a", "1");
+  const uint64_t zeros_group = builder.Finish();
+  builder.Put("b", std::string(500, '\0'));
+  const uint64_t end = builder.Finish();
+  const std::string bytes = builder.bytes() + std::string(1000, '\0');
+  // The last byte that is not zero is in the second record's key.
+  const uint64_t written = bytes.find_last_not_of('\0') + 1;
+  ASSERT_LT(written, end - 400);
+
+  SegmentReader reader(bytes, kTestIdentity);
+  reader.set_written_end(written);
+  EXPECT_EQ(reader.LastWrittenByte(), written);
+  EXPECT_EQ(reader.FindHeader(kSegmentHeaderBytes + 1)->offset, zeros_group);
+  EXPECT_FALSE(reader.FindHeader(zeros_group + 1).has_value());
+  Group group;
+  EXPECT_EQ(reader.Next(&group), Found::kGroup);
+  ASSERT_EQ(reader.Next(&group), Found::kGroup);
+  EXPECT_EQ(group.records.at(0).value, std::string(500, '\0'));
+  EXPECT_EQ(reader.Next(&group), Found::kNothing);
+  EXPECT_EQ(reader.offset(), end);
+  EXPECT_EQ(reader.LastWrittenByte(), end);
+}
+
+TEST(SegmentReader, SearchesNothingWhereZerosAreKnown) {
+  const Sample sample;
+  SegmentReader reader(sample.builder.bytes(), kTestIdentity);
+  ASSERT_TRUE(reader.FindHeader(sample.ends[0]).has_value());
+  reader.set_written_end(sample.ends[0]);
+  EXPECT_FALSE(reader.FindHeader(sample.ends[0]).has_value());
+  EXPECT_LE(reader.LastWrittenByte(), sample.ends[0]);
+}
+
 TEST(SegmentReader, AnotherStoreSegmentOrLifeReadsNothing) {
   const Sample sample;
   SegmentIdentity uuid = kTestIdentity;
