@@ -48,6 +48,7 @@ class Client {
   size_t Send(std::string_view bytes) {
     const ssize_t sent =
         send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    KVD_CHECK(sent >= 0 || errno == EAGAIN);
     return sent < 0 ? 0 : static_cast<size_t>(sent);
   }
   void EndSending() { shutdown(fd_.get(), SHUT_WR); }
@@ -80,7 +81,6 @@ class ServerTest : public testing::Test {
   ServerTest() : directory_(disk_.OpenDirectory()) {
     std::signal(SIGPIPE, SIG_IGN);  // As the daemon does.
     config_.socket.path = dir_.Path("s.sock");
-    config_.limits.half_command_timeout_ms = 40;
     config_.limits.output_bytes = 8 << 20;
   }
 
@@ -288,6 +288,7 @@ TEST_F(ServerTest, GarbageGetsAnErrorAfterWhatCameBefore) {
 }
 
 TEST_F(ServerTest, AHalfCommandIsGivenUpInTheEnd) {
+  config_.limits.half_command_timeout_ms = 40;
   Start();
   Client client = Connect();
   Client idle = Connect();
