@@ -522,6 +522,9 @@ void LogWriter::OnPrepared(PrepareDone done) {
               "full, deletes and reads go on");
     }
     FoundNoRoom(done.bytes_min);
+    // The MANIFEST waits for no segment that does not come: what it is about to
+    // name may be compaction's, which makes room.
+    WriteManifestIfNeeded();
     return;
   }
   if (done.result->from_reserve) {

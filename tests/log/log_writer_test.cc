@@ -945,6 +945,22 @@ TEST_F(LogWriterFullDisk, ResumesByItselfWhenThereIsRoom) {
   EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
 }
 
+// Compaction, which would give room, waits for that.
+TEST_F(LogWriterFullDisk, TheManifestIsWrittenThoughNoSegmentCanBePrepared) {
+  SetRoomFor(3);
+  Start();
+  ASSERT_EQ(Fill(), Room::kDiskFull);
+  Settle();
+  clock_.AdvanceMs(kDiskFullRetryMs);
+  log_->Tick();
+  ASSERT_EQ(executor_.pending(), 1u) << "another segment was tried";
+  uint64_t first_id = 0;
+  const uint64_t ticket = log_->ReserveSegmentIds(1, &first_id);
+  Settle();
+  EXPECT_TRUE(log_->disk_full());
+  EXPECT_TRUE(log_->InManifest(ticket));
+}
+
 TEST_F(LogWriterFullDisk, UsesSmallerSegmentsForWhatIsLeft) {
   constexpr uint64_t kLarge = 64 << 20;
   options_.segment_bytes = kLarge;
