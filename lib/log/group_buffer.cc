@@ -20,6 +20,21 @@ uint64_t CapacityFor(uint64_t size) {
   return size <= kSmallBytes ? kSmallBytes : AlignUp(size, kHugePageBytes);
 }
 
+// Lets the memory lie in huge pages that are mapped by small ones. The disk
+// wants neighbours, and a virtual machine whose host keeps the page tables
+// (PVM) is slow in all of a process that writes to what is mapped as huge.
+void TakeHugePages(char* memory, uint64_t capacity) {
+  // Where the kernel has none to give, small pages do the same, only slower.
+  if (madvise(memory, capacity, MADV_HUGEPAGE) != 0) return;
+  for (uint64_t at = 0; at < capacity; at += kHugePageBytes) {
+    memory[at] = 0;  // A page is taken when it is touched.
+    // Other advice for a part of it splits its mapping, not the page.
+    madvise(memory + at, kBlockBytes, MADV_NOHUGEPAGE);
+  }
+  // For the rest, too: or the kernel may join the mappings again.
+  madvise(memory, capacity, MADV_NOHUGEPAGE);
+}
+
 // Past the page cache a disk takes the memory itself. What lies in one piece of
 // it is one piece of a request; pages of 4 KiB may be spread, each is a piece,
 // and a virtual disk's queue is full with 1 MiB of them.
@@ -28,8 +43,7 @@ char* Allocate(uint64_t capacity) {
   auto* memory = static_cast<char*>(
       std::aligned_alloc(huge ? kHugePageBytes : kBlockBytes, capacity));
   KVD_CHECK(memory != nullptr);
-  // Where the kernel has none to give, small pages do the same, only slower.
-  if (huge) madvise(memory, capacity, MADV_HUGEPAGE);
+  if (huge) TakeHugePages(memory, capacity);
   return memory;
 }
 

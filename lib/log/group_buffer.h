@@ -18,7 +18,8 @@ namespace kvd {
 // Of x86-64, and of arm64 with pages of 4 KiB.
 inline constexpr uint64_t kHugePageBytes = 2 << 20;
 
-// Memory of its own: a little at first, huge pages once that does not suffice.
+// Memory of its own: a little at first, huge pages, mapped by small ones, once
+// that does not suffice.
 // Thread: loop; Bytes() may be read elsewhere while nothing is changed.
 class GroupBuffer {
  public:
