@@ -71,6 +71,10 @@ class HintBuilder {
  public:
   explicit HintBuilder(HintHashFunction hash = &HintHash) : hash_(hash) {}
 
+  // About so many records will come: makes room for them at once, instead of
+  // moving again and again what is there.
+  void Expect(uint64_t records) { order_.reserve(records); }
+
   // Every record of the segment goes in, in any order; those of kinds that a
   // hint does not list are only counted. Copies what it needs.
   void Add(const Record& record, uint64_t offset);

@@ -157,6 +157,7 @@ void HintWriter::StartNext() {
         directory_, manifest.uuid, *segment,
         SealedCursor(directory_, manifest.uuid, {*segment}, kRecordsPerStep),
         HintBuilder()});
+    making_->builder.Expect(segment->records);
     pace_from_us_ = store_.clock.MonotonicUs();
     pace_bytes_ = 0;
   }

@@ -387,6 +387,27 @@ TEST_F(Hint, DependsOnTheRecordsAndNotOnTheirOrder) {
   EXPECT_EQ(Bytes(sealed), forwards);
 }
 
+TEST_F(Hint, IsTheSameWhateverIsExpected) {
+  const Sealed sealed(LargeSegment(3000, 1000, 4));
+  Write(sealed);
+  const std::string unexpected = Bytes(sealed);
+  const uint64_t records = sealed.records.size();
+  for (const uint64_t expected : {records / 2, records, 2 * records}) {
+    HintBuilder builder;
+    builder.Expect(expected);
+    const uint64_t before = builder.memory_bytes();
+    for (const auto& [record, offset] : sealed.records) {
+      builder.Add(record, offset);
+    }
+    // Beside the entries themselves, in chunks.
+    const uint64_t grown = (builder.memory_bytes() - before) % (1 << 20);
+    EXPECT_EQ(grown == 0, expected >= records) << expected;
+    ASSERT_TRUE(
+        builder.Write(*directory_, sealed.identity.uuid, sealed.line).ok());
+    EXPECT_EQ(Bytes(sealed), unexpected);
+  }
+}
+
 // --- Many entries of one hash ------------------------------------------------
 
 TEST_F(Hint, OneKeyMayFillBlocks) {
