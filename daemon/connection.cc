@@ -126,8 +126,9 @@ void Connection::SetReading(bool reading) {
     auto* self = static_cast<Connection*>(handle->data);
     // No room makes it UV_ENOBUFS.
     const std::span<char> room =
-        self->parked_ ? std::span<char>()
-                      : self->input_.Room(self->commands_.bytes_wanted());
+        self->TakesNothing()
+            ? std::span<char>()
+            : self->input_.Room(self->commands_.bytes_wanted());
     *buffer = uv_buf_init(room.data(), static_cast<unsigned>(room.size()));
   };
   const auto on_read = [](uv_stream_t* stream, ssize_t count, const uv_buf_t*) {
@@ -147,7 +148,7 @@ void Connection::UpdateReading() {
 void Connection::OnRead(ssize_t count) {
   if (count == 0) return;
   // More input, or its end: it stays where it is.
-  if (parked_) return SetReading(false);
+  if (TakesNothing()) return SetReading(false);
   if (count > 0) {
     input_.Filled(static_cast<size_t>(count));
     service_.stats.input_bytes += static_cast<uint64_t>(count);

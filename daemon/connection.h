@@ -88,12 +88,13 @@ class Connection {
   // Since when (loop time) a command is half here; 0 if there is none. Time in
   // which kvd does not read does not count.
   int64_t half_since_ms() const {
-    return reading_ && !parked_ ? half_since_ms_ : 0;
+    return reading_ && !TakesNothing() ? half_since_ms_ : 0;
   }
 
   // Lists of the turn that hold this connection.
   struct Membership {
     bool ready = false;
+    bool postponed = false;  // It is ready since an earlier turn.
     bool waiting = false;
     bool flush = false;
     bool starved = false;        // In no list: goes on when output has drained.
@@ -110,6 +111,8 @@ class Connection {
     ReplyQueue::Taken replies;
   };
 
+  // What has come stays in the socket.
+  bool TakesNothing() const { return parked_ || in.postponed; }
   void OnRead(ssize_t count);
   void OnWritten(int status);
   void StartWrite();

@@ -15,9 +15,13 @@
 namespace kvd {
 namespace {
 
-// One connection's share of a turn, so that a flood on one does not hold up the
-// others.
-constexpr size_t kCommandsPerTurn = 1024;
+// What a turn executes of all that was read. While it does, nobody sees that a
+// flush has ended, so the disk stands still and writers wait for replies that
+// they could have; and whoever comes waits for all those before.
+constexpr size_t kCommandsPerTurn = 512;
+// Who sent no more does not wait behind pipelines: a few short commands.
+constexpr size_t kBriefBytes = 512;
+// One connection's share of a turn, of values.
 constexpr size_t kBytesPerTurn = size_t{1} << 20;
 
 // Commands of one turn that waited for values. A disk may tell of many reads at
@@ -59,6 +63,8 @@ void Turn::Run() {
   reply_times_.BeginTurn(service_.ReadClock());
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
+    // Clients get on with these while the loop executes.
+    FlushAll();
   }
   RetryRead();
   ExecuteReady();
@@ -179,17 +185,48 @@ void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
 void Turn::ExecuteReady() {
   std::vector<Connection*> batch;
   batch.swap(ready_);
-  size_t parsed = 0;
-  for (size_t i = 0; i < batch.size(); ++i) {
-    if (i == parsed) parsed += ParseAhead(std::span(batch).subspan(i));
-    batch[i]->in.ready = false;
-    if (!batch[i]->closed()) ExecuteSome(*batch[i]);
+  std::span<Connection* const> left(batch);
+  if (!batch.empty() && batch.front()->in.postponed) {
+    left = left.subspan(ExecuteBrief(batch));
   }
+  left = left.subspan(ExecuteFirst(left, kCommandsPerTurn));
+  // These are first in the next turn; until then nothing more is read of them.
+  for (Connection* connection : left) connection->in.postponed = true;
+  ready_.insert(ready_.begin(), left.begin(), left.end());
   // The larger of the two buffers serves the next turn.
   if (ready_.empty()) {
     batch.clear();
     ready_.swap(batch);
   }
+}
+
+// In a turn that has more to do than it will, those who sent little go first
+// and have their replies at once: they would wait for the whole of it. Returns
+// how many of `batch`, now its first, they were.
+size_t Turn::ExecuteBrief(std::vector<Connection*>& batch) {
+  const auto end = std::stable_partition(
+      batch.begin(), batch.end(),
+      [](Connection* c) { return c->input_bytes() <= kBriefBytes; });
+  const size_t executed =
+      ExecuteFirst({batch.begin(), end}, /*enough=*/SIZE_MAX);
+  FlushAll();
+  return executed;
+}
+
+// Executes what the first connections of `batch` sent, until that was `enough`
+// commands. Returns how many connections it were.
+size_t Turn::ExecuteFirst(std::span<Connection* const> batch, size_t enough) {
+  executed_ = 0;
+  size_t parsed = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (i == parsed) {
+      if (executed_ >= enough) return i;
+      parsed += ParseAhead(batch.subspan(i));
+    }
+    batch[i]->in.ready = false;
+    if (!batch[i]->closed()) ExecuteSome(*batch[i]);
+  }
+  return batch.size();
 }
 
 // Parses for the first connections of `batch`, until enough keys are known to
@@ -205,6 +242,7 @@ size_t Turn::ParseAhead(std::span<Connection* const> batch) {
 }
 
 void Turn::ExecuteSome(Connection& connection) {
+  connection.in.postponed = false;
   if (!executing_) connection.session().closing = true;
   size_t commands = 0;
   size_t bytes = 0;
@@ -230,6 +268,7 @@ void Turn::ExecuteSome(Connection& connection) {
       Park(connection, outcome);
     }
   }
+  executed_ += commands;
   if (commands > 0) connection.session().active_ms = loop_.now_ms();
   AfterExecuting(connection);
 }

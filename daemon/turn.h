@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// One turn of the loop: what arrived is executed in the order of arrival, then
-// replies that wait for nothing go out, then the open commit group is handed to
-// the disk. The more arrives in a turn, the more one flush carries.
+// One turn of the loop: replies that waited for the disk go out, what arrived
+// is executed in the order of arrival, then replies that wait for nothing go
+// out, then the open commit group is handed to the disk. The more arrives in a
+// turn, the more one flush carries; but what is too much for one is left for
+// the next.
 #pragma once
 
 #include <uv.h>
@@ -62,6 +64,8 @@ class Turn {
   void RetryRead();
   void Retry(Connection& connection);
   void ExecuteReady();
+  size_t ExecuteBrief(std::vector<Connection*>& batch);
+  size_t ExecuteFirst(std::span<Connection* const> batch, size_t enough);
   size_t ParseAhead(std::span<Connection* const> batch);
   void ExecuteSome(Connection& connection);
   ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
@@ -77,6 +81,7 @@ class Turn {
   Service& service_;
   bool woken_ = false;
   bool executing_ = true;
+  size_t executed_ = 0;  // Commands, by ExecuteFirst().
   LogRate log_rate_;
   ReplyTimes reply_times_;
   KeysAhead keys_ahead_;

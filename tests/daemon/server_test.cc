@@ -11,8 +11,10 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <numeric>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/check.h"
@@ -229,6 +231,132 @@ TEST_F(ServerTest, WritersWaitForRoomInOrderAndReadersDoNot) {
   // The one that waited, then this one, then the rest of the flood.
   EXPECT_EQ(Number(late.Receive()), newest_when_full + 2);
   EXPECT_GT(Number(flood.Receive()), newest_when_full + 2);
+}
+
+// Of pipelining clients, whose commands are all there at once.
+class FloodedServerTest : public ServerTest {
+ protected:
+  static constexpr size_t kClients = 40;
+  static constexpr size_t kCommands = 100;
+  static constexpr std::string_view kReply = "$1\r\nx\r\n";
+
+  FloodedServerTest() {
+    Start();
+    for (size_t i = 0; i < kClients; ++i) {
+      clients_.push_back(Connect());
+      left_.push_back(kCommands);
+    }
+    Turn();
+    for (Client& client : clients_) Flood(client);
+  }
+
+  static void Flood(Client& client) {
+    std::string pings;
+    for (size_t i = 0; i < kCommands; ++i) pings += Command({"PING", "x"});
+    KVD_CHECK(client.Send(pings) == pings.size());
+  }
+
+  // One turn; returns how many commands were answered.
+  size_t AnswerSome() {
+    loop_.RunOnce();
+    size_t answered = 0;
+    for (size_t i = 0; i < clients_.size(); ++i) {
+      const std::string replies = clients_[i].Receive();
+      const size_t count = replies.size() / kReply.size();
+      EXPECT_EQ(replies.size() % kReply.size(), 0u);
+      answered += count;
+      left_[i] -= count;
+    }
+    return answered;
+  }
+  size_t left() const {
+    return std::accumulate(left_.begin(), left_.end(), 0u);
+  }
+
+  std::vector<Client> clients_;
+  std::vector<size_t> left_;
+};
+
+TEST_F(FloodedServerTest, ManyCommandsThatComeAtOnceTakeSeveralTurns) {
+  size_t turns = 0;
+  while (left() > 0) {
+    const size_t answered = AnswerSome();
+    EXPECT_LT(answered, kClients * kCommands / 4);
+    if (answered == 0) continue;
+    ++turns;
+    // Nobody has to wake it for the others.
+    if (left() > 0) {
+      EXPECT_EQ(uv_backend_timeout(loop_.get()), 0);
+    }
+  }
+  EXPECT_GT(turns, 4u);
+}
+
+TEST_F(FloodedServerTest, WhoWasLeftForTheNextTurnIsFirstInIt) {
+  while (AnswerSome() == 0) {
+  }
+  // Whoever was answered is back before the others had their turn.
+  std::vector<size_t> waited;
+  for (size_t i = 0; i < kClients; ++i) {
+    if (left_[i] > 0) waited.push_back(i);
+    if (left_[i] > 0) continue;
+    Flood(clients_[i]);
+    left_[i] += kCommands;
+  }
+  ASSERT_FALSE(waited.empty());
+  const size_t back = left() - waited.size() * kCommands;
+  size_t waiting = waited.size() * kCommands;
+  while (waiting > 0) {
+    AnswerSome();
+    waiting = 0;
+    for (const size_t i : waited) waiting += left_[i];
+    // The turn that ends with the last of them may take up some who came back.
+    if (waiting > 0) {
+      EXPECT_EQ(left() - waiting, back);
+    }
+  }
+}
+
+TEST_F(FloodedServerTest, WhoSendsLittleDoesNotWaitForAll) {
+  Client brief = Connect();
+  while (AnswerSome() == 0) {
+  }
+  brief.Send("PING brief\r\n");
+  // It is accepted, read, and answered with what the turn executes.
+  for (int i = 0; i < 3; ++i) AnswerSome();
+  EXPECT_EQ(brief.Receive(), "$5\r\nbrief\r\n");
+  EXPECT_GT(left(), kClients * kCommands / 4);
+}
+
+TEST_F(FloodedServerTest, InputThatComesForALaterTurnIsAnsweredInOrder) {
+  while (AnswerSome() == 0) {
+  }
+  ASSERT_GT(left_.back(), 0u);
+  Client& client = clients_.back();
+  client.Send(Command({"ECHO", "first"}) + Command({"ECHO", "second"}));
+  client.EndSending();
+  std::string replies;
+  while (!client.closed()) {
+    loop_.RunOnce();
+    replies += client.Receive();
+  }
+  std::string expected;
+  for (size_t i = 0; i < left_.back(); ++i) expected += kReply;
+  EXPECT_EQ(replies, expected + "$5\r\nfirst\r\n$6\r\nsecond\r\n");
+}
+
+TEST_F(FloodedServerTest, AStopExecutesWhatLaterTurnsWereToExecute) {
+  while (AnswerSome() == 0) {
+  }
+  ASSERT_GT(left(), 0u);
+  server_->BeginStop("test");
+  while (!server_->ended()) {
+    AnswerSome();
+    while (disk_.pending_writes() > 0) disk_.CompleteWrite();
+  }
+  EXPECT_EQ(server_->exit_code(), ExitCode::kStopped);
+  AnswerSome();
+  EXPECT_EQ(left(), 0u);
 }
 
 TEST_F(ServerTest, AHalfCloseIsAnsweredThenClosed) {
