@@ -21,7 +21,7 @@ namespace {
 constexpr size_t kCommandsPerTurn = 512;
 // Who sent no more does not wait behind pipelines: a few short commands.
 constexpr size_t kBriefBytes = 512;
-// One connection's share of a turn, of values.
+// One connection's share of a turn, in bytes: it may send few large commands.
 constexpr size_t kBytesPerTurn = size_t{1} << 20;
 
 // Commands of one turn that waited for values. A disk may tell of many reads at
