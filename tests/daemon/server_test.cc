@@ -233,6 +233,21 @@ TEST_F(ServerTest, WritersWaitForRoomInOrderAndReadersDoNot) {
   EXPECT_GT(Number(flood.Receive()), newest_when_full + 2);
 }
 
+TEST_F(ServerTest, ALongPipelineIsBehindTheOthersInTheNextTurn) {
+  Start();
+  Client flood = Connect();
+  Client other = Connect();
+  Turn();
+  std::string pings;
+  for (int i = 0; i < 100; ++i) pings += Command({"PING", "x"});
+  for (int i = 0; i < 30; ++i) ASSERT_EQ(flood.Send(pings), pings.size());
+  ASSERT_EQ(other.Send(pings), pings.size());
+  while (flood.Receive().empty()) loop_.RunOnce();
+  ASSERT_EQ(other.Receive(), "");
+  loop_.RunOnce();
+  EXPECT_NE(other.Receive(), "");
+}
+
 // Of pipelining clients, whose commands are all there at once.
 class FloodedServerTest : public ServerTest {
  protected:
