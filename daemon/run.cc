@@ -142,7 +142,9 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.compaction.history_bytes = config.compaction.history_bytes;
   options.scrub.interval_ms = config.scrub.interval_ms;
   options.scrub.rate_bytes_per_s = config.scrub.rate_bytes;
-  options.load_threads = static_cast<int>(std::thread::hardware_concurrency());
+  // Beside the one that loads; hardware_concurrency() may know nothing.
+  options.load_threads =
+      std::max(static_cast<int>(std::thread::hardware_concurrency()) - 1, 0);
   options.open_group_bytes_max = config.limits.open_group_bytes;
   options.log = [](Severity severity, const std::string& message) {
     Log(severity, message);

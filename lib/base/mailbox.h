@@ -31,14 +31,17 @@ class Mailbox {
     return std::exchange(values_, {});
   }
 
+  // The first one that is there, without waiting.
+  std::optional<T> TryTake() {
+    std::lock_guard hold(mutex_);
+    return TakeFirst();
+  }
+
   // Waits for a value; nothing once the mailbox is closed and empty.
   std::optional<T> Wait() {
     std::unique_lock hold(mutex_);
     arrived_.wait(hold, [this] { return closed_ || !values_.empty(); });
-    if (values_.empty()) return std::nullopt;
-    T value = std::move(values_.front());
-    values_.pop_front();
-    return value;
+    return TakeFirst();
   }
 
   // Lets waiters return once what is there has been taken.
@@ -51,6 +54,14 @@ class Mailbox {
   }
 
  private:
+  // Under the lock.
+  std::optional<T> TakeFirst() {
+    if (values_.empty()) return std::nullopt;
+    T value = std::move(values_.front());
+    values_.pop_front();
+    return value;
+  }
+
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<T> values_;

@@ -7,6 +7,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/populate.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KVD_ENTRIES_FROM_MALLOC 1
@@ -34,13 +35,6 @@ size_t ClassOf(size_t bytes) {
 
 size_t ObjectBytes(size_t object_class) {
   return (object_class + 1) * EntryHeap::kGranularity;
-}
-
-// Has the kernel find memory for all of it at once: a fault for each page costs
-// twice as much. Kernels before 5.14 cannot: then memory comes with the first
-// touch.
-void Populate(void* memory, size_t bytes) {
-  (void)madvise(memory, bytes, MADV_POPULATE_WRITE);
 }
 
 void* Large(size_t bytes) {

@@ -10,7 +10,7 @@
 
 namespace kvd {
 
-void LoadPiece::Decode(uint64_t hash_seed) {
+void LoadPiece::Decode(uint64_t hash_seed, GroupingSpace* space) {
   if (!is_read_) return;
   if (from_hint_) {
     if (Result<void> taken = prepared_.Take(hint_); !taken) {
@@ -26,7 +26,7 @@ void LoadPiece::Decode(uint64_t hash_seed) {
     prepared_.Take(log_.records());
   }
   prepared_.Hash(hash_seed);
-  if (from_hint_) prepared_.GroupByHash();
+  if (from_hint_) prepared_.GroupByHash(space);
 }
 
 void LoadPiece::MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery) {

@@ -23,8 +23,9 @@
 
 namespace kvd {
 
-// Of a hint, read at once: the more, the more of its keys meet in a bucket.
-inline constexpr uint64_t kHintPieceBytes = uint64_t{2} << 20;
+// Of a hint, read at once: the more, the more of its keys meet in a bucket, but
+// the more memory goes around, and a page of it costs more than what it holds.
+inline constexpr uint64_t kHintPieceBytes = uint64_t{1} << 20;
 
 enum class HintUse {
   kBelieve,      // Damage is found on the way; begin again with another use.
@@ -52,7 +53,7 @@ class LoadPiece {
   PreparedRecords& prepared() { return prepared_; }
 
   // Verifies, and hashes keys.
-  void Decode(uint64_t hash_seed);
+  void Decode(uint64_t hash_seed, GroupingSpace* space);
   // Afterwards; keeps values as far as the budget goes.
   void MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery);
 

@@ -89,12 +89,12 @@ class Acceptor {
 class Decoders {
  public:
   Decoders(LoadSource* source, const LoadOptions& options)
-      : budget_(options.value_bytes_max) {
+      : hash_seed_(options.hash_seed), budget_(options.value_bytes_max) {
     source_.Put(source);
     const int wanted = std::min(options.threads, kDecodersMax);
-    for (int i = 0; i < wanted * kPiecesPerDecoder + kPiecesBeside; ++i) {
-      empty_.Put(std::make_unique<LoadPiece>());
-    }
+    const int pieces = wanted * kPiecesPerDecoder + kPiecesBeside;
+    for (int i = 0; i < pieces; ++i) empty_.Put(std::make_unique<LoadPiece>());
+    ahead_.resize(static_cast<size_t>(pieces));
     nurseries_.reserve(static_cast<size_t>(wanted));
     for (int i = 0; i < wanted; ++i) {
       nurseries_.push_back(std::make_unique<EntryHeap::Nursery>());
@@ -104,12 +104,8 @@ class Decoders {
         break;  // Those that there are have to do.
       }
       threads_.back()->Post(
-          [this, seed = options.hash_seed, nursery = nurseries_.back().get()] {
-            DecodePieces(seed, nursery);
-          });
+          [this, nursery = nurseries_.back().get()] { DecodePieces(nursery); });
     }
-    ahead_.resize(static_cast<size_t>(wanted) * kPiecesPerDecoder +
-                  kPiecesBeside);
   }
 
   ~Decoders() {
@@ -119,13 +115,12 @@ class Decoders {
     for (auto& nursery : nurseries_) EntryHeap::Instance().Adopt(nursery.get());
   }
 
-  bool any() const { return !threads_.empty(); }
-
-  // Waits for the piece of that number.
-  PiecePtr Wait(uint64_t number) {
+  // The piece of that number, for the loading thread. While it is not there,
+  // that thread decodes, too.
+  PiecePtr Get(uint64_t number) {
     PiecePtr& wanted = ahead_[number % ahead_.size()];
     while (wanted == nullptr) {
-      PiecePtr piece = *full_.Wait();
+      PiecePtr piece = GetAny();
       const size_t at = piece->number() % ahead_.size();
       ahead_[at] = std::move(piece);
     }
@@ -134,18 +129,37 @@ class Decoders {
   void GiveBack(PiecePtr piece) { empty_.Put(std::move(piece)); }
 
  private:
-  void DecodePieces(uint64_t hash_seed, EntryHeap::Nursery* nursery) {
+  // One that is there, or that the caller decodes, or the next one to come.
+  PiecePtr GetAny() {
+    if (std::optional<PiecePtr> full = full_.TryTake()) return std::move(*full);
+    if (std::optional<PiecePtr> piece = empty_.TryTake();
+        piece && Fill(piece->get(), &space_, /*nursery=*/nullptr)) {
+      return std::move(*piece);
+    }
+    return *full_.Wait();
+  }
+
+  void DecodePieces(EntryHeap::Nursery* nursery) {
+    GroupingSpace space;
     while (std::optional<PiecePtr> piece = empty_.Wait()) {
-      LoadSource* source = *source_.Wait();
-      const bool more = source->Next(piece->get());
-      source_.Put(source);
-      if (!more) return;
-      (*piece)->Decode(hash_seed);
-      (*piece)->MakeEntries(&budget_, nursery);
+      if (!Fill(piece->get(), &space, nursery)) return;
       full_.Put(std::move(*piece));
     }
   }
 
+  // With the next piece of the source; false if there is none.
+  bool Fill(LoadPiece* piece, GroupingSpace* space,
+            EntryHeap::Nursery* nursery) {
+    LoadSource* source = *source_.Wait();
+    const bool more = source->Next(piece);
+    source_.Put(source);
+    if (!more) return false;
+    piece->Decode(hash_seed_, space);
+    piece->MakeEntries(&budget_, nursery);
+    return true;
+  }
+
+  const uint64_t hash_seed_;
   Mailbox<PiecePtr> empty_;
   Mailbox<PiecePtr> full_;
   Mailbox<LoadSource*> source_;
@@ -153,6 +167,7 @@ class Decoders {
   // this.
   std::vector<PiecePtr> ahead_;
   ValueBudget budget_;
+  GroupingSpace space_;  // The loading thread's.
   std::vector<std::unique_ptr<EntryHeap::Nursery>> nurseries_;
   std::vector<std::unique_ptr<ThreadExecutor>> threads_;
 };
@@ -166,21 +181,11 @@ Result<LoadOutcome> LoadSealedSegments(Directory& directory,
   if (manifest.sealed.empty()) return LoadOutcome::kLoaded;
   LoadSource source(directory, manifest, options.hints);
   Acceptor acceptor(directory, manifest, visit);
-  if (options.threads > 0) {
-    Decoders decoders(&source, options);
-    while (decoders.any() && !acceptor.done()) {
-      PiecePtr piece = decoders.Wait(acceptor.next());
-      KVD_TRY(acceptor.Take(piece.get()));
-      decoders.GiveBack(std::move(piece));
-    }
-  }
-  LoadPiece piece;
-  ValueBudget budget(options.value_bytes_max);
+  Decoders decoders(&source, options);
   while (!acceptor.done()) {
-    source.Next(&piece);
-    piece.Decode(options.hash_seed);
-    piece.MakeEntries(&budget, /*nursery=*/nullptr);
-    KVD_TRY(acceptor.Take(&piece));
+    PiecePtr piece = decoders.Get(acceptor.next());
+    KVD_TRY(acceptor.Take(piece.get()));
+    decoders.GiveBack(std::move(piece));
   }
   return acceptor.hint_damaged() ? LoadOutcome::kHintDamaged
                                  : LoadOutcome::kLoaded;

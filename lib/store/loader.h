@@ -3,7 +3,8 @@
 // Loads the sealed segments with every core. Decoders take piece after piece,
 // verify it, hash its keys and make its entries; the loading thread, which is
 // the caller's, gets the pieces in the order of the log, and alone touches the
-// index. It is what limits the speed.
+// index. While none is there for it, it decodes, too: there are as many threads
+// as cores, and none has to wait for one.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +18,8 @@
 namespace kvd {
 
 struct LoadOptions {
-  // Decoders beside the calling thread; 0 to decode on it. What the result is
-  // does not depend on it.
+  // Decoders beside the calling thread, which can do without. What the result
+  // is does not depend on it.
   int threads = 0;
   // Of Index::DefaultHash.
   uint64_t hash_seed = 0;

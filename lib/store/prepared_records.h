@@ -48,17 +48,21 @@ class ValueBudget {
   std::atomic<int64_t> left_;
 };
 
+// Where records are grouped; a thread keeps it for the next ones.
+struct GroupingSpace {
+  std::vector<Change> changes;
+  std::vector<uint64_t> hashes;
+};
+
 struct PreparedRecords {
   std::vector<Change> changes;
   std::vector<uint64_t> hashes;
   std::vector<EntryPtr> entries;  // Of puts; null for other records.
-  // Where records are grouped; kept for the next ones.
-  std::vector<Change> grouped;
-  std::vector<uint64_t> grouped_hashes;
 
   // The records of a segment.
   void Take(const Group& group) {
     changes.clear();
+    changes.reserve(group.records.size());
     for (size_t i = 0; i < group.records.size(); ++i) {
       const Record& record = group.records[i];
       const bool swap = record.kind == RecordKind::kSwap;
@@ -73,6 +77,7 @@ struct PreparedRecords {
   // An Error: the hint is damaged.
   Result<void> Take(const HintPiece& piece) {
     changes.clear();
+    changes.reserve(piece.entries());
     return piece.Visit([this](const HintEntry& entry) {
       changes.push_back({entry.kind, entry.database, 0, entry.seq,
                          entry.deadline_ms, entry.offset, entry.value_size,
@@ -82,6 +87,7 @@ struct PreparedRecords {
 
   void Hash(uint64_t hash_seed) {
     hashes.clear();
+    hashes.reserve(changes.size());
     for (const Change& change : changes) {
       hashes.push_back(Index::DefaultHash(change.key, hash_seed));
     }
@@ -91,7 +97,7 @@ struct PreparedRecords {
   // a bucket of the index are then inserted one after the other, and a bucket
   // is fetched once for all of them. Not for records whose order means
   // something.
-  void GroupByHash() {
+  void GroupByHash(GroupingSpace* space) {
     constexpr int kGroupBits = 12;
     constexpr size_t kGroups = size_t{1} << kGroupBits;
     const auto group_of = [](uint64_t hash) {
@@ -100,15 +106,15 @@ struct PreparedRecords {
     std::vector<uint32_t> next(kGroups + 1, 0);
     for (const uint64_t hash : hashes) ++next[group_of(hash) + 1];
     for (size_t i = 1; i <= kGroups; ++i) next[i] += next[i - 1];
-    grouped.resize(changes.size());
-    grouped_hashes.resize(hashes.size());
+    space->changes.resize(changes.size());
+    space->hashes.resize(hashes.size());
     for (size_t i = 0; i < hashes.size(); ++i) {
       const uint32_t to = next[group_of(hashes[i])]++;
-      grouped[to] = changes[i];
-      grouped_hashes[to] = hashes[i];
+      space->changes[to] = changes[i];
+      space->hashes[to] = hashes[i];
     }
-    changes.swap(grouped);
-    hashes.swap(grouped_hashes);
+    changes.swap(space->changes);
+    hashes.swap(space->hashes);
   }
 
   // Entries with their values, which stand behind the keys, as far as the
