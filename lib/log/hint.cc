@@ -388,14 +388,16 @@ Result<void> HintReader::ReadIndex(const IndexPlace& place) {
   return {};
 }
 
-// Blocks follow each other without a gap, in the order of their hashes.
+// Blocks follow each other without a gap, in the order of their hashes, and
+// have the bytes for what they list.
 bool HintReader::IndexMakesSense(uint64_t blocks_end) const {
   uint64_t offset = kHintHeaderBytes;
   uint64_t entries = 0;
   uint64_t hash = 0;
   for (const Block& block : blocks_) {
     if (block.offset != offset || block.first_hash < hash ||
-        block.entries == 0 || block.bytes > kHintBlockBytesMax) {
+        block.entries == 0 || block.bytes / kHintEntryBytes < block.entries ||
+        block.bytes > kHintBlockBytesMax) {
       return false;
     }
     offset += block.bytes;

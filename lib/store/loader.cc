@@ -18,7 +18,7 @@ namespace {
 
 // More decoders would only wait for the loading thread.
 constexpr int kDecodersMax = 8;
-// Pieces in flight, for each decoder and beside them.
+// Pieces in flight, for each decoder and beside them; one without any.
 constexpr int kPiecesPerDecoder = 2;
 constexpr int kPiecesBeside = 2;
 
@@ -83,16 +83,18 @@ class Acceptor {
   bool hint_damaged_ = false;
 };
 
-// Empty pieces go to the decoders and come back full. The source goes from hand
-// to hand: whoever holds it reads the next piece. A decoder takes an empty
-// piece first, so each piece that has a number is on its way.
+// Empty pieces go to the decoders and come back full; the loading thread fills
+// some itself. The source goes from hand to hand: whoever holds it reads the
+// next piece. An empty piece is taken first, so each piece that has a number is
+// on its way.
 class Decoders {
  public:
   Decoders(LoadSource* source, const LoadOptions& options)
       : hash_seed_(options.hash_seed), budget_(options.value_bytes_max) {
     source_.Put(source);
-    const int wanted = std::min(options.threads, kDecodersMax);
-    const int pieces = wanted * kPiecesPerDecoder + kPiecesBeside;
+    const int wanted = std::clamp(options.threads, 0, kDecodersMax);
+    const int pieces =
+        wanted == 0 ? 1 : wanted * kPiecesPerDecoder + kPiecesBeside;
     for (int i = 0; i < pieces; ++i) empty_.Put(std::make_unique<LoadPiece>());
     ahead_.resize(static_cast<size_t>(pieces));
     nurseries_.reserve(static_cast<size_t>(wanted));

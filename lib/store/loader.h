@@ -3,8 +3,8 @@
 // Loads the sealed segments with every core. Decoders take piece after piece,
 // verify it, hash its keys and make its entries; the loading thread, which is
 // the caller's, gets the pieces in the order of the log, and alone touches the
-// index. While none is there for it, it decodes, too: there are as many threads
-// as cores, and none has to wait for one.
+// index. While none is there for it, it decodes, too, so that no more threads
+// than cores are needed to keep all of them busy.
 #pragma once
 
 #include <cstdint>

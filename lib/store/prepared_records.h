@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// What a thread beside the loading one can do for records: decode them, hash
-// their keys and make their entries. Records come out of a segment, with their
-// values, or out of its hint, without.
+// What any thread can do for records before the index gets them: decode them,
+// hash their keys and make their entries. Records come out of a segment, with
+// their values, or out of its hint, without.
 #pragma once
 
 #include <atomic>

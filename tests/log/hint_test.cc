@@ -634,8 +634,9 @@ TEST_F(Hint, BlocksOfOtherSizesThanTheFormatsAreRefused) {
 // An answer relies on the order, so a block whose order is not the format's is
 // not used, even if its checksum holds.
 TEST_F(Hint, EntriesAndBlocksAreInOrder) {
+  // So long that a block has the bytes for an entry more.
   SegmentBuilder builder;
-  for (int i = 0; i < 16; ++i) builder.Put(std::to_string(i), "v");
+  for (int i = 0; i < 16; ++i) builder.Put(fmt::format("{:040}", i), "v");
   builder.Finish();
   const Sealed sealed(builder);
   Write(sealed);
@@ -674,6 +675,33 @@ TEST_F(Hint, EntriesAndBlocksAreInOrder) {
     SignHeader(&hint, seed);
     EXPECT_EQ(bad_blocks_of(hint), 2u) << field;
   }
+}
+
+TEST_F(Hint, ABlockCannotListMoreThanItsBytesHold) {
+  constexpr size_t kLineEntriesAt = 20;
+  SegmentBuilder builder;
+  for (int i = 0; i < 16; ++i) builder.Put(std::to_string(i % 10), "v");
+  builder.Finish();
+  const Sealed sealed(builder);
+  Write(sealed);
+  const uint64_t seed = sealed.identity.Seed();
+  const std::string good =
+      Recut(Bytes(sealed), EntriesOf(Bytes(sealed)), {8, 8}, seed);
+  const size_t index = LoadLe<uint64_t>(good.data() + kIndexOffsetAt);
+  const auto code_with = [&](uint32_t first, uint32_t second) {
+    std::string bytes = good;
+    char* line = bytes.data() + index;
+    StoreLe<uint32_t>(line + kLineEntriesAt, first);
+    StoreLe<uint32_t>(line + kHintBlockLineBytes + kLineEntriesAt, second);
+    StoreLe<uint64_t>(bytes.data() + kIndexChecksumAt,
+                      Checksum(std::string_view(bytes).substr(index), seed));
+    SignHeader(&bytes, seed);
+    PutBytes(sealed, bytes);
+    return CodeOfOpen(sealed);
+  };
+  EXPECT_EQ(code_with(8, 8), ErrorCode{});
+  EXPECT_EQ(code_with(9, 7), ErrorCode::kCorruption);
+  EXPECT_EQ(code_with(1, 15), ErrorCode::kCorruption);
 }
 
 TEST_F(Hint, CannotListMoreThanTheSegmentHas) {
