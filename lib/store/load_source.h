@@ -24,7 +24,7 @@
 namespace kvd {
 
 // Of a hint, read at once: the more, the more of its keys meet in a bucket, but
-// the more memory goes around, and a page of it costs more than what it holds.
+// the more memory goes around, each page of which has to be found first.
 inline constexpr uint64_t kHintPieceBytes = uint64_t{1} << 20;
 
 enum class HintUse {
