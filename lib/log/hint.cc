@@ -268,6 +268,12 @@ Result<void> HintBuilder::Write(Directory& directory, const StoreUuid& uuid,
   return written;
 }
 
+uint64_t HintPiece::entries() const {
+  uint64_t entries = 0;
+  for (const Block& block : blocks_) entries += block.entries;
+  return entries;
+}
+
 Result<void> HintPiece::Visit(
     const std::function<void(const HintEntry&)>& visit) const {
   std::string_view rest = bytes_;
@@ -451,13 +457,11 @@ Result<size_t> HintReader::ReadPiece(size_t first, uint64_t bytes_max,
   piece->segment_ = segment_;
   piece->offset_ = blocks_[first].offset;
   piece->blocks_.clear();
-  piece->entries_ = 0;
   uint64_t bytes = 0;
   size_t next = first;
   while (next < blocks_.size() && (next == first || bytes < bytes_max)) {
     const Block& block = blocks_[next++];
     piece->blocks_.push_back({block.bytes, block.entries, block.checksum});
-    piece->entries_ += block.entries;
     bytes += block.bytes;
   }
   KVD_TRY(ReadExactly(piece->offset_, bytes, &piece->bytes_));

@@ -125,7 +125,7 @@ class HintPiece {
   Result<void> Visit(const std::function<void(const HintEntry&)>& visit) const;
 
   // How many there are, if the piece is not damaged.
-  uint64_t entries() const { return entries_; }
+  uint64_t entries() const;
 
  private:
   friend class HintReader;
@@ -141,7 +141,6 @@ class HintPiece {
   SealedSegment segment_;
   uint64_t offset_ = 0;  // Of the first block.
   std::vector<Block> blocks_;
-  uint64_t entries_ = 0;
   std::string bytes_;
 };
 

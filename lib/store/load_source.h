@@ -52,7 +52,7 @@ class LoadPiece {
   const PreparedRecords& prepared() const { return prepared_; }
   PreparedRecords& prepared() { return prepared_; }
 
-  // Verifies, and hashes keys.
+  // Verifies, hashes keys, and groups those of a hint in `space`.
   void Decode(uint64_t hash_seed, GroupingSpace* space);
   // Afterwards; keeps values as far as the budget goes.
   void MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery);

@@ -160,6 +160,14 @@ void SignHeader(std::string* hint, uint64_t seed) {
       Checksum(std::string_view(*hint).substr(0, kHeaderChecksumAt), seed));
 }
 
+// The same for the block index, whose checksum the header has.
+void SignIndex(std::string* hint, uint64_t seed) {
+  const size_t index = LoadLe<uint64_t>(hint->data() + kIndexOffsetAt);
+  StoreLe<uint64_t>(hint->data() + kIndexChecksumAt,
+                    Checksum(std::string_view(*hint).substr(index), seed));
+  SignHeader(hint, seed);
+}
+
 // Makes the checksums of header, lines and blocks hold again after a change,
 // and the hashes in the lines.
 std::string Signed(std::string hint, uint64_t seed) {
@@ -175,9 +183,7 @@ std::string Signed(std::string hint, uint64_t seed) {
     StoreLe<uint64_t>(hint.data() + line, hash);
     StoreLe<uint64_t>(hint.data() + line + 24, checksum);
   }
-  StoreLe<uint64_t>(hint.data() + kIndexChecksumAt,
-                    Checksum(std::string_view(hint).substr(index), seed));
-  SignHeader(&hint, seed);
+  SignIndex(&hint, seed);
   return hint;
 }
 
@@ -605,10 +611,7 @@ TEST_F(Hint, LengthsAreCheckedBeforeTheyAreUsed) {
     SCOPED_TRACE(field);
     std::string bytes = good;
     StoreLe<uint32_t>(bytes.data() + index + field, UINT32_MAX);
-    StoreLe<uint64_t>(bytes.data() + kIndexChecksumAt,
-                      Checksum(std::string_view(bytes).substr(index),
-                               sealed.identity.Seed()));
-    SignHeader(&bytes, sealed.identity.Seed());
+    SignIndex(&bytes, sealed.identity.Seed());
     PutBytes(sealed, bytes);
     EXPECT_EQ(CodeOfOpen(sealed), ErrorCode::kCorruption);
   }
@@ -634,7 +637,7 @@ TEST_F(Hint, BlocksOfOtherSizesThanTheFormatsAreRefused) {
 // An answer relies on the order, so a block whose order is not the format's is
 // not used, even if its checksum holds.
 TEST_F(Hint, EntriesAndBlocksAreInOrder) {
-  // So long that a block has the bytes for an entry more.
+  // Keys so long that a block has the bytes for an entry more.
   SegmentBuilder builder;
   for (int i = 0; i < 16; ++i) builder.Put(fmt::format("{:040}", i), "v");
   builder.Finish();
@@ -670,9 +673,7 @@ TEST_F(Hint, EntriesAndBlocksAreInOrder) {
                         LoadLe<uint32_t>(hint.data() + line + field) +
                             static_cast<uint32_t>(by));
     }
-    StoreLe<uint64_t>(hint.data() + kIndexChecksumAt,
-                      Checksum(std::string_view(hint).substr(index), seed));
-    SignHeader(&hint, seed);
+    SignIndex(&hint, seed);
     EXPECT_EQ(bad_blocks_of(hint), 2u) << field;
   }
 }
@@ -693,9 +694,7 @@ TEST_F(Hint, ABlockCannotListMoreThanItsBytesHold) {
     char* line = bytes.data() + index;
     StoreLe<uint32_t>(line + kLineEntriesAt, first);
     StoreLe<uint32_t>(line + kHintBlockLineBytes + kLineEntriesAt, second);
-    StoreLe<uint64_t>(bytes.data() + kIndexChecksumAt,
-                      Checksum(std::string_view(bytes).substr(index), seed));
-    SignHeader(&bytes, seed);
+    SignIndex(&bytes, seed);
     PutBytes(sealed, bytes);
     return CodeOfOpen(sealed);
   };
