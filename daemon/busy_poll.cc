@@ -13,15 +13,16 @@ constexpr double kKept = 0.95;
 }  // namespace
 
 std::optional<int64_t> BusyPoll::Worked(const Turn& turn) {
+  if (limit_ns_ == 0) return std::nullopt;
   std::optional<int64_t> waited_ns;
   if (waits_ && turn.news) {
-    const int64_t took_ns = turn.began_ns - since_ns_;
-    if (pays_) waited_ns = took_ns;
-    pays_ = took_ns < limit_ns_;
+    waited_ns = turn.began_ns - since_ns_;
+    pays_ = *waited_ns < limit_ns_;
   }
   if (!waits_ || turn.news) since_ns_ = turn.ended_ns;
   clients_ = std::max(static_cast<double>(turn.clients), clients_ * kKept);
   waits_ = turn.clients > 0 && clients_ >= kClientsMin;
+  many_wait_ = clients_ >= (many_wait_ ? kClientsMin / 2 : kClientsMin);
   return waited_ns;
 }
 

@@ -29,9 +29,12 @@ class BusyPoll {
     bool news = false;
     size_t clients = 0;
   };
-  // Returns how long the wait took that the turn ended, in ns, if the loop
-  // stayed awake for it.
+  // Returns how long the wait took that the turn ended, in ns, if there was one
+  // for many clients.
   std::optional<int64_t> Worked(const Turn& turn);
+  // Whether enough clients wait, time and again, that it matters how the loop
+  // does. It stays so a little longer than they do.
+  bool many_wait() const { return many_wait_; }
   // Whether the loop turns again at once, though it has nothing to do.
   bool StaysAwake(int64_t now_ns) const {
     return waits_ && pays_ && now_ns - since_ns_ < limit_ns_;
@@ -40,6 +43,7 @@ class BusyPoll {
  private:
   const int64_t limit_ns_;
   double clients_ = 0;  // The most of late: it forgets a part with each turn.
+  bool many_wait_ = false;
   bool waits_ = false;  // Some do, and enough did, since …
   int64_t since_ns_ = 0;
   bool pays_ = true;  // The last wait was short.

@@ -7,10 +7,12 @@
 #include <utility>
 
 #include "base/check.h"
+#include "daemon/processors.h"
 
 namespace kvd {
 
-PoolExecutor::PoolExecutor(EventLoop& loop) : loop_(loop) {
+PoolExecutor::PoolExecutor(EventLoop& loop)
+    : loop_(loop), processors_(AllowedProcessors()) {
   setenv("UV_THREADPOOL_SIZE", std::to_string(kPoolThreads).c_str(),
          /*overwrite=*/0);
 }
@@ -22,12 +24,16 @@ PoolExecutor::~PoolExecutor() {
 void PoolExecutor::Post(Job job) {
   posted_ -= ended_.TakeAll().size();
   ++posted_;
-  std::unique_ptr<Work> work(new Work{{}, std::move(job), ended_});
+  std::unique_ptr<Work> work(new Work{{}, std::move(job), *this});
   work->request.data = work.get();
   const auto run = [](uv_work_t* request) {
     auto* work = static_cast<Work*>(request->data);
+    thread_local bool placed = false;
+    if (!std::exchange(placed, true)) {
+      (void)AllowProcessors(work->pool.processors_);
+    }
     work->job();
-    work->ended.Put({});
+    work->pool.ended_.Put({});
   };
   // libuv touches the request until this callback.
   const auto done = [](uv_work_t* request, int) {

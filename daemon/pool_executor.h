@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include <cstddef>
+#include <vector>
 
 #include "base/executor.h"
 #include "base/mailbox.h"
@@ -16,7 +17,8 @@
 namespace kvd {
 
 // Threads of the pool, unless UV_THREADPOOL_SIZE says otherwise. They come into
-// being with the first job.
+// being with the first job, and run where the loop might when it made the pool:
+// by then it may be held to one processor (processors.h).
 inline constexpr int kPoolThreads = 32;
 
 // Jobs run at any time and in any order. Thread: loop, which outlives it.
@@ -36,10 +38,11 @@ class PoolExecutor final : public Executor {
   struct Work {
     uv_work_t request;
     Job job;
-    Mailbox<Ended>& ended;
+    PoolExecutor& pool;
   };
 
   EventLoop& loop_;
+  const std::vector<int> processors_;
   Mailbox<Ended> ended_;
   size_t posted_ = 0;  // Jobs whose end has not been taken out of ended_.
 };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace kvd {
@@ -13,18 +13,19 @@ namespace kvd {
 // way at once; elsewhere a busy client stands in the way. The scheduler knows
 // nothing of this. lib/README.md has the measurements.
 //
-// One processor is home. Every now and then another one is tried, and becomes
-// home if flushes are clearly quicker there; rarely where trials keep losing,
-// soon when flushes have become slower. Where the scheduler moves the loop
-// away, it may stay if that does no harm. Nothing is pinned: the owner only
-// moves the loop. Thread: loop.
+// One processor is home: at first, the one on which it waited first. Every now
+// and then another one is tried, and becomes home if flushes are clearly
+// quicker there; rarely where trials keep losing, soon when flushes have become
+// slower. Thread: loop.
 class ProcessorChoice {
  public:
   // Flushes of which a mean is taken …
   static constexpr int kWindow = 48;
   // … after so many that a move may have disturbed.
   static constexpr int kSettling = 2;
-  // So many windows lie between two trials: at first, and at most.
+  // So many windows lie before the first trial …
+  static constexpr int kFirstTrialAfter = 2;
+  // … and between two: after one that won, and at most.
   static constexpr int kTrialEveryMin = 8;
   static constexpr int kTrialEveryMax = 512;
 
@@ -32,19 +33,22 @@ class ProcessorChoice {
   // there is no choice.
   explicit ProcessorChoice(std::vector<int> allowed);
 
-  // The loop has waited for a flush for `ns`, at last on `processor`. Returns
-  // the processor to go on with, if it is another one.
-  std::optional<int> Waited(int processor, int64_t ns);
+  // Where the loop is to be held; -1 while that is not known, or is no matter.
+  int processor() const { return here_; }
+  // The loop has waited for a flush for `ns`, at last on `processor`.
+  void Waited(int processor, int64_t ns);
+  // It may not be held. Nothing is chosen any more.
+  void GiveUp();
 
  private:
-  std::optional<int> AtHome(int64_t mean_ns);
-  std::optional<int> Elsewhere(int64_t mean_ns);
+  void AtHome(int64_t mean_ns);
+  void Tried(int64_t mean_ns);
+  void GoTo(int processor);
   int NextToTry();
 
-  const std::vector<int> allowed_;
+  std::vector<int> allowed_;
   int home_ = -1;
-  int here_ = -1;
-  bool trying_ = false;
+  int here_ = -1;    // Home, or the one that is tried.
   size_t next_ = 0;  // In allowed_.
 
   // The window that is being filled.
@@ -54,7 +58,7 @@ class ProcessorChoice {
   int64_t home_ns_ = 0;     // The mean of the last window at home …
   int64_t decided_ns_ = 0;  // … and of the one after the last trial.
   int trial_every_ = kTrialEveryMin;
-  int until_trial_ = kTrialEveryMin;
+  int until_trial_ = kFirstTrialAfter;
 };
 
 }  // namespace kvd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
+#include <span>
 #include <vector>
 
 namespace kvd {
@@ -10,9 +11,29 @@ namespace kvd {
 std::vector<int> AllowedProcessors();
 // The one that the calling thread runs on; -1 if the kernel does not tell.
 int CurrentProcessor();
-// Moves the calling thread to `processor`, and then lets it run where it was
-// allowed to before: the scheduler leaves it there until it has a reason.
-// False without the right to do so.
-bool MoveToProcessor(int processor);
+// From now on the calling thread runs only on those, of which there is at least
+// one; so do threads that it begins. False without the right to say so.
+bool AllowProcessors(std::span<const int> processors);
+
+// Holds a thread to one processor for a while. What somebody else has decided
+// about it meanwhile (taskset) counts. Thread: the one that is held.
+class ProcessorHold {
+ public:
+  ProcessorHold() = default;
+  ProcessorHold(const ProcessorHold&) = delete;
+  ProcessorHold& operator=(const ProcessorHold&) = delete;
+  ~ProcessorHold() { Release(); }
+
+  // False without the right to do so; then the thread is held as before.
+  bool Hold(int processor);
+  // The thread may run again wherever it might before.
+  void Release();
+  // -1 while it is not held.
+  int processor() const { return processor_; }
+
+ private:
+  int processor_ = -1;
+  std::vector<int> before_;
+};
 
 }  // namespace kvd

@@ -10,7 +10,6 @@
 #include "base/check.h"
 #include "config/units.h"
 #include "daemon/dispatch.h"
-#include "daemon/processors.h"
 
 namespace kvd {
 namespace {
@@ -79,10 +78,21 @@ void Turn::NoteWait(bool news) {
   const std::optional<int64_t> waited_ns =
       busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(),
                          news, waiting_.size()});
-  if (!waited_ns) return;
-  const std::optional<int> processor =
-      processor_choice_.Waited(CurrentProcessor(), *waited_ns);
-  if (processor && MoveToProcessor(*processor)) ++service_.stats.loop_moves;
+  if (!busy_poll_.many_wait()) return processor_hold_.Release();
+  if (waited_ns) processor_choice_.Waited(CurrentProcessor(), *waited_ns);
+  HoldWhereFlushesAreQuick();
+}
+
+void Turn::HoldWhereFlushesAreQuick() {
+  const int processor = processor_choice_.processor();
+  if (processor == processor_hold_.processor()) return;
+  const bool moves = processor != CurrentProcessor();
+  if (processor_hold_.Hold(processor)) {
+    service_.stats.loop_moves += moves ? 1 : 0;
+  } else {
+    processor_choice_.GiveUp();
+    processor_hold_.Release();
+  }
 }
 
 void Turn::StayAwakeOrNot() {

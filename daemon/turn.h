@@ -23,6 +23,7 @@
 #include "daemon/keys_ahead.h"
 #include "daemon/logging.h"
 #include "daemon/processor_choice.h"
+#include "daemon/processors.h"
 #include "daemon/reply_times.h"
 #include "daemon/service.h"
 #include "daemon/uv_ptr.h"
@@ -75,6 +76,7 @@ class Turn {
   void CloseIfOverLimit(Connection& connection);
   void FlushAll();
   void NoteWait(bool news);
+  void HoldWhereFlushesAreQuick();
   void StayAwakeOrNot();
 
   EventLoop& loop_;
@@ -87,6 +89,7 @@ class Turn {
   KeysAhead keys_ahead_;
   BusyPoll busy_poll_;
   ProcessorChoice processor_choice_;
+  ProcessorHold processor_hold_;
 
   std::vector<Connection*> ready_;     // In order of arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace kvd {
 namespace {
@@ -16,8 +17,8 @@ constexpr size_t kMany = 50;
 // meanwhile. Turns take no time.
 class BusyPollTest : public ::testing::Test {
  protected:
-  void Work(size_t clients, bool news) {
-    poll_.Worked({now_ns_, now_ns_, news, clients});
+  std::optional<int64_t> Work(size_t clients, bool news) {
+    return poll_.Worked({now_ns_, now_ns_, news, clients});
   }
   void Commands(size_t clients) { Work(clients, /*news=*/false); }
   void Landed(size_t clients) { Work(clients, /*news=*/true); }
@@ -99,10 +100,39 @@ TEST_F(BusyPollTest, ALullIsNoLongFlush) {
   EXPECT_TRUE(StaysAwake());
 }
 
+TEST_F(BusyPollTest, TellsHowLongManyWaited) {
+  Commands(kMany);
+  now_ns_ += 100'000;
+  EXPECT_EQ(Work(kMany, /*news=*/true), 100'000);
+  // Asleep, too.
+  now_ns_ += 2 * kLimitNs;
+  EXPECT_EQ(Work(kMany, /*news=*/true), 2 * kLimitNs);
+  now_ns_ += 3 * kLimitNs;
+  EXPECT_FALSE(StaysAwake());
+  EXPECT_EQ(Work(kMany, /*news=*/true), 3 * kLimitNs);
+  EXPECT_EQ(Work(kMany, /*news=*/false), std::nullopt);
+}
+
+TEST_F(BusyPollTest, ManyWaitUntilFewDoForAWhile) {
+  EXPECT_FALSE(poll_.many_wait());
+  Commands(static_cast<size_t>(BusyPoll::kClientsMin) - 1);
+  EXPECT_FALSE(poll_.many_wait());
+  Commands(static_cast<size_t>(BusyPoll::kClientsMin));
+  EXPECT_TRUE(poll_.many_wait());
+  // Between two groups of them.
+  for (int i = 0; i < 10; ++i) Landed(0);
+  EXPECT_TRUE(poll_.many_wait());
+  for (int i = 0; i < 10; ++i) Landed(0);
+  EXPECT_FALSE(poll_.many_wait());
+}
+
 TEST_F(BusyPollTest, NeverWithoutALimit) {
   BusyPoll never(0);
-  never.Worked({now_ns_, now_ns_, false, kMany});
-  EXPECT_FALSE(never.StaysAwake(now_ns_));
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(never.Worked({now_ns_, now_ns_, true, kMany}), std::nullopt);
+    EXPECT_FALSE(never.StaysAwake(now_ns_));
+    EXPECT_FALSE(never.many_wait());
+  }
 }
 
 }  // namespace

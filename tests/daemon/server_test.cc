@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "daemon/processors.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"
@@ -254,6 +255,35 @@ TEST_F(ServerTest, ALongPipelineIsBehindTheOthersInTheNextTurn) {
 }
 
 // Of pipelining clients, whose commands are all there at once.
+// The thread of the test is the loop's.
+TEST_F(ServerTest, TheLoopIsHeldToOneProcessorWhileManyWait) {
+  const std::vector<int> allowed = AllowedProcessors();
+  if (allowed.size() < 2) GTEST_SKIP() << "this machine has one processor";
+  Start();
+  std::vector<Client> writers;
+  for (int i = 0; i < 20; ++i) writers.push_back(Connect());
+  const auto write_all = [&] {
+    for (Client& writer : writers) writer.Send(Command({"SET", "key", "1"}));
+    Settle();
+    for (Client& writer : writers) EXPECT_EQ(writer.Receive(), "+OK\r\n");
+  };
+  write_all();
+  EXPECT_EQ(AllowedProcessors().size(), 1u);
+
+  Client reader = Connect();
+  for (int i = 0; i < 100; ++i) {
+    reader.Send(Command({"GET", "never"}));
+    Settle();
+    EXPECT_EQ(reader.Receive(), "$-1\r\n");
+  }
+  EXPECT_EQ(AllowedProcessors(), allowed);
+
+  write_all();
+  EXPECT_EQ(AllowedProcessors().size(), 1u);
+  server_.reset();
+  EXPECT_EQ(AllowedProcessors(), allowed);
+}
+
 class FloodedServerTest : public ServerTest {
  protected:
   static constexpr size_t kClients = 40;
