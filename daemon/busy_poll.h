@@ -11,7 +11,8 @@ namespace kvd {
 // wake a processor takes a good part of the time in which a quick disk flushes,
 // in a virtual machine above all, and every one of the clients waits for that,
 // too. With few of them it is not worth a processor, and with a disk that takes
-// long, neither: the last wait tells. lib/README.md has the measurements.
+// long, neither: the last wait tells. Where many wait, it matters as well where
+// the loop does (processor_choice.h). lib/README.md has the measurements.
 // Thread: loop.
 class BusyPoll {
  public:

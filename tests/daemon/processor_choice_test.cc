@@ -21,7 +21,9 @@ class ProcessorChoiceTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       ++flushes_on_[here_];
       choice_.Waited(here_, flush_ns_[here_]);
-      if (std::exchange(here_, choice_.processor()) != here_) ++moves_;
+      if (choice_.processor() == here_) continue;
+      here_ = choice_.processor();
+      ++moves_;
     }
   }
   void FlushWindows(int count) { Flush(count * ProcessorChoice::kWindow); }
