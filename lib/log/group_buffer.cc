@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "base/check.h"
 #include "base/coding.h"
@@ -15,6 +16,10 @@ namespace kvd {
 namespace {
 
 constexpr uint64_t kSmallBytes = 16 << 10;
+
+// What is encoded at once: less than the nearest cache holds, and enough that a
+// copy of it has many lines on their way. Larger records are encoded in place.
+constexpr uint64_t kPieceBytes = 16 << 10;
 
 uint64_t CapacityFor(uint64_t size) {
   return size <= kSmallBytes ? kSmallBytes : AlignUp(size, kHugePageBytes);
@@ -56,6 +61,7 @@ void GroupBuffer::StartSegment(const SegmentIdentity& identity) {
   group_start_ = kSegmentHeaderBytes;
   body_bytes_ = 0;
   records_ = 0;
+  piece_bytes_ = 0;
   first_in_segment_ = true;
   Grow(kSegmentHeaderBytes + kGroupHeaderBytes);
 }
@@ -67,6 +73,7 @@ void GroupBuffer::StartAfter(const GroupBuffer& before) {
   base_ = AlignDown(group_start_, kBlockBytes);
   body_bytes_ = 0;
   records_ = 0;
+  piece_bytes_ = 0;
   first_in_segment_ = false;
   const uint64_t carried = group_start_ - base_;
   Grow(carried + kGroupHeaderBytes);
@@ -77,15 +84,30 @@ void GroupBuffer::StartAfter(const GroupBuffer& before) {
 
 uint64_t GroupBuffer::Append(const Record& record) {
   const uint64_t size = RecordBytes(record.key.size(), record.value.size());
-  const uint64_t at = group_start_ + kGroupHeaderBytes + body_bytes_;
-  Grow(at - base_ + size);
-  EncodeRecord(At(at), record, seed_);
+  const uint64_t at = BodyEnd();
+  if (piece_bytes_ + size > kPieceBytes) TakePiece();
+  if (size <= kPieceBytes) {
+    if (!piece_) piece_ = std::make_unique_for_overwrite<char[]>(kPieceBytes);
+    EncodeRecord(piece_.get() + piece_bytes_, record, seed_);
+    piece_bytes_ += size;
+  } else {
+    Grow(at - base_ + size);
+    EncodeRecord(At(at), record, seed_);
+  }
   body_bytes_ += size;
   ++records_;
   return at;
 }
 
+void GroupBuffer::TakePiece() {
+  if (piece_bytes_ == 0) return;
+  Grow(BodyEnd() - base_);
+  const uint64_t bytes = std::exchange(piece_bytes_, 0);
+  std::memcpy(At(BodyEnd() - bytes), piece_.get(), bytes);
+}
+
 void GroupBuffer::Finish(uint64_t first_seq, uint64_t durable_seq) {
+  TakePiece();
   if (first_in_segment_) {
     EncodeSegmentHeader(At(0), {identity_, first_seq});
   }
@@ -98,10 +120,9 @@ void GroupBuffer::Finish(uint64_t first_seq, uint64_t durable_seq) {
   header.body_bytes = body_bytes_;
   EncodeGroupHeader(At(group_start_), header, seed_);
 
-  const uint64_t body_end = group_start_ + kGroupHeaderBytes + body_bytes_;
   const uint64_t block_end = AlignUp(End(), kBlockBytes);
   Grow(block_end - base_);
-  std::memset(At(body_end), 0, block_end - body_end);
+  std::memset(At(BodyEnd()), 0, block_end - BodyEnd());
 }
 
 std::string_view GroupBuffer::Bytes() const {
@@ -113,9 +134,12 @@ std::string_view GroupBuffer::NewBytes() const {
   return {memory_.get() + (begin - base_), End() - begin};
 }
 
+uint64_t GroupBuffer::BodyEnd() const {
+  return group_start_ + kGroupHeaderBytes + body_bytes_;
+}
+
 uint64_t GroupBuffer::End() const {
-  return AlignUp(group_start_ + kGroupHeaderBytes + body_bytes_,
-                 kGroupAlignment);
+  return AlignUp(BodyEnd(), kGroupAlignment);
 }
 
 void GroupBuffer::ShrinkTo(uint64_t bytes) {

@@ -20,7 +20,14 @@ inline constexpr uint64_t kHugePageBytes = 2 << 20;
 
 // Memory of its own: a little at first, huge pages, mapped by small ones, once
 // that does not suffice.
-// Thread: loop; Bytes() may be read elsewhere while nothing is changed.
+//
+// Records are encoded elsewhere and copied here in pieces. Whoever has written
+// the last group to the disk has read this memory, with a processor of a
+// virtual machine's host, say, and to write to a line of it waits until that
+// one has given it up. Such waits overlap in a copy, but not between the fields
+// of a record whose checksum reads them back. lib/README.md has the
+// measurements. Thread: loop; Bytes() may be read elsewhere while nothing is
+// changed.
 class GroupBuffer {
  public:
   // Empties the buffer, to become the first group of a segment.
@@ -45,18 +52,24 @@ class GroupBuffer {
   uint64_t body_bytes() const { return body_bytes_; }
   // Where the group ends in the segment, as filled so far.
   uint64_t End() const;
+  // Without the piece that is being encoded.
   uint64_t memory_bytes() const { return capacity_; }
   // Gives the memory back if it is more than `bytes` need. Only while empty or
   // no longer needed.
   void ShrinkTo(uint64_t bytes);
 
  private:
+  // Copies what is encoded to its place.
+  void TakePiece();
   // Makes room for `size` bytes from the start of the buffer.
   void Grow(uint64_t size);
+  uint64_t BodyEnd() const;  // In the segment, without alignment.
   char* At(uint64_t segment_offset) {
     return memory_.get() + (segment_offset - base_);
   }
 
+  std::unique_ptr<char[]> piece_;  // Of the body, its end.
+  uint64_t piece_bytes_ = 0;
   std::unique_ptr<char, FreeDeleter> memory_;
   uint64_t capacity_ = 0;
   SegmentIdentity identity_;

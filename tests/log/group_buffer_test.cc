@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <optional>
 #include <string>
@@ -100,23 +101,56 @@ TEST(GroupBuffer, HugePagesAreMappedBySmallOnes) {
   }
 }
 
-TEST(GroupBuffer, KeepsWhatItHasWhenItGrows) {
-  GroupBuffer buffer;
-  buffer.StartSegment(kIdentity);
+// Appends a record with a value of each of these sizes, and finishes the group:
+// each must be found where it was said to be.
+void ExpectKept(GroupBuffer& buffer, const std::vector<size_t>& sizes) {
   std::vector<std::string> values;
   std::vector<uint64_t> places;
-  for (const size_t bytes : {100u, 10'000u, 30'000u, 3'000'000u, 9'000'000u}) {
-    values.emplace_back(bytes, static_cast<char>('a' + values.size()));
+  for (const size_t bytes : sizes) {
+    values.emplace_back(bytes, static_cast<char>('a' + values.size() % 26));
     places.push_back(buffer.Append(Put(values.back())));
   }
   buffer.Finish(1, 0);
 
   for (size_t i = 0; i < values.size(); ++i) {
-    const auto record =
-        DecodeRecord(buffer.Bytes().substr(places[i]), kIdentity.Seed());
+    const auto record = DecodeRecord(
+        buffer.Bytes().substr(places[i] - buffer.offset()), kIdentity.Seed());
     ASSERT_TRUE(record) << i;
     EXPECT_EQ(record->value, values[i]) << i;
   }
+}
+
+TEST(GroupBuffer, KeepsWhatItHasWhenItGrows) {
+  GroupBuffer buffer;
+  buffer.StartSegment(kIdentity);
+  ExpectKept(buffer, {100, 10'000, 30'000, 3'000'000, 9'000'000});
+}
+
+TEST(GroupBuffer, KeepsOrderWhereRecordsEncodedInPlaceFollowOthers) {
+  GroupBuffer buffer;
+  buffer.StartSegment(kIdentity);
+  const size_t frame = RecordBytes(std::strlen("key"), 0);
+  for (const size_t piece : {4u << 10, 8u << 10, 16u << 10, 32u << 10}) {
+    const size_t fits = piece - frame;
+    ExpectKept(buffer, {1, fits, 1, fits + 1, 1, fits - 1, 1, 20 * fits, 1});
+    GroupBuffer next;
+    next.StartAfter(buffer);
+    ExpectKept(next, std::vector<size_t>(3000, 100));
+    buffer.StartAfter(next);
+  }
+}
+
+TEST(GroupBuffer, ForgetsWhatWasNotFinished) {
+  GroupBuffer before, buffer;
+  before.StartSegment(kIdentity);
+  ExpectKept(before, {10});
+  buffer.StartSegment(kIdentity);
+  buffer.Append(Put(std::string(10'000, 'f')));
+  buffer.StartAfter(before);
+  ExpectKept(buffer, {100});
+  buffer.Append(Put(std::string(10'000, 'f')));
+  buffer.StartSegment(kIdentity);
+  ExpectKept(buffer, {100});
 }
 
 TEST(GroupBuffer, HasRoomForHugePagesWhenItIsNotSmall) {
