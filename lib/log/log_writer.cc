@@ -249,7 +249,6 @@ void LogWriter::SubmitGroup() {
   active_->end = flying_.End();
   active_->records += records;
   active_->last_seq = last_seq();
-  active_->checksum.Update(flying_.NewBytes());
   last_group_ms_ = NowMs();
   ++groups_written_;
   if (records > 0) {
@@ -267,6 +266,8 @@ void LogWriter::SubmitGroup() {
   device_->Submit(*active_->file, flying_.offset(), flying_.Bytes(),
                   synced ? DurableWriter::Durability::kSynced
                          : DurableWriter::Durability::kUnsynced);
+  // While the disk works.
+  active_->checksum.Update(flying_.NewBytes());
   LeaveUnzeroed();
 }
 
