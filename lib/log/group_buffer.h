@@ -19,15 +19,13 @@ namespace kvd {
 inline constexpr uint64_t kHugePageBytes = 2 << 20;
 
 // Memory of its own: a little at first, huge pages, mapped by small ones, once
-// that does not suffice.
-//
-// Records are encoded elsewhere and copied here in pieces. Whoever has written
-// the last group to the disk has read this memory, with a processor of a
-// virtual machine's host, say, and to write to a line of it waits until that
+// that does not suffice. Records are encoded elsewhere and copied there in
+// pieces: who writes a group to the disk has read this memory, in a virtual
+// machine with another processor, and to store to a line of it waits until that
 // one has given it up. Such waits overlap in a copy, but not between the fields
 // of a record whose checksum reads them back. lib/README.md has the
-// measurements. Thread: loop; Bytes() may be read elsewhere while nothing is
-// changed.
+// measurements.
+// Thread: loop; Bytes() may be read elsewhere while nothing is changed.
 class GroupBuffer {
  public:
   // Empties the buffer, to become the first group of a segment.
