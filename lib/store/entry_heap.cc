@@ -43,6 +43,29 @@ void* Large(size_t bytes) {
   return memory;
 }
 
+char* Map(size_t bytes) {
+  void* mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  KVD_CHECK(mapped != MAP_FAILED);
+  return static_cast<char*>(mapped);
+}
+
+// Address space aligned to slabs. The system puts a mapping next to the one
+// before, so that after an aligned one the next is aligned, too, and it makes
+// one of both; it lets a process have so many only (vm.max_map_count: 65,530).
+char* MapAligned(size_t bytes) {
+  constexpr size_t kAlignment = EntryHeap::kSlabBytes;
+  char* const first = Map(bytes);
+  if (reinterpret_cast<uintptr_t>(first) % kAlignment == 0) return first;
+  munmap(first, bytes);
+  char* const wide = Map(bytes + kAlignment);
+  const size_t before =
+      kAlignment - reinterpret_cast<uintptr_t>(wide) % kAlignment;
+  munmap(wide, before);
+  if (before < kAlignment) munmap(wide + before + bytes, kAlignment - before);
+  return wide + before;
+}
+
 }  // namespace
 
 // While a nursery fills it, `carved` is the nursery's thread's and the rest the
@@ -95,17 +118,7 @@ EntryHeap::~EntryHeap() {
 // begun.
 std::vector<EntryHeap::Slab*> EntryHeap::NewChunk() {
   static_assert(sizeof(Slab) <= kHeaderBytes);
-  constexpr size_t kBytes = kSlabsPerChunk * kSlabBytes;
-  void* mapped = mmap(nullptr, kBytes + kSlabBytes, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  KVD_CHECK(mapped != MAP_FAILED);
-  char* start = static_cast<char*>(mapped);
-  const size_t before =
-      (kSlabBytes - reinterpret_cast<uintptr_t>(start) % kSlabBytes) %
-      kSlabBytes;
-  if (before != 0) munmap(start, before);
-  start += before;
-  munmap(start + kBytes, kSlabBytes - before);
+  char* const start = MapAligned(kSlabsPerChunk * kSlabBytes);
   std::vector<Slab*> slabs;
   for (size_t i = kSlabsPerChunk; i-- > 0;) {
     slabs.push_back(reinterpret_cast<Slab*>(start + i * kSlabBytes));

@@ -12,8 +12,8 @@
 // feel; who frees it knows its size. Slabs that run empty give their memory
 // back to the system and their addresses to the next slab.
 //
-// Sanitizers get malloc for everything, and figures as if they did not: they
-// know more about memory than a heap of ours tells them.
+// AddressSanitizer gets malloc for everything, and figures as if it did not: it
+// knows more about memory than a heap of ours tells it.
 #pragma once
 
 #include <array>

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cstring>
+#include <fstream>
 #include <random>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -31,6 +33,13 @@ bool IsIntact(const Object& object) {
     if (object.memory[i] != object.filling) return false;
   }
   return true;
+}
+
+int Mappings() {
+  std::ifstream maps("/proc/self/maps");
+  int mappings = 0;
+  for (std::string line; std::getline(maps, line);) ++mappings;
+  return mappings;
 }
 
 TEST(EntryHeap, ObjectsOfAnySizeDoNotTouchEachOther) {
@@ -82,6 +91,23 @@ TEST(EntryHeap, GivesMemoryBack) {
   for (int i = 0; i < 100'000; ++i) objects.push_back(heap.Allocate(50));
   EXPECT_LE(heap.slab_bytes(), full_bytes * 6 / 10);
   for (void* object : objects) heap.Free(object, 50);
+}
+
+// The system lets a process have 65,530 mappings: with one for each mebibyte of
+// entries 64 GiB would be the most.
+TEST(EntryHeap, ItsAddressesAreFewMappings) {
+  constexpr size_t kChunks = 40;
+  EntryHeap heap;
+  const int before = Mappings();
+  std::vector<void*> objects(kChunks * EntryHeap::kSlabsPerChunk *
+                             EntryHeap::kSlabBytes / EntryHeap::kSmallBytesMax);
+  for (void*& object : objects) {
+    object = heap.Allocate(EntryHeap::kSmallBytesMax);
+  }
+  EXPECT_LT(Mappings() - before, 10);
+  for (void* object : objects) {
+    heap.Free(object, EntryHeap::kSmallBytesMax);
+  }
 }
 
 // As loading does: several threads make entries, one frees some of them while
