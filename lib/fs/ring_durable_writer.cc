@@ -62,7 +62,6 @@ void RingDurableWriter::Submit(File& file, uint64_t offset,
   Start();
 }
 
-// A failure completes the request like any other.
 void RingDurableWriter::Start() {
   const bool writes = !bytes_.empty();
   const bool syncs = synced_ && (!writes || sync_ == SyncManner::kAfterWrite);
@@ -75,21 +74,21 @@ void RingDurableWriter::Start() {
   }
   if (writes && syncs) ring_->Link();
   if (syncs) ring_->PrepareSync(file_->descriptor(), kSync);
-  requests_ = int{writes} + int{syncs};
-  if (Result<void> submitted = ring_->Submit(); !submitted) {
-    Abort(Unexpected(submitted.error()));
-  }
+  const Result<void> submitted = ring_->Submit();
+  requests_ = int{writes} + int{syncs} - static_cast<int>(ring_->unsubmitted());
+  if (!submitted) Abort(Unexpected(submitted.error()));
 }
 
 void RingDurableWriter::Abort(Result<void> why) {
   aborted_ = std::move(why);
+  if (requests_ > 0) return;
   const uint64_t one = 1;
   [[maybe_unused]] const ssize_t put = write(event_fd_, &one, sizeof one);
 }
 
 std::optional<Result<void>> RingDurableWriter::Poll() {
   if (!busy()) return std::nullopt;
-  if (aborted_) return End(*std::exchange(aborted_, std::nullopt));
+  if (requests_ == 0) return End(*std::exchange(aborted_, std::nullopt));
   while (const std::optional<Ring::Completion> done = ring_->Take()) {
     if (std::optional<Result<void>> end = Take(*done)) return end;
   }
@@ -98,7 +97,8 @@ std::optional<Result<void>> RingDurableWriter::Poll() {
 
 Result<void> RingDurableWriter::Await() {
   while (true) {
-    std::optional<Result<void>> end = aborted_ ? Poll() : Take(ring_->Wait());
+    std::optional<Result<void>> end =
+        requests_ == 0 ? Poll() : Take(ring_->Wait());
     if (end) return *end;
   }
 }
@@ -107,6 +107,7 @@ std::optional<Result<void>> RingDurableWriter::Take(
     const Ring::Completion& done) {
   (done.id == kWrite ? results_.write : results_.sync) = done.result;
   if (--requests_ > 0) return std::nullopt;
+  if (aborted_) return End(*std::exchange(aborted_, std::nullopt));
   return Finish(std::exchange(results_, {}));
 }
 

@@ -50,9 +50,11 @@ class RingDurableWriter final : public DurableWriter {
   RingDurableWriter(std::unique_ptr<Ring> ring, int event_fd,
                     std::optional<SyncManner> manner);
 
-  // Submits requests for what is left to do.
+  // Submits requests for what is left to do. A failure completes it like any
+  // other.
   void Start();
-  // Completes the request without the kernel.
+  // Completes it with `why`, once the requests that the kernel has got have
+  // ended: they use the memory.
   void Abort(Result<void> why);
   // Takes a completion in. The end of it all, or nothing while other requests
   // are under way or more had to be started.
@@ -72,7 +74,7 @@ class RingDurableWriter final : public DurableWriter {
   std::string_view bytes_;  // What is not written yet.
   bool synced_ = false;
   SyncManner sync_ = SyncManner::kWithWrite;
-  int requests_ = 0;
+  int requests_ = 0;  // That the kernel has; none while it is aborted.
   Results results_;
   std::optional<Result<void>> aborted_;
   // When a write was submitted of which choice_ is to hear.

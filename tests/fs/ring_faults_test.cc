@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <liburing.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -29,15 +30,23 @@ namespace {
 enum class Planted {
   kNothing,
   kAgain,         // The kernel has no memory for it.
-  kOneByOne,      // The kernel has memory for its first request only.
+  kOneByOne,      // The kernel has memory for its first request only …
+  kOneThatHangs,  // … which does not end before Submissions::hangs is written.
+  kRefused,       // The kernel takes none.
   kWriteBad,      // The write fails.
   kWriteBlock,    // The write takes a block.
   kWriteNothing,  // The write takes no byte.
   kSyncBad,       // The sync fails.
 };
 
+struct Pipe {
+  int reads = -1;
+  int writes = -1;
+};
+
 struct Submissions {
   std::deque<Planted> planted;
+  Pipe hangs;
   // The opcodes that the kernel got, for each submission.
   std::vector<std::vector<int>> seen;
 };
@@ -59,6 +68,13 @@ void ForEachPrepared(io_uring* ring, Each each) {
 
 void Change(io_uring* ring, Planted planted) {
   ForEachPrepared(ring, [&](io_uring_sqe& request) {
+    if (planted == Planted::kOneThatHangs) {
+      static char byte;
+      const uint64_t id = request.user_data;
+      io_uring_prep_read(&request, submissions().hangs.reads, &byte, 1, 0);
+      request.user_data = id;
+      return;
+    }
     if (request.opcode == IORING_OP_FSYNC) {
       if (planted == Planted::kSyncBad) request.fd = kNoFile;
       return;
@@ -83,10 +99,12 @@ extern "C" int io_uring_submit(io_uring* ring) {
     submissions.planted.pop_front();
   }
   if (planted == Planted::kAgain) return -EAGAIN;
-  kvd::Change(ring, planted);
-  const unsigned kept =
-      planted == Planted::kOneByOne ? io_uring_sq_ready(ring) - 1 : 0;
+  if (planted == Planted::kRefused) return -EBADR;
+  const bool one =
+      planted == Planted::kOneByOne || planted == Planted::kOneThatHangs;
+  const unsigned kept = one ? io_uring_sq_ready(ring) - 1 : 0;
   ring->sq.sqe_tail -= kept;
+  kvd::Change(ring, planted);
   submissions.seen.emplace_back();
   kvd::ForEachPrepared(ring, [&](const io_uring_sqe& request) {
     submissions.seen.back().push_back(request.opcode);
@@ -214,6 +232,38 @@ TEST_F(RingFaults, ASyncThatDidNotWaitForTheWriteIsMadeAgain) {
       submissions().seen,
       ElementsAre(ElementsAre(kWrite), ElementsAre(kSync), ElementsAre(kSync)));
   EXPECT_TRUE(IsWritten());
+}
+
+// It uses the memory of the group.
+TEST_F(RingFaults, AWriteWhoseSyncIsRefusedIsWaitedFor) {
+  Pipe& hangs = submissions().hangs;
+  ASSERT_EQ(pipe(&hangs.reads), 0);
+  auto writer = std::move(*RingDurableWriter::Make(event_.wake().event_fd(),
+                                                   SyncManner::kAfterWrite));
+  submissions().planted = {Planted::kOneThatHangs, Planted::kRefused};
+  writer->Submit(*file_, 0, {blocks, sizeof blocks}, Durability::kSynced);
+  EXPECT_FALSE(writer->Poll().has_value());
+  EXPECT_TRUE(writer->busy());
+
+  ASSERT_EQ(write(hangs.writes, "x", 1), 1);
+  std::optional<Result<void>> result;
+  while (!result) {
+    AwaitWake(event_);
+    result = writer->Poll();
+  }
+  ASSERT_FALSE(result->ok());
+  EXPECT_THAT(result->error().message(), HasSubstr("submit requests"));
+  EXPECT_FALSE(writer->busy());
+  close(hangs.reads);
+  close(hangs.writes);
+}
+
+TEST_F(RingFaults, ARefusedWriteIsAnError) {
+  for (SyncManner manner : {SyncManner::kWithWrite, SyncManner::kAfterWrite}) {
+    const Result<void> result = Write(manner, {Planted::kRefused});
+    ASSERT_FALSE(result.ok());
+    EXPECT_THAT(result.error().message(), HasSubstr("submit requests"));
+  }
 }
 
 }  // namespace
