@@ -30,6 +30,8 @@ class Gathering {
   // LastCame() wants to know when.
   bool Came() { return awaited_ > 0 && --awaited_ == 0; }
   void LastCame(int64_t now_ns);
+  // Whoever else comes has to wait for the next group.
+  void StopWaiting() { awaited_ = 0; }
 
   // Whether the group, which has had records since `open_since_ns`, is to wait.
   bool Waits(int64_t now_ns, int64_t open_since_ns) const;

@@ -25,7 +25,8 @@ inline constexpr uint64_t kHugePageBytes = 2 << 20;
 // one has given it up. Such waits overlap in a copy, but not between the fields
 // of a record whose checksum reads them back. lib/README.md has the
 // measurements.
-// Thread: loop; Bytes() may be read elsewhere while nothing is changed.
+// Thread: one at a time; Bytes() may be read elsewhere while nothing is
+// changed.
 class GroupBuffer {
  public:
   // Empties the buffer, to become the first group of a segment.

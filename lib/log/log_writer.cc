@@ -123,6 +123,8 @@ Room LogWriter::RoomFor(uint64_t bytes, Purpose purpose) {
   // Only an open group without records can become larger than the cap or move
   // to another segment.
   if (active_ && open_.records() > 0) {
+    // It waits for nobody while somebody waits for it to leave.
+    gathering_.StopWaiting();
     Pump();
     if (open_.records() > 0) return Room::kWait;
   }
@@ -293,10 +295,15 @@ bool LogWriter::SyncDue() const {
          NowMs() - last_sync_ms_ >= options_.sync_interval_ms;
 }
 
+// Groups of a segment that is sealed are declared by the MANIFEST.
+bool LogWriter::HasUndeclared() const {
+  return options_.sync != SyncMode::kNever && active_ && active_->records > 0 &&
+         durable_seq_ > declared_seq_;
+}
+
 bool LogWriter::DeclareDue() const {
-  return options_.sync != SyncMode::kNever && !stopping_ && active_ &&
-         active_->records > 0 && durable_seq_ > declared_seq_ &&
-         open_.records() == 0 && open_.End() <= active_->capacity &&
+  return HasUndeclared() && !stopping_ && open_.records() == 0 &&
+         open_.End() <= active_->capacity &&
          NowMs() - last_group_ms_ >= options_.idle_declare_ms;
 }
 
@@ -389,7 +396,7 @@ std::optional<int64_t> LogWriter::Tick() {
   if (options_.sync == SyncMode::kInterval && unsynced_) {
     next = std::min(next, last_sync_ms_ + options_.sync_interval_ms);
   }
-  if (options_.sync != SyncMode::kNever && durable_seq_ > declared_seq_) {
+  if (HasUndeclared()) {
     next = std::min(next, last_group_ms_ + options_.idle_declare_ms);
   }
   if (next == INT64_MAX) return std::nullopt;

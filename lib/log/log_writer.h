@@ -254,6 +254,7 @@ class LogWriter {
   void CountFlight(Flight flight);
   void BecameDurable(uint64_t seq);
   bool SyncDue() const;
+  bool HasUndeclared() const;
   bool DeclareDue() const;
   bool PumpRetiring();
 

@@ -392,6 +392,23 @@ TEST_F(LogWriterTest, ALargeGroupLeavesAsSoonAsTheDeviceIsFree) {
   EXPECT_EQ(DurableSeqs(), UpTo(103));
 }
 
+// Those who are waited for might not join it, and somebody else waits.
+TEST_F(LogWriterTest, AFullGroupWaitsForNobody) {
+  options_.gathers = true;
+  Start();
+  disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
+  Put(100);
+  Append(100);
+  log_->Pump();
+  while (RoomFor(1000) == Room::kReady) Append(1000);
+  clock_.AdvanceNs(100'000);
+  disk_.CompleteWrite();
+  log_->Poll();
+  ASSERT_TRUE(log_->Gathers());
+  EXPECT_EQ(RoomFor(1000), Room::kReady);
+  EXPECT_EQ(disk_.pending_writes(), 1u);
+}
+
 TEST_F(LogWriterTest, AStopWaitsForNobody) {
   options_.gathers = true;
   Start();
@@ -659,6 +676,25 @@ TEST_F(LogWriterTest, ALullAfterLargeGroupsGetsZeros) {
   log_->Tick();
   Settle();
   EXPECT_EQ(disk_.operations(), operations);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+// The MANIFEST declares what a segment has that was left before its last group
+// was declared, so that there is nothing to wake up for.
+TEST_F(LogWriterTest, ASegmentThatIsLeftInALullIsNotWaitedFor) {
+  const std::string next = StartWithLargeGroups();
+  clock_.AdvanceMs(options_.idle_declare_ms);
+  log_->Tick();
+  log_->Poll();
+  Append(1000);
+  log_->Pump();
+  log_->Poll();
+  ASSERT_EQ(log_->durable_seq(), log_->last_seq());
+  ASSERT_EQ(TimesZeroed(next), 0);
+  Settle();
+  ASSERT_EQ(SegmentName(log_->active_segment()), next);
+
+  EXPECT_FALSE(log_->Tick().has_value());
   EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
 }
 
