@@ -26,4 +26,10 @@ std::optional<int64_t> BusyPoll::Worked(const Turn& turn) {
   return waited_ns;
 }
 
+void BusyPoll::Rested() {
+  clients_ = 0;
+  waits_ = false;
+  many_wait_ = false;
+}
+
 }  // namespace kvd

@@ -33,6 +33,8 @@ class BusyPoll {
   // Returns how long the wait took that the turn ended, in ns, if there was one
   // for many clients.
   std::optional<int64_t> Worked(const Turn& turn);
+  // Nobody waited and nothing was to do, for longer than clients think.
+  void Rested();
   // Whether enough clients wait, time and again, that it matters how the loop
   // does. It stays so a little longer than they do.
   bool many_wait() const { return many_wait_; }

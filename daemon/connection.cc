@@ -73,12 +73,14 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
   SetReading(true);
 }
 
-void Connection::ParseAhead() {
-  if (!commands_.ParseAhead(input_.view())) return;
-  session_.pipelines = commands_.together() > 1;
-  commands_.ForEachKey([this](std::string_view key) {
-    turn_.keys_ahead().Tell(session_.database, key);
-  });
+size_t Connection::ParseAhead() {
+  if (commands_.ParseAhead(input_.view())) {
+    session_.pipelines = commands_.together() > 1;
+    commands_.ForEachKey([this](std::string_view key) {
+      turn_.keys_ahead().Tell(session_.database, key);
+    });
+  }
+  return commands_.left();
 }
 
 ParseOutcome Connection::NextCommand() {

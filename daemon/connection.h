@@ -41,8 +41,9 @@ class Connection {
     return !closed_ && !session_.closing && !parked_ && !OutputIsFull();
   }
   // Parses what will be executed next, if nothing is left over, and tells the
-  // turn its keys. Not while a command is under way.
-  void ParseAhead();
+  // turn its keys. Returns how many commands are parsed. Not while a command is
+  // under way.
+  size_t ParseAhead();
   // Parses the next command into args(), which stay valid until CommandDone().
   // After kError nothing but RefuseInput() makes sense.
   ParseOutcome NextCommand();

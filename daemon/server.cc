@@ -205,6 +205,7 @@ void Server::KeepHouse() {
   notify::Alive();
   EndHalfCommands();
   CheckFlushes();
+  turn_.KeepHouse();
   const int64_t elapsed_ms = loop_.now_ms() - counted_at_ms_;
   if (elapsed_ms >= kHousekeepingMsMax) {
     const uint64_t commands = service_.stats.commands;

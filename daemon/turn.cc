@@ -71,7 +71,15 @@ void Turn::Run() {
   if (store != nullptr) store->Pump();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
   if (worked) NoteWait(news);
+  worked_ |= worked;
   StayAwakeOrNot();
+}
+
+// Clients that stop all at once leave no turn that would see it.
+void Turn::KeepHouse() {
+  if (std::exchange(worked_, false) || !waiting_.empty()) return;
+  busy_poll_.Rested();
+  processor_hold_.Release();
 }
 
 void Turn::NoteWait(bool news) {
@@ -240,11 +248,14 @@ size_t Turn::ExecuteFirst(std::span<Connection* const> batch, size_t enough) {
 }
 
 // Parses for the first connections of `batch`, until enough keys are known to
-// fetch them together. Returns how many connections that took.
+// fetch them together, or as many commands without. Returns how many
+// connections that took.
 size_t Turn::ParseAhead(std::span<Connection* const> batch) {
   size_t count = 0;
-  while (count < batch.size() && keys_ahead_.size() < KeysAhead::kEnough) {
-    if (batch[count]->MayExecute()) batch[count]->ParseAhead();
+  size_t commands = 0;
+  while (count < batch.size() && commands < KeysAhead::kEnough &&
+         keys_ahead_.size() < KeysAhead::kEnough) {
+    if (batch[count]->MayExecute()) commands += batch[count]->ParseAhead();
     ++count;
   }
   keys_ahead_.Fetch();

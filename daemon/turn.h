@@ -4,7 +4,7 @@
 // is executed in the order of arrival, then replies that wait for nothing go
 // out, then the open commit group is handed to the disk. The more arrives in a
 // turn, the more one flush carries; but what is too much for one is left for
-// the next.
+// the next, and there those who sent little go first.
 #pragma once
 
 #include <uv.h>
@@ -47,6 +47,8 @@ class Turn {
 
   // The turn. After it the owner looks at store.failure() and stopped().
   void Run();
+  // Now and then, whether there were turns or not.
+  void KeepHouse();
 
   // Nothing is left to execute but what waits for room.
   bool drained() const { return ready_.empty(); }
@@ -82,6 +84,7 @@ class Turn {
   EventLoop& loop_;
   Service& service_;
   bool woken_ = false;
+  bool worked_ = false;  // Some turn since KeepHouse().
   bool executing_ = true;
   size_t executed_ = 0;  // Commands, by ExecuteFirst().
   LogRate log_rate_;
@@ -91,7 +94,7 @@ class Turn {
   ProcessorChoice processor_choice_;
   ProcessorHold processor_hold_;
 
-  std::vector<Connection*> ready_;     // In order of arrival.
+  std::vector<Connection*> ready_;     // Those left over, then by arrival.
   std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
   std::vector<Connection*> awaiting_;  // Their command waits for news.
   std::set<Connection*> reading_;      // Their command waits for values …

@@ -54,6 +54,16 @@ TEST_F(BusyPollTest, DoesNotForFew) {
   EXPECT_TRUE(StaysAwake());
 }
 
+TEST_F(BusyPollTest, ARestEndsIt) {
+  Commands(kMany);
+  Landed(0);
+  ASSERT_TRUE(poll_.many_wait());
+  poll_.Rested();
+  EXPECT_FALSE(poll_.many_wait());
+  Commands(1);
+  EXPECT_FALSE(StaysAwake());
+}
+
 // Right after a flush only those wait who have come during it.
 TEST_F(BusyPollTest, FewOfManyCountAsMany) {
   Commands(kMany);
