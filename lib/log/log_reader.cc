@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "base/checksum.h"
@@ -417,19 +418,45 @@ Result<LogTail> ReadLiveSegments(Directory& directory, const Manifest& manifest,
   return tail;
 }
 
+namespace {
+
+constexpr uint64_t kSurvivorPieceBytes = uint64_t{64} << 10;
+
+// Reads a survivor piece by piece and hands each piece to `use`. What its file
+// lacks of the last group's padding is zeros. An error if it is not what was
+// replayed.
+template <typename Use>
+Result<void> ReadSurvivor(Directory& directory, const SealedSegment& survivor,
+                          File& file, Use use) {
+  StreamingChecksum checksum(0);
+  for (uint64_t offset = 0; offset < survivor.bytes;
+       offset += kSurvivorPieceBytes) {
+    std::string piece(std::min(kSurvivorPieceBytes, survivor.bytes - offset),
+                      '\0');
+    KVD_TRY(file.ReadAt(offset, piece));
+    checksum.Update(piece);
+    KVD_TRY(use(offset, piece));
+  }
+  if (checksum.Digest() == survivor.checksum) return {};
+  return Damaged(directory, fmt::format("{}: changed between two readings",
+                                        PathOf(directory, survivor.id)));
+}
+
+}  // namespace
+
+// Nothing is written before all of a survivor has been read as it was.
 Result<void> RewriteSurvivors(Directory& directory, const LogTail& tail) {
   for (const SealedSegment& survivor : tail.survivors) {
     KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
                    directory.Open(SegmentName(survivor.id),
                                   Directory::OpenMode::kReadWrite));
-    std::string bytes(survivor.bytes, '\0');
-    KVD_TRY_ASSIGN(const size_t got, file->ReadAt(0, bytes));
-    if (Checksum(bytes, 0) != survivor.checksum) {
-      return Damaged(directory,
-                     fmt::format("{}: changed between two readings ({} bytes)",
-                                 PathOf(directory, survivor.id), got));
-    }
-    KVD_TRY(file->WriteAt(0, bytes));
+    KVD_TRY(ReadSurvivor(
+        directory, survivor, *file,
+        [](uint64_t, const std::string&) { return Result<void>(); }));
+    KVD_TRY(ReadSurvivor(directory, survivor, *file,
+                         [&](uint64_t offset, const std::string& piece) {
+                           return file->WriteAt(offset, piece);
+                         }));
     KVD_TRY(file->Sync());
   }
   return {};
