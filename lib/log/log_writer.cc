@@ -468,7 +468,9 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
   // Nobody waits for the second segment.
   wanted.tries_zeros = active_ && options_.sync == SyncMode::kAlways &&
                        !std::exchange(zeros_tried_, true);
-  slow_work_.Post([this, wake = wake_, id, wanted] {
+  slow_work_.Post([this, wake = wake_, id, wanted,
+                   before = std::exchange(options_.before_first_segment, {})] {
+    if (before) before();
     events_.Put({PrepareDone{wanted.bytes_min, Prepare(id, wanted)}, {}, {}});
     wake();
   });

@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,6 +92,8 @@ struct LogWriterOptions {
   uint64_t segment_bytes = 64ull << 20;
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
+  // Slow work that makes room for the first segment; none if empty.
+  std::function<void()> before_first_segment;
   LogSink log = [](Severity, const std::string&) {};
 };
 

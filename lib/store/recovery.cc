@@ -169,24 +169,27 @@ Result<std::unique_ptr<Replayer>> ReplaySealed(Directory& directory,
   KVD_CHECK(false);
 }
 
-// Gives back the space that neither survivors nor anybody else needs. What
-// fails here is done by the next start.
-void CleanUp(Directory& directory, const Manifest& before, const LogTail& tail,
-             const std::vector<std::string>& leftovers,
+// What fails here is done by the next start.
+void CleanUp(Directory& directory, const std::vector<std::string>& leftovers,
              const std::vector<uint64_t>& scanned) {
   // Their hints were of no use, if there were any; they get new ones.
   for (const uint64_t id : scanned) (void)directory.Remove(HintName(id));
-  for (const SealedSegment& survivor : tail.survivors) {
+  for (const std::string& name : leftovers) (void)directory.Remove(name);
+}
+
+void GiveSpaceBack(Directory& directory,
+                   const std::vector<LiveSegmentLine>& live,
+                   const std::vector<SealedSegment>& survivors) {
+  for (const SealedSegment& survivor : survivors) {
     auto file = directory.Open(SegmentName(survivor.id),
                                Directory::OpenMode::kReadWrite);
     if (file) (void)(*file)->Truncate(survivor.bytes);
   }
-  for (const std::string& name : leftovers) (void)directory.Remove(name);
-  for (const LiveSegmentLine& live : before.Live()) {
+  for (const LiveSegmentLine& line : live) {
     const bool survives =
-        std::any_of(tail.survivors.begin(), tail.survivors.end(),
-                    [&](const SealedSegment& s) { return s.id == live.id; });
-    if (!survives) (void)directory.Remove(SegmentName(live.id));
+        std::any_of(survivors.begin(), survivors.end(),
+                    [&](const SealedSegment& s) { return s.id == line.id; });
+    if (!survives) (void)directory.Remove(SegmentName(line.id));
   }
 }
 
@@ -225,13 +228,13 @@ void Store::Impl::ForgetAll() {
   report.records = 0;
 }
 
-Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
+Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
   Result<Manifest> loaded = LoadManifest(directory);
   if (!loaded && loaded.error().code() == ErrorCode::kNotFound) {
     store->report.created = true;
     loaded = CreateStore(directory);
   }
-  if (!loaded) return loaded;
+  if (!loaded) return Unexpected(loaded.error());
   const Manifest& before = *loaded;
   KVD_TRY_ASSIGN(const std::vector<std::string> leftovers,
                  FindLeftovers(directory, before));
@@ -254,10 +257,13 @@ Result<Manifest> Recover(Directory& directory, Store::Impl* store) {
   }
   const Manifest next = NextEpoch(before, tail, store->databases);
   KVD_TRY(SaveManifest(directory, next));
-  CleanUp(directory, before, tail, leftovers, scanned);
+  CleanUp(directory, leftovers, scanned);
   store->report.hinted = before.sealed.size() - scanned.size();
   Report(before, tail, store);
-  return next;
+  return Recovered{
+      next, [&directory, live = before.Live(), survivors = tail.survivors] {
+        GiveSpaceBack(directory, live, survivors);
+      }};
 }
 
 }  // namespace kvd

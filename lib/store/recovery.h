@@ -5,6 +5,8 @@
 // of them leaves a directory that recovers to the same state.
 #pragma once
 
+#include <functional>
+
 #include "base/error.h"
 #include "fs/file_system.h"
 #include "log/manifest.h"
@@ -12,10 +14,19 @@
 
 namespace kvd {
 
+struct Recovered {
+  // That of the next epoch: durable, and it names no live segments.
+  Manifest manifest;
+  // Gives back what the live segments of the last epoch have of space that
+  // nobody needs any more. Nobody has to wait for it but who needs space; what
+  // fails, or is not called, is done by the next start. The directory outlives
+  // it. Thread: any.
+  std::function<void()> give_space_back;
+};
+
 // Replays the log into `store`, repairs what a crash left, and starts the next
-// epoch. Returns its MANIFEST, which is durable and names no live segments.
-// Creates a store in a directory that has none. kCorruption and kFormat leave
-// the directory as it was.
-Result<Manifest> Recover(Directory& directory, Store::Impl* store);
+// epoch. Creates a store in a directory that has none. kCorruption and kFormat
+// leave the directory as it was.
+Result<Recovered> Recover(Directory& directory, Store::Impl* store);
 
 }  // namespace kvd

@@ -183,7 +183,7 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
                                            Workers workers, Clock& clock,
                                            Wake wake) {
   auto impl = std::make_unique<Impl>(std::move(options), clock);
-  KVD_TRY_ASSIGN(Manifest manifest, Recover(directory, impl.get()));
+  KVD_TRY_ASSIGN(Recovered recovered, Recover(directory, impl.get()));
   LogWriterOptions log_options;
   log_options.sync = impl->options.sync;
   log_options.sync_interval_ms = impl->options.sync_interval_ms;
@@ -193,9 +193,11 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   log_options.open_group_bytes_max = impl->options.open_group_bytes_max;
   log_options.idle_declare_ms = impl->options.idle_declare_ms;
   log_options.log = impl->options.log;
-  KVD_TRY_ASSIGN(impl->log, LogWriter::Start(directory, std::move(manifest),
-                                             std::move(log_options),
-                                             workers.slow_work, clock, wake));
+  log_options.before_first_segment = std::move(recovered.give_space_back);
+  KVD_TRY_ASSIGN(
+      impl->log,
+      LogWriter::Start(directory, std::move(recovered.manifest),
+                       std::move(log_options), workers.slow_work, clock, wake));
   Executor& maintenance = workers.maintenance;
   impl->compactor =
       std::make_unique<Compactor>(*impl, directory, maintenance, wake);

@@ -47,7 +47,7 @@ std::string DescribeUse(uint64_t segment, const SegmentUse& use) {
                      use.live_bytes, use.dead_bytes, use.dead_puts);
 }
 
-struct Recovered {
+struct Outcome {
   State state;
   std::string error;
   Manifest next;
@@ -92,8 +92,8 @@ std::string ValueOf(const SimFileSystem& disk, const Manifest& manifest,
   return "(not there)";
 }
 
-Recovered RecoverOn(SimFileSystem* disk, int threads) {
-  Recovered recovered;
+Outcome RecoverOn(SimFileSystem* disk, int threads) {
+  Outcome recovered;
   StoreOptions options;
   options.load_threads = threads;
   options.on_progress = [&](const LoadProgress& progress) {
@@ -103,12 +103,12 @@ Recovered RecoverOn(SimFileSystem* disk, int threads) {
   ManualClock clock;
   Store::Impl impl(options, clock);
   const auto directory = disk->OpenDirectory();
-  const Result<Manifest> next = Recover(*directory, &impl);
+  const auto next = Recover(*directory, &impl);
   if (!next) {
     recovered.error = next.error().message();
     return recovered;
   }
-  recovered.next = *next;
+  recovered.next = next->manifest;
   recovered.last_seq = impl.report.last_seq;
   recovered.hinted = impl.report.hinted;
   uint64_t entry_bytes = 0;
@@ -126,7 +126,7 @@ Recovered RecoverOn(SimFileSystem* disk, int threads) {
         with_deadline += entry.has_deadline() ? 1 : 0;
         recovered.cold += entry.is_cold() ? 1 : 0;
         recovered.state.insert(DescribeKey(
-            i, entry.key(), ValueOf(*disk, *next, entry), entry.seq(),
+            i, entry.key(), ValueOf(*disk, next->manifest, entry), entry.seq(),
             entry.deadline_ms(), entry.place().segment));
       });
     } while (cursor != 0);
@@ -187,10 +187,10 @@ State Expected(HandmadeStore& store) {
 void ExpectRight(HandmadeStore& store,
                  const std::vector<int>& thread_counts = kAllCounts) {
   const State expected = Expected(store);
-  std::optional<Recovered> first;
+  std::optional<Outcome> first;
   for (const int threads : thread_counts) {
     SCOPED_TRACE(fmt::format("{} threads", threads));
-    const Recovered recovered = RecoverOn(store.Disk().get(), threads);
+    const Outcome recovered = RecoverOn(store.Disk().get(), threads);
     ASSERT_EQ(recovered.error, "");
     EXPECT_EQ(recovered.state, expected);
     if (!first) first = recovered;
@@ -206,7 +206,7 @@ void ExpectRight(HandmadeStore& store,
       half->Remove(HintName(store.manifest().sealed[i].id));
     }
     for (SimFileSystem* with_hints : {disk.get(), half.get()}) {
-      const Recovered hinted = RecoverOn(with_hints, threads);
+      const Outcome hinted = RecoverOn(with_hints, threads);
       ASSERT_EQ(hinted.error, "");
       EXPECT_EQ(hinted.state, expected);
       EXPECT_EQ(hinted.progress, first->progress);
@@ -268,7 +268,7 @@ TEST(LoadOrder, TheNewestChangeCountsWhereverItIs) {
         }
         store.manifest().databases.flushed[0] = flushed;
         store.manifest().databases_as_of = 13;
-        const Recovered recovered = RecoverOn(store.Disk().get(), 0);
+        const Outcome recovered = RecoverOn(store.Disk().get(), 0);
         ASSERT_EQ(recovered.error, "");
         ASSERT_EQ(recovered.state, Expected(store));
       }
@@ -362,7 +362,7 @@ TEST(LoadOrder, NumbersDoNotGoBackWhenTheNewestSegmentIsCompactedAway) {
   store.manifest().databases_as_of = 20;
   store.manifest().databases.flushed[3] = 20;
   store.manifest().clean = true;
-  const Recovered recovered = RecoverOn(store.Disk().get(), 0);
+  const Outcome recovered = RecoverOn(store.Disk().get(), 0);
   ASSERT_EQ(recovered.error, "");
   EXPECT_EQ(recovered.next.next_seq, 21u);
   EXPECT_EQ(recovered.next.databases_as_of, 20u);
@@ -377,7 +377,7 @@ TEST(LoadOrder, TheLiveSegmentGoesOnBehindWhatIsCompactedAway) {
   store.manifest().databases_as_of = 20;
   store.AddLive({{RecordKind::kPut, 21, "b", "2"}});
   ExpectRight(store);
-  const Recovered recovered = RecoverOn(store.Disk().get(), 0);
+  const Outcome recovered = RecoverOn(store.Disk().get(), 0);
   EXPECT_EQ(recovered.last_seq, 21u);
   EXPECT_EQ(recovered.next.databases_as_of, 21u);
 }
@@ -569,7 +569,7 @@ TEST(LoadHints, ADamagedOneIsReplacedByItsSegment) {
       const auto cut = intact->Clone();
       cut->Truncate(name, byte);
       for (SimFileSystem* disk : {flipped.get(), cut.get()}) {
-        const Recovered recovered = RecoverOn(disk, byte % 2 == 0 ? 0 : 2);
+        const Outcome recovered = RecoverOn(disk, byte % 2 == 0 ? 0 : 2);
         ASSERT_EQ(recovered.error, "");
         EXPECT_EQ(recovered.state, expected);
         EXPECT_EQ(recovered.hinted, store.manifest().sealed.size() - 1);
@@ -586,7 +586,7 @@ TEST(LoadHints, OneOfAnotherSegmentIsNotBelieved) {
   const auto disk = store.Disk();
   WriteHints(disk.get());
   disk->Put(HintName(1), disk->ReadAll(HintName(2)));
-  const Recovered recovered = RecoverOn(disk.get(), 0);
+  const Outcome recovered = RecoverOn(disk.get(), 0);
   ASSERT_EQ(recovered.error, "");
   EXPECT_EQ(recovered.state, Expected(store));
   EXPECT_EQ(recovered.hinted, 1u);
