@@ -303,6 +303,26 @@ TEST_F(Recovery, RemovesWhatACrashedPreparationLeft) {
   EXPECT_FALSE(disk_.Exists("MANIFEST.tmp"));
 }
 
+// On a full disk it is the room that the new one needs.
+TEST_F(Recovery, OldSegmentsGiveSpaceBackBeforeANewOneIsMade) {
+  PutSome(0, 3);
+  const Manifest before = ManifestOnDisk();
+  const std::string made = SegmentName(before.next_segment);
+  PutSome(3, 4);
+  std::vector<std::string> changes;
+  for (uint64_t i = 0; i < disk_.operations(); ++i) {
+    const std::string change = disk_.DescribeOperation(i);
+    if (change.starts_with("truncate") || change.starts_with("remove 0") ||
+        change == "create " + made) {
+      changes.push_back(change);
+    }
+  }
+  EXPECT_THAT(changes,
+              testing::ElementsAre("truncate " + SegmentName(before.active->id),
+                                   "remove " + SegmentName(before.prepared->id),
+                                   "create " + made));
+}
+
 TEST_F(Recovery, LeavesFilesOfOthersAlone) {
   PutSome(0, 2);
   disk_.Put("notes.txt", "mine");
