@@ -177,17 +177,23 @@ void CleanUp(Directory& directory, const std::vector<std::string>& leftovers,
   for (const std::string& name : leftovers) (void)directory.Remove(name);
 }
 
+// Cuts what was sealed to its length, by this start or by a life that ended
+// before it could, and removes what was live and is not sealed.
 void GiveSpaceBack(Directory& directory,
                    const std::vector<LiveSegmentLine>& live,
-                   const std::vector<SealedSegment>& survivors) {
-  for (const SealedSegment& survivor : survivors) {
-    auto file = directory.Open(SegmentName(survivor.id),
-                               Directory::OpenMode::kReadWrite);
-    if (file) (void)(*file)->Truncate(survivor.bytes);
+                   const std::vector<SealedSegment>& sealed) {
+  for (const SealedSegment& segment : sealed) {
+    const auto file = directory.Open(SegmentName(segment.id),
+                                     Directory::OpenMode::kReadWrite);
+    if (!file) continue;
+    const Result<uint64_t> bytes = (*file)->Size();
+    if (bytes && *bytes > segment.bytes) {
+      (void)(*file)->Truncate(segment.bytes);
+    }
   }
   for (const LiveSegmentLine& line : live) {
     const bool survives =
-        std::any_of(survivors.begin(), survivors.end(),
+        std::any_of(sealed.begin(), sealed.end(),
                     [&](const SealedSegment& s) { return s.id == line.id; });
     if (!survives) (void)directory.Remove(SegmentName(line.id));
   }
@@ -260,10 +266,10 @@ Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
   CleanUp(directory, leftovers, scanned);
   store->report.hinted = before.sealed.size() - scanned.size();
   Report(before, tail, store);
-  return Recovered{
-      next, [&directory, live = before.Live(), survivors = tail.survivors] {
-        GiveSpaceBack(directory, live, survivors);
-      }};
+  return Recovered{next,
+                   [&directory, live = before.Live(), sealed = next.sealed] {
+                     GiveSpaceBack(directory, live, sealed);
+                   }};
 }
 
 }  // namespace kvd

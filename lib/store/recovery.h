@@ -17,10 +17,9 @@ namespace kvd {
 struct Recovered {
   // That of the next epoch: durable, and it names no live segments.
   Manifest manifest;
-  // Gives back what the live segments of the last epoch have of space that
-  // nobody needs any more. Nobody has to wait for it but who needs space; what
-  // fails, or is not called, is done by the next start. The directory outlives
-  // it. Thread: any.
+  // Gives back the space that segments have and that nobody needs any more.
+  // Nobody has to wait for it but who needs space; what fails, or is not
+  // called, is done by the next start. The directory outlives it. Thread: any.
   std::function<void()> give_space_back;
 };
 

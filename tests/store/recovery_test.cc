@@ -323,6 +323,19 @@ TEST_F(Recovery, OldSegmentsGiveSpaceBackBeforeANewOneIsMade) {
                                    "create " + made));
 }
 
+// As a life leaves it that ends right after it has named what it sealed.
+TEST_F(Recovery, CutsWhatWasSealedAndNotCut) {
+  PutSome(0, 3);
+  PutSome(3, 4);
+  const SealedSegment sealed = ManifestOnDisk().sealed.front();
+  const std::string name = SegmentName(sealed.id);
+  const std::string content = disk_.ReadAll(name);
+  ASSERT_EQ(content.size(), sealed.bytes);
+  disk_.Put(name, content + std::string(16 * 1024, '\0'));
+  PutSome(4, 5);
+  EXPECT_EQ(disk_.ReadAll(name), content);
+}
+
 TEST_F(Recovery, LeavesFilesOfOthersAlone) {
   PutSome(0, 2);
   disk_.Put("notes.txt", "mine");
