@@ -259,8 +259,6 @@ class ManyWritersTest : public ServerTest {
  protected:
   void SetUp() override {
     if (allowed_.size() < 2) GTEST_SKIP() << "this machine has one processor";
-    // It keeps house four times in that time.
-    config_.limits.half_command_timeout_ms = 400;
     Start();
     for (int i = 0; i < 20; ++i) writers_.push_back(Connect());
   }
