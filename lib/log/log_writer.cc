@@ -74,6 +74,9 @@ Result<std::unique_ptr<LogWriter>> LogWriter::Start(Directory& directory,
   options.segment_bytes =
       std::clamp<uint64_t>(AlignUp(options.segment_bytes, kBlockBytes),
                            4 * kBlockBytes, kSegmentBytesMax);
+  options.first_segment_bytes =
+      std::clamp(AlignDown(options.first_segment_bytes, kBlockBytes),
+                 4 * kBlockBytes, options.segment_bytes);
   std::unique_ptr<LogWriter> writer(
       new LogWriter(directory, std::move(manifest), std::move(options),
                     slow_work, clock, wake));
@@ -407,7 +410,10 @@ std::optional<int64_t> LogWriter::Tick() {
 // --- Segments and the MANIFEST ----------------------------------------------
 
 void LogWriter::PrepareAhead() {
-  StartPreparing(options_.segment_bytes, SmallestSegmentBytes(),
+  // Writers wait for the first one.
+  const uint64_t bytes =
+      active_ ? options_.segment_bytes : options_.first_segment_bytes;
+  StartPreparing(bytes, std::min(bytes, SmallestSegmentBytes()),
                  UsualGroupBytes());
 }
 
@@ -465,8 +471,9 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
   const uint64_t id = manifest_.next_segment++;
   Wanted wanted = {bytes, bytes_min, WantsZeros(group_bytes)};
   wanted.may_use_reserve = !active_;
-  // Nobody waits for the second segment.
-  wanted.tries_zeros = active_ && options_.sync == SyncMode::kAlways &&
+  // Behind a whole segment nobody waits for the next.
+  wanted.tries_zeros = active_ && active_->capacity >= options_.segment_bytes &&
+                       options_.sync == SyncMode::kAlways &&
                        !std::exchange(zeros_tried_, true);
   slow_work_.Post([this, wake = wake_, id, wanted,
                    before = std::exchange(options_.before_first_segment, {})] {

@@ -90,6 +90,9 @@ struct LogWriterOptions {
   WriteDevice device = WriteDevice::kAuto;
   bool gathers = false;  // If the loop looks at Gathers().
   uint64_t segment_bytes = 64ull << 20;
+  // Of the first one, if that is less: it is written with zeros while the first
+  // writers wait.
+  uint64_t first_segment_bytes = 4 << 20;
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
   // Slow work that makes room for the first segment; none if empty.

@@ -190,6 +190,7 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   log_options.device = impl->options.write_device;
   log_options.gathers = impl->options.gathers;
   log_options.segment_bytes = impl->options.segment_bytes;
+  log_options.first_segment_bytes = impl->options.first_segment_bytes;
   log_options.open_group_bytes_max = impl->options.open_group_bytes_max;
   log_options.idle_declare_ms = impl->options.idle_declare_ms;
   log_options.log = impl->options.log;

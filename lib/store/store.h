@@ -65,6 +65,7 @@ struct StoreOptions {
   WriteDevice write_device = WriteDevice::kAuto;
   bool gathers = false;                     // If the loop looks at gathers().
   uint64_t segment_bytes = 64ull << 20;     // A multiple of kBlockBytes.
+  uint64_t first_segment_bytes = 4 << 20;   // Of each start, if that is less.
   uint64_t open_group_bytes_max = 8 << 20;  // Beyond it writers wait.
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
   CompactionOptions compaction;

@@ -9,7 +9,8 @@ nothing there. Both servers get the same keys over a Unix socket: keys of 15
 bytes, values of 100, the first half of them overwritten twice. Then each is
 stopped and started again, in turns, once cleanly and once by kill -9 a round,
 with its files in the page cache. The time is from the start of the process to
-the reply with the value; a server that answers "loading" is asked again.
+the reply with the value; a server that answers "loading" is asked again. One SET
+follows at once, and is timed on its own: what the first writer waits.
 
 Redis keeps its log as it was written (appendonly yes, no rewriting), as kvd
 does. After a kill -9 kvd also writes its newest segments back to the disk.
@@ -20,6 +21,7 @@ import signal
 import statistics
 import sys
 import time
+import typing
 
 from bench import (BATCH, SECONDS_MAX, Server, begin, connect, key,
                    kvd_arguments, option_parser, redis_arguments, send,
@@ -103,8 +105,13 @@ def prepare(server, keys, compacts):
     return row
 
 
+class Restarted(typing.NamedTuple):
+    get_s: float  # From the start of the process to the first GET's reply.
+    set_s: float  # From there to the first SET's.
+    file_bytes: int  # With which it starts.
+
+
 def restart(server, with_signal, keys):
-    """Seconds, and the bytes of the files that it starts with."""
     if with_signal == signal.SIGKILL:
         # So that there is a tail.
         with connect(server.path) as client:
@@ -112,11 +119,15 @@ def restart(server, with_signal, keys):
     server.stop(with_signal)
     size = warm(server)
     newest = value(0, PASSES_OVER_HALF if keys > 1 else 0)
-    return server.start(key(0), newest), size
+    get_s = server.start(key(0), newest)
+    began = time.monotonic()
+    with connect(server.path) as client:
+        send(client, [set_command(b"first", b"1")])
+    return Restarted(get_s, time.monotonic() - began, size)
 
 
 def measure(servers, rounds, keys, compacts):
-    """Times by server and kind of stop."""
+    """Each Restarted by server and kind of stop."""
     for server in servers:
         prepare(server, keys, compacts)
     times = {(server.name, stop): [] for server in servers
@@ -124,10 +135,11 @@ def measure(servers, rounds, keys, compacts):
     for number in range(rounds):
         for stop, with_signal in STOPS:
             for server in servers if number % 2 == 0 else servers[::-1]:
-                took, size = restart(server, with_signal, keys)
-                times[server.name, stop].append(took)
+                one = restart(server, with_signal, keys)
+                times[server.name, stop].append(one)
                 print(f"  round {number + 1} {server.name} {stop}: "
-                      f"{took:.3f} s, {size / 1e6:,.0f} MB", flush=True)
+                      f"{one.get_s:.3f} s, then a SET {one.set_s * 1e3:.1f} ms, "
+                      f"{one.file_bytes / 1e6:,.0f} MB", flush=True)
     return times
 
 
@@ -147,13 +159,18 @@ def main():
         times = measure([kvd, redis], options.rounds, options.keys,
                         options.compact)
 
-    print(f"\nStart to first GET, medians of {options.rounds} rounds:\n")
-    print("| Start | kvd, s | Redis, s | kvd : Redis |")
-    print("|---|---|---|---|")
+    print(f"\nStart to first GET, s, and the SET behind it, ms; medians of "
+          f"{options.rounds} rounds:\n")
+    print("| Start | kvd | Redis | kvd : Redis | kvd, SET | Redis, SET |")
+    print("|---|---|---|---|---|---|")
     for stop, _ in STOPS:
-        ours = statistics.median(times["kvd", stop])
-        theirs = statistics.median(times["redis", stop])
-        print(f"| {stop} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.2f} |")
+        def median(name, figure, stop=stop):
+            return statistics.median(getattr(one, figure)
+                                     for one in times[name, stop])
+        ours, theirs = median("kvd", "get_s"), median("redis", "get_s")
+        print(f"| {stop} | {ours:.2f} | {theirs:.2f} | {ours / theirs:.2f} | "
+              f"{median('kvd', 'set_s') * 1e3:.1f} | "
+              f"{median('redis', 'set_s') * 1e3:.1f} |")
 
 
 if __name__ == "__main__":

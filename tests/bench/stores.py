@@ -43,7 +43,7 @@ class Restart(Row):
                      for server in (kvd, redis)}
 
             def measure(server):
-                times = [restart.restart(server, with_signal, keys)[0]
+                times = [restart.restart(server, with_signal, keys).get_s
                          for _, with_signal in restart.STOPS]
                 return {"clean_stop_s": times[0], "kill_9_s": times[1],
                         **space[server.name]}

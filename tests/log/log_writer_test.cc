@@ -212,6 +212,28 @@ TEST_F(LogWriterTest, WaitsForItsFirstSegment) {
   EXPECT_EQ(log_->active_segment(), 1u);
 }
 
+TEST_F(LogWriterTest, WritersWaitForLittleAtTheStart) {
+  options_.segment_bytes = 8 << 20;
+  options_.first_segment_bytes = 64 << 10;
+  Start();
+  EXPECT_EQ(log_->manifest().active->bytes, options_.first_segment_bytes);
+  EXPECT_EQ(log_->manifest().prepared->bytes, options_.segment_bytes);
+  FillSegments(1, 10'000);
+  EXPECT_EQ(log_->manifest().active->bytes, options_.segment_bytes);
+  EXPECT_EQ(log_->manifest().prepared->bytes, options_.segment_bytes);
+  EXPECT_EQ(DurableSeqs(), UpTo(log_->last_seq()));
+}
+
+TEST_F(LogWriterTest, AValueLargerThanTheFirstSegmentHasRoomInTheNext) {
+  options_.segment_bytes = 1 << 20;
+  options_.first_segment_bytes = 64 << 10;
+  Start(/*prepare=*/false);
+  Put(100'000);
+  Settle();
+  EXPECT_EQ(log_->manifest().active->bytes, options_.segment_bytes);
+  EXPECT_EQ(DurableSeqs(), UpTo(100));
+}
+
 TEST_F(LogWriterTest, NumbersFollowTheManifestWithoutGaps) {
   Start();
   EXPECT_EQ(log_->last_seq(), 99u);
@@ -777,16 +799,17 @@ TEST_F(LogWriterTest, ALullGivesTheMemoryOfLargeGroupsBack) {
   EXPECT_LE(log_->buffer_bytes(), 2u * 16 * 1024);
 }
 
-// Once, while the second segment is made: nobody waits for that.
+// Once, while the segment behind the first whole one is made: nobody waits for
+// that.
 TEST_F(LogWriterTest, WhatZerosAreWorthIsAskedOfTheDisk) {
   options_.segment_bytes = 8 << 20;
   disk_.SetZeroingLimit(100'000);
   Start();
   FillSegments(2, 120'000);
-  EXPECT_EQ(SegmentsMade(), "zzrr");
+  EXPECT_EQ(SegmentsMade(), "zzzr");
   EXPECT_EQ(log_->zeroing_limit(), 100'000u);
   FillSegments(2, 80'000);
-  EXPECT_EQ(SegmentsMade(), "zzrrzz");
+  EXPECT_EQ(SegmentsMade(), "zzzrzz");
   EXPECT_EQ(disk_.zero_trials(), 1u);
 }
 
@@ -1000,6 +1023,7 @@ TEST_F(LogWriterFullDisk, TheManifestIsWrittenThoughNoSegmentCanBePrepared) {
 TEST_F(LogWriterFullDisk, UsesSmallerSegmentsForWhatIsLeft) {
   constexpr uint64_t kLarge = 64 << 20;
   options_.segment_bytes = kLarge;
+  options_.first_segment_bytes = kLarge;
   disk_.SetCapacity(kLarge + (24 << 20));
   Start();
   EXPECT_EQ(log_->manifest().active->bytes, kLarge);

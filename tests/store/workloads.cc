@@ -81,6 +81,18 @@ std::vector<Workload> Make() {
            m.Settle();
          });
        }});
+  // As at each start of a daemon: the first segment is smaller than the others.
+  StoreOptions small_first = SmallStore(kAlways);
+  small_first.segment_bytes = 64 * 1024;
+  small_first.first_segment_bytes = 16 * 1024;
+  workloads.push_back(
+      {"SmallFirstSegment", small_first,
+       [](SimFileSystem* disk, History* history, const StoreOptions& options) {
+         Live(disk, history, options, [](Machine& m) {
+           FillSegments(m, 42, 2000);
+           m.Settle();
+         });
+       }});
   add_life("DeletesAndReturns", kAlways, [](Machine& m) {
     m.Put("a", "1");
     m.Put("b", "2");
