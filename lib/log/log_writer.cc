@@ -476,11 +476,21 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
                        options_.sync == SyncMode::kAlways &&
                        !std::exchange(zeros_tried_, true);
   slow_work_.Post([this, wake = wake_, id, wanted,
-                   before = std::exchange(options_.before_first_segment, {})] {
-    if (before) before();
+                   give_space_back = SpaceToGiveBack(bytes)] {
+    if (give_space_back) give_space_back();
     events_.Put({PrepareDone{wanted.bytes_min, Prepare(id, wanted)}, {}, {}});
     wake();
   });
+}
+
+std::function<void()> LogWriter::SpaceToGiveBack(uint64_t bytes_next) {
+  if (!options_.give_space_back) return {};
+  // Writers wait for the first segment.
+  const bool can_wait =
+      !active_ && !disk_full() &&
+      directory_.FreeBytes().value_or(0) >= bytes_next + kDiskReserveBytes;
+  if (can_wait) return {};
+  return std::exchange(options_.give_space_back, {});
 }
 
 Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id,

@@ -95,8 +95,10 @@ struct LogWriterOptions {
   uint64_t first_segment_bytes = 4 << 20;
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
-  // Slow work that makes room for the first segment; none if empty.
-  std::function<void()> before_first_segment;
+  // Slow work that frees space of older segments; none if empty. It goes ahead
+  // of the second segment, and of the first where the disk has no room for
+  // that.
+  std::function<void()> give_space_back;
   LogSink log = [](Severity, const std::string&) {};
 };
 
@@ -275,6 +277,8 @@ class LogWriter {
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
   // is full; for groups of `group_bytes`.
   void StartPreparing(uint64_t bytes, uint64_t bytes_min, uint64_t group_bytes);
+  // What is due of options_.give_space_back before a segment of `bytes_next`.
+  std::function<void()> SpaceToGiveBack(uint64_t bytes_next);
   void PrepareAhead();
   // After a flood of large groups: gets small ones into a segment of zeros.
   void LeaveUnzeroed();

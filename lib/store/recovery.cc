@@ -169,19 +169,33 @@ Result<std::unique_ptr<Replayer>> ReplaySealed(Directory& directory,
   KVD_CHECK(false);
 }
 
-// What fails here is done by the next start.
-void CleanUp(Directory& directory, const std::vector<std::string>& leftovers,
-             const std::vector<uint64_t>& scanned) {
+using Files = std::vector<std::unique_ptr<File>>;
+
+// What fails here is done by the next start. Names go at once, so that they can
+// be given out again. The space of segments goes when they are closed, which
+// takes as long as removing them would.
+Files CleanUp(Directory& directory, const std::vector<std::string>& leftovers,
+              const std::vector<uint64_t>& scanned) {
   // Their hints were of no use, if there were any; they get new ones.
   for (const uint64_t id : scanned) (void)directory.Remove(HintName(id));
-  for (const std::string& name : leftovers) (void)directory.Remove(name);
+  Files nameless;
+  for (const std::string& name : leftovers) {
+    if (SegmentIdOf(name)) {
+      auto file = directory.Open(name, Directory::OpenMode::kRead);
+      if (file) nameless.push_back(std::move(*file));
+    }
+    (void)directory.Remove(name);
+  }
+  return nameless;
 }
 
-// Cuts what was sealed to its length, by this start or by a life that ended
-// before it could, and removes what was live and is not sealed.
-void GiveSpaceBack(Directory& directory,
+// Closes what has no name any more, cuts what was sealed to its length, by this
+// start or by a life that ended before it could, and removes what was live and
+// is not sealed.
+void GiveSpaceBack(Directory& directory, Files& nameless,
                    const std::vector<LiveSegmentLine>& live,
                    const std::vector<SealedSegment>& sealed) {
+  nameless.clear();
   for (const SealedSegment& segment : sealed) {
     const auto file = directory.Open(SegmentName(segment.id),
                                      Directory::OpenMode::kReadWrite);
@@ -263,12 +277,13 @@ Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
   }
   const Manifest next = NextEpoch(before, tail, store->databases);
   KVD_TRY(SaveManifest(directory, next));
-  CleanUp(directory, leftovers, scanned);
+  auto nameless =
+      std::make_shared<Files>(CleanUp(directory, leftovers, scanned));
   store->report.hinted = before.sealed.size() - scanned.size();
   Report(before, tail, store);
-  return Recovered{next,
-                   [&directory, live = before.Live(), sealed = next.sealed] {
-                     GiveSpaceBack(directory, live, sealed);
+  return Recovered{next, [&directory, nameless = std::move(nameless),
+                          live = before.Live(), sealed = next.sealed] {
+                     GiveSpaceBack(directory, *nameless, live, sealed);
                    }};
 }
 

@@ -194,7 +194,7 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
   log_options.open_group_bytes_max = impl->options.open_group_bytes_max;
   log_options.idle_declare_ms = impl->options.idle_declare_ms;
   log_options.log = impl->options.log;
-  log_options.before_first_segment = std::move(recovered.give_space_back);
+  log_options.give_space_back = std::move(recovered.give_space_back);
   KVD_TRY_ASSIGN(
       impl->log,
       LogWriter::Start(directory, std::move(recovered.manifest),
