@@ -485,10 +485,12 @@ void LogWriter::StartPreparing(uint64_t bytes, uint64_t bytes_min,
 
 std::function<void()> LogWriter::SpaceToGiveBack(uint64_t bytes_next) {
   if (!options_.give_space_back) return {};
-  // Writers wait for the first segment.
+  // Writers wait for the first segment. Where the next ones have room, too, the
+  // space is not missed meanwhile, whoever else takes some.
+  const uint64_t ample =
+      bytes_next + 2 * options_.segment_bytes + kDiskReserveBytes;
   const bool can_wait =
-      !active_ && !disk_full() &&
-      directory_.FreeBytes().value_or(0) >= bytes_next + kDiskReserveBytes;
+      !active_ && !disk_full() && directory_.FreeBytes().value_or(0) >= ample;
   if (can_wait) return {};
   return std::exchange(options_.give_space_back, {});
 }
@@ -627,8 +629,12 @@ void LogWriter::WriteManifestIfNeeded() {
   closing_ = std::exchange(sealed_files_, {});
   removing_ = std::exchange(garbage_, {});
   ++jobs_;
+  // A disk that was ample may not be for this user, or not any more.
   slow_work_.Post([this, wake = wake_, manifest = manifest_,
-                   cut = std::move(cut), garbage = removing_] {
+                   cut = std::move(cut), garbage = removing_,
+                   give_space_back = disk_full() ? SpaceToGiveBack(0)
+                                                 : std::function<void()>()] {
+    if (give_space_back) give_space_back();
     ManifestDone done{SaveManifest(directory_, manifest)};
     if (done.result) {
       // Both only give space back; the next start makes up for a failure.

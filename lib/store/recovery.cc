@@ -171,6 +171,9 @@ Result<std::unique_ptr<Replayer>> ReplaySealed(Directory& directory,
 
 using Files = std::vector<std::unique_ptr<File>>;
 
+// Each takes a descriptor. A compaction can leave any number of small ones.
+constexpr size_t kNamelessFilesMax = 32;
+
 // What fails here is done by the next start. Names go at once, so that they can
 // be given out again. The space of segments goes when they are closed, which
 // takes as long as removing them would.
@@ -180,7 +183,7 @@ Files CleanUp(Directory& directory, const std::vector<std::string>& leftovers,
   for (const uint64_t id : scanned) (void)directory.Remove(HintName(id));
   Files nameless;
   for (const std::string& name : leftovers) {
-    if (SegmentIdOf(name)) {
+    if (SegmentIdOf(name) && nameless.size() < kNamelessFilesMax) {
       auto file = directory.Open(name, Directory::OpenMode::kRead);
       if (file) nameless.push_back(std::move(*file));
     }

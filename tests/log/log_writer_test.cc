@@ -1086,6 +1086,26 @@ TEST_F(LogWriterFullDisk, AMissingMegabyteForTheManifestIsWaitedFor) {
   EXPECT_EQ(DurableSeqs(), UpTo(100));
 }
 
+TEST_F(LogWriterFullDisk, OldSpaceIsGivenBackWhenTheManifestHasNoRoom) {
+  int times = 0;
+  options_.give_space_back = [&] { ++times; };
+  Start(/*prepare=*/false);
+  executor_.RunOne();
+  log_->Poll();
+  EXPECT_EQ(times, 0);
+  disk_.FailAt(SimFileSystem::Op::kWrite, 0, ENOSPC);
+  executor_.RunOne();
+  log_->Poll();
+  ASSERT_TRUE(log_->disk_full());
+  clock_.AdvanceMs(kDiskFullRetryMs);
+  log_->Tick();
+  executor_.RunOne();
+  EXPECT_EQ(times, 1);
+  Settle();
+  EXPECT_EQ(WaitForRoom(100), Room::kReady);
+  EXPECT_EQ(times, 1);
+}
+
 // --- Quiet times and lazy modes ----------------------------------------------
 
 TEST_F(LogWriterTest, DeclaresTheLastGroupDurableWhenIdle) {
