@@ -629,11 +629,10 @@ void LogWriter::WriteManifestIfNeeded() {
   closing_ = std::exchange(sealed_files_, {});
   removing_ = std::exchange(garbage_, {});
   ++jobs_;
-  // A disk that was ample may not be for this user, or not any more.
+  // Room that was ample may not be for this user, or not any more.
   slow_work_.Post([this, wake = wake_, manifest = manifest_,
                    cut = std::move(cut), garbage = removing_,
-                   give_space_back = disk_full() ? SpaceToGiveBack(0)
-                                                 : std::function<void()>()] {
+                   give_space_back = SpaceToGiveBack(0)] {
     if (give_space_back) give_space_back();
     ManifestDone done{SaveManifest(directory_, manifest)};
     if (done.result) {

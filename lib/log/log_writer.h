@@ -96,8 +96,7 @@ struct LogWriterOptions {
   uint64_t open_group_bytes_max = 8 << 20;
   int64_t idle_declare_ms = 100;
   // Slow work that frees space of older segments; none if empty. It goes ahead
-  // of the second segment, and of the first where the disk has no room for
-  // that.
+  // of the second segment, or of what comes first where room is not ample.
   std::function<void()> give_space_back;
   LogSink log = [](Severity, const std::string&) {};
 };
@@ -277,7 +276,7 @@ class LogWriter {
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
   // is full; for groups of `group_bytes`.
   void StartPreparing(uint64_t bytes, uint64_t bytes_min, uint64_t group_bytes);
-  // What is due of options_.give_space_back before a segment of `bytes_next`.
+  // options_.give_space_back, once, if it is due before `bytes_next` are taken.
   std::function<void()> SpaceToGiveBack(uint64_t bytes_next);
   void PrepareAhead();
   // After a flood of large groups: gets small ones into a segment of zeros.
