@@ -4,6 +4,7 @@
 No benchmark runs here: this is about what is made of their figures.
 """
 
+import argparse
 import contextlib
 import io
 import os
@@ -14,6 +15,7 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "bench"))
+import before
 import bench
 import draw_growth
 import filled
@@ -74,6 +76,32 @@ class Rows(unittest.TestCase):
         for number in range(7):
             pair = b"$16\r\nkey:%012d\r\n$2\r\nvv\r\n" % number
             self.assertEqual(sent.count(pair), 1)
+
+
+class Before(unittest.TestCase):
+
+    def test_each_figure_with_a_target_is_to_be_kept_once(self):
+        kept = before.kept((at_least("throughput_rps", 4, "redis"),
+                            at_most("p99_ms", 2), at_most("p99_ms", 1, "no")))
+        self.assertEqual([str(target) for target in kept],
+                         ["≥ 0.95 × before", "≤ 1.05 × before"])
+        measured = rounds(kvd=[9.4], before=[10])
+        self.assertEqual([target.verdict(measured) for target in kept],
+                         ["NO", "yes"])
+
+    def test_both_builds_measure_the_same_row(self):
+        class Row:
+            targets, sides, rounds_max = (), ("kvd", "redis"), 3
+
+            @contextlib.contextmanager
+            def prepared(self, options):
+                yield {"kvd": lambda kvd=options.kvd: kvd}
+        row = before.beside_before(Row(), "old")
+        options = argparse.Namespace(kvd="new")
+        with row.prepared(options) as measures:
+            self.assertEqual({side: measure() for side, measure in
+                              measures.items()},
+                             {"kvd": "new", "before": "old"})
 
 
 class Stolen(unittest.TestCase):

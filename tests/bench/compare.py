@@ -4,6 +4,7 @@
 
     tests/bench/compare.py [--rows GLOB,…] [--rounds 5] [--quick] [--list]
                            [--json FILE] [--stolen-max PERCENT]
+                           [--before KVD]
 
 A person runs this on an idle machine; CI does not, since its figures would mean
 nothing there. Without --rows it measures the rows that have a target, with
@@ -26,6 +27,9 @@ while a side was under load: a measurement that lost much says little of its
 server. With --stolen-max it is made again, up to four times in all, and the one
 that lost least counts; what no repetition escapes is in the table.
 
+With --before each row has two sides: kvd, and the earlier build named there,
+whose targets are what a change may cost. Only rows that have a target are run.
+
 The table has medians, and ratios taken within each round with their extremes.
 The exit code is 1 when a target is missed.
 """
@@ -35,6 +39,7 @@ import json
 import sys
 
 import table
+from before import beside_before
 from bench import begin, machine, option_parser, version
 from rows import SETS, unique
 
@@ -76,6 +81,8 @@ def parse():
                         metavar="PERCENT",
                         help="measure again where the host stole more")
     parser.add_argument("--json", metavar="FILE", help="all rounds, for tools")
+    parser.add_argument("--before", metavar="KVD",
+                        help="measure beside this earlier build instead")
     options = parser.parse_args()
     options.scale = 1
     if options.quick:
@@ -87,11 +94,15 @@ def parse():
 def main():
     options = parse()
     rows = chosen(options.rows)
+    if options.before:
+        rows = [beside_before(row, options.before) for row in rows
+                if row.targets]
     minutes = sum(row.all_seconds(options) for row in rows) / 60
     if options.list:
         show_list(rows, options)
         return 0
     versions = [f"{version(options.kvd)}, defaults",
+                f"before: {version(options.before)}" if options.before else
                 f"{version('redis-server')}, appendonly yes"]
     begin(options, *versions, f"{len(rows)} rows, {options.rounds} rounds"
           f"{', quick' if options.quick else ''}: about {minutes:.0f} minutes")
