@@ -124,6 +124,8 @@ def build(preset, *options, target="all"):
     launcher = shutil.which("ccache")
     if launcher:
         options += (f"-DCMAKE_CXX_COMPILER_LAUNCHER={launcher}",)
+        # What one clone has compiled serves the next, wherever it lies.
+        os.environ.setdefault("CCACHE_BASEDIR", ROOT)
         if not os.access(os.path.expanduser("~"), os.W_OK):
             os.environ.setdefault("CCACHE_DIR", os.path.abspath("build/ccache"))
     log = os.path.join(log_folder(f"{preset}-build"), "build.log")
