@@ -12,7 +12,7 @@ namespace kvd {
 // in a virtual machine above all, and every one of the clients waits for that,
 // too. With few of them it is not worth a processor, and with a disk that takes
 // long, neither: the last wait tells. Where many wait, it matters as well where
-// the loop does (processor_choice.h). lib/README.md has the measurements.
+// the loop does (processor_choice.h). tests/bench/RESULTS.md has the figures.
 // Thread: loop.
 class BusyPoll {
  public:

@@ -11,7 +11,7 @@ namespace kvd {
 // take. A disk with one queue for all processors interrupts one of them, and
 // there the kernel ends the write, too: where the loop waits on it, it gives
 // way at once; elsewhere a busy client stands in the way. The scheduler knows
-// nothing of this. lib/README.md has the measurements.
+// nothing of this. tests/bench/RESULTS.md has the figures.
 //
 // One processor is home: at first, the one on which it waited first. Every now
 // and then another one is tried, and becomes home if flushes are clearly

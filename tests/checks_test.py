@@ -8,6 +8,7 @@ import unittest
 import check_format
 import check_layering
 import check_marks
+import check_pages
 import check_readme
 
 LICENCE = "// SPDX-License-Identifier: MIT\n"
@@ -123,6 +124,41 @@ class MarksCheck(Tree):
     def test_permits_words_that_contain_one(self):
         self.write("lib/a.cc", "// mkstemp wants XX" "XX" "XX, a methodology\n")
         self.assertEqual(check_marks.problems(self.root), [])
+
+
+class PagesCheck(Tree):
+
+    GOOD = ("See [a](a.md), `a.h` and `fs/a`.\n\n| File | Is |\n|---|---|\n"
+            "| `b`, `c_*` | two |\n")
+
+    def setUp(self):
+        super().setUp()
+        for page in check_pages._LINES_MAX:
+            self.write(page, "# Page\n")
+        for path in ["lib/a.md", "lib/fs/a.h", "lib/b.cc", "lib/c_d.h"]:
+            self.write(path, "")
+        self.write("lib/README.md", self.GOOD)
+
+    def test_accepts_names_of_what_is_there(self):
+        self.assertEqual(check_pages.problems(self.root), [])
+
+    def test_refuses_each_name_of_what_is_not(self):
+        for path in ["lib/a.md", "lib/fs/a.h", "lib/b.cc", "lib/c_d.h"]:
+            text = "" if path.endswith(".cc") else "int a;\n"
+            os.remove(os.path.join(self.root, path))
+            self.assertNotEqual(check_pages.problems(self.root), [], path)
+            self.write(path, text)
+
+    def test_refuses_a_page_that_nobody_has_time_for(self):
+        self.write("lib/README.md", "line\n" * 251)
+        self.assertEqual(
+            check_pages.problems(self.root),
+            ["lib/README.md: has 251 lines; a reader has time for 250"])
+
+    def test_a_page_has_to_be_there(self):
+        os.remove(os.path.join(self.root, "daemon/README.md"))
+        self.assertEqual(check_pages.problems(self.root),
+                         ["daemon/README.md: is not there"])
 
 
 class ReadmeCheck(Tree):

@@ -14,8 +14,8 @@ namespace kvd {
 // for up to a flush: one that has all of them then gets more done than two that
 // have half of them each. How long they take is seen without waiting, too.
 // Else, and before it is known, a moment is waited all the same, within which
-// few writers come back on a quick machine. lib/README.md has the measurements.
-// Thread: of the log's owner.
+// few writers come back on a quick machine. tests/bench/RESULTS.md has the
+// figures. Thread: of the log's owner.
 class Gathering {
  public:
   // The moment; half a flush at the most.

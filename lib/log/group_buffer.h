@@ -23,8 +23,8 @@ inline constexpr uint64_t kHugePageBytes = 2 << 20;
 // pieces: who writes a group to the disk has read this memory, in a virtual
 // machine with another processor, and to store to a line of it waits until that
 // one has given it up. Such waits overlap in a copy, but not between the fields
-// of a record whose checksum reads them back. lib/README.md has the
-// measurements.
+// of a record whose checksum reads them back. tests/bench/RESULTS.md has the
+// figures.
 // Thread: one at a time; Bytes() may be read elsewhere while nothing is
 // changed.
 class GroupBuffer {
