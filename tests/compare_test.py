@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "bench"))
 import before
 import bench
+import deployed
 import draw_growth
 import filled
 import rows
@@ -102,6 +103,19 @@ class Before(unittest.TestCase):
             self.assertEqual({side: measure() for side, measure in
                               measures.items()},
                              {"kvd": "new", "before": "old"})
+
+
+class Deployed(unittest.TestCase):
+
+    def test_the_filter_is_the_units(self):
+        allowed = deployed.allowed_calls(deployed.settings("SystemCallFilter"))
+        self.assertLessEqual({"read", "io_uring_enter", "execve"}, allowed)
+        self.assertFalse({"mount", "sched_setaffinity"} & allowed)
+
+    def test_a_later_line_takes_calls_away(self):
+        self.assertEqual(
+            deployed.allowed_calls(["read write mount", "~mount"]),
+            deployed.allowed_calls(["read", "write"]))
 
 
 class Stolen(unittest.TestCase):

@@ -20,6 +20,8 @@ import sys
 import tempfile
 import time
 
+import deployed
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 SECONDS_MAX = 600
@@ -44,6 +46,10 @@ def option_parser(description, rounds=5):
                         help="on the disk to measure")
     parser.add_argument("--kvd", default=os.path.join(ROOT, "build", "release",
                                                       "bin", "kvd"))
+    parser.add_argument("--form", choices=("deployed", "plain"),
+                        default="deployed",
+                        help="kvd under the limits of systemd's unit, or as a "
+                        "plain process")
     return parser
 
 
@@ -58,8 +64,10 @@ def begin(options, *lines):
     # Ends what was started, as Ctrl-C does.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     os.makedirs(options.dir, exist_ok=True)
-    print(f"{machine()}; load {os.getloadavg()[0]:.1f}", *lines, sep="\n",
-          flush=True)
+    form = ("under the unit's filter of system calls"
+            if options.form == "deployed" else "as a plain process")
+    print(f"{machine()}; load {os.getloadavg()[0]:.1f}; kvd {form}", *lines,
+          sep="\n", flush=True)
 
 
 def machine():
@@ -168,11 +176,15 @@ def benchmark(path, *words):
 # --- Servers ------------------------------------------------------------------
 
 
-def kvd_arguments(binary, *settings):
-    return lambda folder, path: [
-        binary, "--config", os.path.join(ROOT, "etc", "kvd.toml"),
-        "--data-dir", folder, "--socket", path,
-        *(word for setting in settings for word in ("--set", setting))]
+def kvd_arguments(options, *settings):
+    def words(folder, path):
+        return [
+            options.kvd, "--config", os.path.join(ROOT, "etc", "kvd.toml"),
+            "--data-dir", folder, "--socket", path,
+            *(word for setting in settings for word in ("--set", setting))]
+    if options.form == "deployed":
+        words.enter = deployed.entering()
+    return words
 
 
 def redis_arguments(fsync):
@@ -200,6 +212,8 @@ class Server:
         self.path = os.path.join(self.sockets, "s")
         self.log = open(os.path.join(self.sockets, "log"), "ab+")
         self.arguments = arguments(self.folder, self.path)
+        # Called in the process that becomes the server.
+        self.enter = getattr(arguments, "enter", None)
         self.process = None
 
     def __enter__(self):
@@ -218,7 +232,7 @@ class Server:
         began = time.monotonic()
         self.process = subprocess.Popen(
             self.arguments, stdin=subprocess.DEVNULL, stdout=self.log,
-            stderr=self.log)
+            stderr=self.log, preexec_fn=self.enter)
         while True:
             try:
                 with connect(self.path) as client:

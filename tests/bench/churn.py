@@ -179,7 +179,7 @@ def main():
     rows = []
     for number in range(options.rounds):
         with Server("kvd", options.dir,
-                    kvd_arguments(options.kvd, *settings)) as kvd:
+                    kvd_arguments(options, *settings)) as kvd:
             row = measure(kvd, options)
         rows.append(row)
         print(f"  round {number + 1}: {row['cycles a second, k']:.1f} k "

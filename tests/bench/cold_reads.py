@@ -452,7 +452,7 @@ def main():
 
     rows = []
     with RawFile(options.dir) as raw, Server("kvd", options.dir, kvd_arguments(
-            options.kvd, *settings)) as kvd:
+            options, *settings)) as kvd:
         kvd.start()
         store = Store(kvd, options)
         loaded = {"rate": store.load(), "memory": kvd.quiet_memory_bytes(),

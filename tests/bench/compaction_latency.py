@@ -82,7 +82,7 @@ def main():
 
     tails = {False: [], True: []}
     with Server("kvd", options.dir, kvd_arguments(
-            options.kvd, "compaction.interval=0s")) as kvd:
+            options, "compaction.interval=0s")) as kvd:
         kvd.start()
         subprocess.run([*WRITERS, "-s", kvd.path, "-c", "50", "-P", "16", "-n",
                         str(3 * KEYS)], check=True, stdout=subprocess.DEVNULL)

@@ -11,7 +11,8 @@ nothing there. Without --rows it measures the rows that have a target, with
 "matrix", "sustained", "growth" or "all" those sets, and else the rows whose
 names match: --rows 'set-*-50x16-*,kvctl-get'.
 
-kvd has its defaults: every write is on disk before its OK. "Redis" does the
+kvd has its defaults, and the limits on system calls of systemd's unit (--form
+plain: none): every write is on disk before its OK. "Redis" does the
 same (appendfsync always); "everysec" and "no" are Redis promising less. The
 ceiling parses commands and answers constants (kvd_ceiling): what it takes is
 what the sockets cost any server here. Its throughput bounds nobody where the

@@ -59,7 +59,7 @@ def arguments(options, side, value_bytes, settings=()):
         return ceiling_arguments(options.kvd, value_bytes)
     if side in REDIS:
         return redis_arguments(REDIS[side])
-    return kvd_arguments(options.kvd, *settings)
+    return kvd_arguments(options, *settings)
 
 
 def settle(server):

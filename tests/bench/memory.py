@@ -83,7 +83,7 @@ def main():
     add_settings(parser)
     options = parser.parse_args()
 
-    servers = {"kvd": kvd_arguments(options.kvd, *options.settings)}
+    servers = {"kvd": kvd_arguments(options, *options.settings)}
     versions = [", ".join([version(options.kvd), *options.settings])]
     if not options.no_redis:
         servers["redis"] = redis_arguments("everysec")

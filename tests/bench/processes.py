@@ -54,7 +54,7 @@ class GetProcess(Row):
     @contextlib.contextmanager
     def prepared(self, options):
         kvctl = os.path.join(os.path.dirname(options.kvd), "kvctl")
-        with Server("kvd", options.dir, kvd_arguments(options.kvd)) as kvd, \
+        with Server("kvd", options.dir, kvd_arguments(options)) as kvd, \
                 Server("redis", options.dir,
                        redis_arguments("always")) as redis:
             for server in (kvd, redis):

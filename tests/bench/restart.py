@@ -153,7 +153,7 @@ def main():
           f"{version('redis-server')}, appendonly yes, appendfsync everysec",
           f"{options.keys:,} keys\n")
 
-    kvd_words = kvd_arguments(options.kvd, "compaction.interval=0s")
+    kvd_words = kvd_arguments(options, "compaction.interval=0s")
     with Server("kvd", options.dir, kvd_words) as kvd, \
             Server("redis", options.dir, redis_arguments("everysec")) as redis:
         times = measure([kvd, redis], options.rounds, options.keys,

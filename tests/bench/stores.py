@@ -36,7 +36,7 @@ class Restart(Row):
     def prepared(self, options):
         keys = round(RESTART_KEYS * options.scale)
         with Server("kvd", options.dir, kvd_arguments(
-                options.kvd, "compaction.interval=0s")) as kvd, \
+                options, "compaction.interval=0s")) as kvd, \
                 Server("redis", options.dir,
                        redis_arguments("everysec")) as redis:
             space = {server.name: restart.prepare(server, keys, compacts=True)
@@ -69,7 +69,7 @@ class Memory(Row):
     @contextlib.contextmanager
     def prepared(self, options):
         sizes = [round(count * options.scale) for count in MEMORY_KEYS]
-        arguments = {"kvd": kvd_arguments(options.kvd),
+        arguments = {"kvd": kvd_arguments(options),
                      "redis": redis_arguments("everysec")}
 
         def measure(side):
