@@ -93,7 +93,6 @@ class Entry {
     return EntryHeap::Footprint(object_bytes());
   }
 
-  void set_seq(uint64_t seq) { seq_ = seq; }
   void set_place(Place place) { place_ = place; }
 
   // For the value cache: whether the value was asked for since the mark was
