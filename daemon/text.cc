@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
+#include <cerrno>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
@@ -51,10 +53,13 @@ std::optional<long double> ParseFloat(std::string_view text) {
   }
   const std::string copy(text);
   char* end = nullptr;
+  errno = 0;
   const long double value = std::strtold(copy.c_str(), &end);
   if (end != copy.c_str() + copy.size() || std::isnan(value)) {
     return std::nullopt;
   }
+  // Too large or too small; of those that only lose digits there is a value.
+  if (errno == ERANGE && (std::isinf(value) || value == 0)) return std::nullopt;
   return value;
 }
 

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
+#include <string>
 
 namespace kvd {
 namespace {
@@ -39,6 +41,19 @@ TEST(Text, FloatsPrintWithoutExponentAndTrailingZeros) {
   for (const char* bad : {"", " 1", "1 ", "nan", "1x", "."}) {
     EXPECT_FALSE(ParseFloat(bad)) << bad;
   }
+}
+
+TEST(Text, FloatsThatDoNotFitAreNone) {
+  for (const char* bad : {"1e5000", "-1e5000", "1e-5000", "-1e-5000",
+                          "0x1p-20000", "0x1p20000", "nan", "-nan(1)"}) {
+    EXPECT_FALSE(ParseFloat(bad)) << bad;
+  }
+  EXPECT_FALSE(ParseFloat(std::string("1\0", 2)));
+  EXPECT_FALSE(ParseFloat(std::string(5 * 1024, '1')));
+  EXPECT_EQ(ParseFloat("0e99999"), 0);
+  EXPECT_GT(*ParseFloat("1e-4940"), 0);  // Of few digits, but a number.
+  EXPECT_EQ(ParseFloat("0x10"), 16);
+  EXPECT_TRUE(std::isinf(*ParseFloat("-inf")));
 }
 
 TEST(Text, ComparesWordsInAnyCase) {
