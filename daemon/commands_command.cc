@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
 // COMMAND: the table of commands as clients read it.
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "daemon/glob.h"
 #include "daemon/handlers.h"
 #include "daemon/handling.h"
 #include "daemon/text.h"
@@ -224,7 +224,7 @@ Named FindByFullName(std::string_view name) {
 
 bool InCategory(const Command& command, std::string_view category) {
   for (const std::string& own : CategoriesOf(command)) {
-    if (own.substr(1) == LowerCase(category)) return true;
+    if (SameWord(std::string_view(own).substr(1), category)) return true;
   }
   return false;
 }
@@ -299,12 +299,17 @@ void HandleCommandList(Call& call) {
   const auto words = call.args.subspan(2);
   const bool filtered = words.size() == 3 && IsWord(words[0], "FILTERBY");
   if (!words.empty() && !filtered) return call.reply.Error(kSyntaxError);
+  std::optional<Glob> glob;
+  if (filtered && IsWord(words[1], "PATTERN")) {
+    glob = PatternWord(call, 4, /*ignore_case=*/true);
+    if (!glob) return;
+  }
   std::vector<std::string> names;
   for (const Command& command : Commands()) {
     std::string name = LowerName(command);
     bool wanted = true;
-    if (filtered && IsWord(words[1], "PATTERN")) {
-      wanted = GlobMatches(words[2], name, /*ignore_case=*/true);
+    if (glob) {
+      wanted = glob->Matches(name);
     } else if (filtered && IsWord(words[1], "ACLCAT")) {
       wanted = InCategory(command, words[2]);
     } else if (filtered && IsWord(words[1], "MODULE")) {

@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 
-#include "daemon/glob.h"
 #include "daemon/handlers.h"
 #include "daemon/handling.h"
 #include "daemon/text.h"
@@ -41,7 +40,7 @@ std::optional<ExpireConditions> ParseExpireConditions(Call& call) {
     } else if (IsWord(word, "LT")) {
       conditions.lt = true;
     } else {
-      call.reply.Error(fmt::format("ERR Unsupported option {}", word));
+      call.reply.Error(fmt::format("ERR Unsupported option {}", Quoted(word)));
       return std::nullopt;
     }
   }
@@ -159,7 +158,7 @@ std::optional<int> DatabaseWord(Call& call, size_t index,
 bool IsDatabase(int number) { return number >= 0 && number < kDatabases; }
 
 struct ScanOptions {
-  std::string_view pattern = "*";
+  std::optional<Glob> glob;  // Nothing: all keys match.
   size_t count = kScanCountDefault;
   bool strings = true;  // The type asked for is the one there is.
 };
@@ -174,7 +173,10 @@ std::optional<ScanOptions> ParseScanOptions(Call& call) {
       return std::nullopt;
     }
     if (IsWord(word, "MATCH")) {
-      options.pattern = call.args[i + 1];
+      options.glob.reset();
+      if (MatchesAll(call.args[i + 1])) continue;
+      options.glob = PatternWord(call, i + 1);
+      if (!options.glob) return std::nullopt;
     } else if (IsWord(word, "TYPE")) {
       options.strings = IsWord(call.args[i + 1], "STRING");
     } else if (IsWord(word, "COUNT")) {
@@ -299,13 +301,14 @@ void HandleRenameNx(Call& call) {
 }
 
 void HandleKeys(Call& call) {
-  const std::string_view pattern = call.args[1];
+  const std::optional<Glob> glob = PatternWord(call, 1);
+  if (!glob) return;
   KeyList keys(call);
   uint64_t cursor = 0;
   do {
     cursor = call.op->Scan(cursor, std::numeric_limits<size_t>::max(),
                            [&](const Entry& entry) {
-                             if (GlobMatches(pattern, entry.key()))
+                             if (glob->Matches(entry.key()))
                                keys.Add(entry.key());
                            });
   } while (cursor != 0);
@@ -317,12 +320,11 @@ void HandleScan(Call& call) {
   if (!cursor) return call.reply.Error("ERR invalid cursor");
   const auto options = ParseScanOptions(call);
   if (!options) return;
-  const bool all = MatchesAll(options->pattern);
   KeyList keys(call);
   const uint64_t next =
       call.op->Scan(*cursor, options->count, [&](const Entry& entry) {
         if (options->strings &&
-            (all || GlobMatches(options->pattern, entry.key()))) {
+            (!options->glob || options->glob->Matches(entry.key()))) {
           keys.Add(entry.key());
         }
       });

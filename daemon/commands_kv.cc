@@ -137,7 +137,7 @@ void HandleKvSet(Call& call) {
   const Entry* old = call.op->Find(key);
   if (!ConditionHolds(call, *options, old)) return call.reply.Null();
   const int64_t deadline_ms =
-      options->keep_ttl ? DeadlineOf(old) : options->deadline_ms.value_or(0);
+      options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
   if (!ReservePut(call, key, value.size())) return;
   ReplyRevision(call, call.op->Put(key, value, deadline_ms));
 }

@@ -3,11 +3,11 @@
 // Commands about the daemon as a whole.
 #include <sys/time.h>
 
+#include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "daemon/glob.h"
 #include "daemon/handlers.h"
 #include "daemon/handling.h"
 #include "daemon/info.h"
@@ -63,19 +63,21 @@ void HandleInfo(Call& call) {
 }
 
 void HandleConfigGet(Call& call) {
-  const auto patterns = call.args.subspan(2);
-  std::vector<Setting> found;
-  for (Setting& setting : Settings(call.service)) {
-    for (const std::string_view pattern : patterns) {
-      if (!GlobMatches(pattern, setting.first, /*ignore_case=*/true)) continue;
-      found.push_back(std::move(setting));
-      break;
+  const std::vector<Setting> settings = Settings(call.service);
+  std::vector<bool> wanted(settings.size());
+  for (size_t word = 2; word < call.args.size(); ++word) {
+    const auto glob = PatternWord(call, word, /*ignore_case=*/true);
+    if (!glob) return;
+    for (size_t i = 0; i < settings.size(); ++i) {
+      if (!wanted[i]) wanted[i] = glob->Matches(settings[i].first);
     }
   }
-  call.reply.MapHeader(found.size());
-  for (const auto& [name, value] : found) {
-    call.reply.Bulk(name);
-    call.reply.Bulk(value);
+  call.reply.MapHeader(
+      static_cast<size_t>(std::count(wanted.begin(), wanted.end(), true)));
+  for (size_t i = 0; i < settings.size(); ++i) {
+    if (!wanted[i]) continue;
+    call.reply.Bulk(settings[i].first);
+    call.reply.Bulk(settings[i].second);
   }
 }
 
@@ -114,16 +116,29 @@ void HandleTime(Call& call) {
 }
 
 void HandleShutdown(Call& call) {
+  bool save = false;
+  bool no_save = false;
+  bool hurries = false;
+  bool abort = false;
   for (const std::string_view word : call.args.subspan(1)) {
-    if (IsWord(word, "ABORT")) {
-      return call.reply.Error("ERR No shutdown in progress.");
-    }
-    // Everything is saved already, so SAVE and NOSAVE ask for the same.
-    if (!IsWord(word, "SAVE") && !IsWord(word, "NOSAVE") &&
-        !IsWord(word, "NOW") && !IsWord(word, "FORCE")) {
+    if (IsWord(word, "SAVE")) {
+      save = true;
+    } else if (IsWord(word, "NOSAVE")) {
+      no_save = true;
+    } else if (IsWord(word, "NOW") || IsWord(word, "FORCE")) {
+      hurries = true;
+    } else if (IsWord(word, "ABORT")) {
+      abort = true;
+    } else {
       return call.reply.Error(kSyntaxError);
     }
   }
+  // Everything is saved already, so SAVE and NOSAVE ask for the same; but who
+  // says both has not decided.
+  if ((save && no_save) || (abort && (save || no_save || hurries))) {
+    return call.reply.Error(kSyntaxError);
+  }
+  if (abort) return call.reply.Error("ERR No shutdown in progress.");
   // No reply: the closed connection is the answer that clients expect.
   call.session.closing = true;
   call.service.stop();

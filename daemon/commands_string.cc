@@ -133,7 +133,7 @@ void HandleSet(Call& call) {
     return;
   }
   const int64_t deadline_ms =
-      options->keep_ttl ? DeadlineOf(old) : options->deadline_ms.value_or(0);
+      options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
   if (!PutChecked(call, key, value, deadline_ms)) return;
   if (!options->get) call.reply.Ok();
 }
@@ -167,29 +167,23 @@ void HandleGetDel(Call& call) {
 void HandleGetEx(Call& call) {
   const std::string_view key = call.args[1];
   bool persist = false;
-  std::optional<int64_t> deadline_ms;
+  DeadlineOption deadline;
   for (size_t i = 2; i < call.args.size(); ++i) {
-    if (persist || deadline_ms) return call.reply.Error(kSyntaxError);
-    if (IsWord(call.args[i], "PERSIST")) {
+    if (IsWord(call.args[i], "PERSIST") && !deadline.given()) {
       persist = true;
-      continue;
-    }
-    switch (TakeDeadline(call, &i, &deadline_ms)) {
-      case DeadlineWord::kTaken:
-        break;
-      case DeadlineWord::kError:
-        return;
-      case DeadlineWord::kNone:
-        return call.reply.Error(kSyntaxError);
+    } else if (persist || !TakeDeadline(call, &i, &deadline)) {
+      return call.reply.Error(kSyntaxError);
     }
   }
   const Entry* entry = Lookup(call, key);
-  ReplyValueOrNull(call, entry);
-  if (entry == nullptr) return;
-  if (deadline_ms && *deadline_ms <= call.op->now_ms()) {
+  if (entry == nullptr) return call.reply.Null();
+  const auto deadline_ms = ParseDeadline(call, deadline);
+  if (!deadline_ms) return;
+  ReplyValue(call, *entry);
+  if (deadline.given() && *deadline_ms <= call.op->now_ms()) {
     if (ReserveRemoval(call, key)) call.op->Remove(key);
-  } else if (deadline_ms || (persist && entry->has_deadline())) {
-    PutChecked(call, key, call.op->Value(*entry), deadline_ms.value_or(0));
+  } else if (deadline.given() || (persist && entry->has_deadline())) {
+    PutChecked(call, key, call.op->Value(*entry), *deadline_ms);
   }
 }
 

@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/glob.h"
 
-#include <cstddef>
+#include <algorithm>
+#include <array>
+#include <cstring>
 #include <utility>
 
 namespace kvd {
 namespace {
+
+constexpr size_t kNowhere = std::string_view::npos;
+constexpr size_t kWordBits = 64;
+// Up to so many elements trying each place costs no more than tables would.
+constexpr size_t kShortElements = 8;
+static_assert(kShortElements <= Glob::kStepsPerByteMax);
 
 unsigned char Fold(char c, bool ignore_case) {
   const auto byte = static_cast<unsigned char>(c);
@@ -14,81 +22,201 @@ unsigned char Fold(char c, bool ignore_case) {
              : byte;
 }
 
-// Matches one byte against the class that begins behind `[` at pattern[*at];
-// moves *at behind it. A class without an end ends with the pattern.
-bool ClassMatches(std::string_view pattern, size_t* at, char c,
-                  bool ignore_case) {
-  size_t i = *at;
-  const bool negated = i < pattern.size() && pattern[i] == '^';
-  if (negated) ++i;
-  const unsigned char byte = Fold(c, ignore_case);
-  bool matches = false;
-  for (; i < pattern.size() && pattern[i] != ']'; ++i) {
-    if (pattern[i] == '\\' && i + 1 < pattern.size()) {
-      ++i;
-      matches |= Fold(pattern[i], ignore_case) == byte;
-    } else if (i + 2 < pattern.size() && pattern[i + 1] == '-') {
-      unsigned char low = Fold(pattern[i], ignore_case);
-      unsigned char high = Fold(pattern[i + 2], ignore_case);
-      if (low > high) std::swap(low, high);
-      matches |= low <= byte && byte <= high;
-      i += 2;
-    } else {
-      matches |= Fold(pattern[i], ignore_case) == byte;
-    }
-  }
-  *at = i < pattern.size() ? i + 1 : i;
-  return matches != negated;
-}
-
-// Matches one byte against the pattern's element at *at, not a star; moves *at
-// behind the element.
-bool ElementMatches(std::string_view pattern, size_t* at, char c,
-                    bool ignore_case) {
-  switch (pattern[*at]) {
-    case '?':
-      ++*at;
-      return true;
-    case '[':
-      ++*at;
-      return ClassMatches(pattern, at, c, ignore_case);
-    case '\\':
-      if (*at + 1 < pattern.size()) ++*at;
-      break;
-    default:
-      break;
-  }
-  return Fold(pattern[(*at)++], ignore_case) == Fold(c, ignore_case);
+size_t WordsFor(size_t elements) {
+  return (elements + kWordBits - 1) / kWordBits;
 }
 
 }  // namespace
 
-bool GlobMatches(std::string_view pattern, std::string_view text,
-                 bool ignore_case) {
-  // Only the last star need ever be reconsidered: whatever an earlier one could
-  // take more of, the last one can take as well. So there is no recursion.
-  constexpr size_t kNoStar = static_cast<size_t>(-1);
-  size_t at = 0;
-  size_t position = 0;
-  size_t after_star = kNoStar;
-  size_t star_position = 0;
-  while (position < text.size()) {
-    if (at < pattern.size() && pattern[at] == '*') {
-      after_star = ++at;
-      star_position = position;
+std::optional<Glob> Glob::Compile(std::string_view pattern, bool ignore_case) {
+  if (pattern.size() > kPatternBytesMax) return std::nullopt;
+  Glob glob(ignore_case);
+  glob.Parse(pattern);
+  return glob;
+}
+
+void Glob::Parse(std::string_view pattern) {
+  Part part;
+  for (size_t at = 0; at < pattern.size();) {
+    const char c = pattern[at++];
+    if (c == '*') {
+      if (!has_star_) {
+        head_ = std::exchange(part, {});
+      } else if (!part.elements.empty()) {
+        middle_.push_back(std::exchange(part, {}));
+      }
+      has_star_ = true;
       continue;
     }
-    if (at < pattern.size() &&
-        ElementMatches(pattern, &at, text[position], ignore_case)) {
-      ++position;
-      continue;
+    ++elements_;
+    if (c == '?') {
+      part.elements.push_back({Element::Kind::kAny});
+    } else if (c == '[') {
+      const auto index = static_cast<uint16_t>(classes_.size());
+      part.elements.push_back({Element::Kind::kClass, 0, index});
+      classes_.push_back(ParseClass(pattern, &at));
+    } else {
+      // A backslash at the end stands for itself.
+      const bool escapes = c == '\\' && at < pattern.size();
+      const unsigned char byte =
+          Fold(escapes ? pattern[at++] : c, ignore_case_);
+      part.elements.push_back({Element::Kind::kByte, byte});
+      part.bytes.push_back(static_cast<char>(byte));
     }
-    if (after_star == kNoStar) return false;
-    at = after_star;
-    position = ++star_position;
   }
-  while (at < pattern.size() && pattern[at] == '*') ++at;
-  return at == pattern.size();
+  (has_star_ ? tail_ : head_) = std::move(part);
+  for (Part& searched : middle_) AddTakers(&searched);
+}
+
+// The class that begins behind `[` at pattern[*at]; moves *at behind it. A
+// class without an end ends with the pattern.
+Glob::Class Glob::ParseClass(std::string_view pattern, size_t* at) const {
+  size_t i = *at;
+  const bool negated = i < pattern.size() && pattern[i] == '^';
+  if (negated) ++i;
+  Class taken;
+  for (; i < pattern.size() && pattern[i] != ']'; ++i) {
+    if (pattern[i] == '\\' && i + 1 < pattern.size()) {
+      taken.set(Fold(pattern[++i], ignore_case_));
+    } else if (i + 2 < pattern.size() && pattern[i + 1] == '-') {
+      unsigned low = Fold(pattern[i], ignore_case_);
+      unsigned high = Fold(pattern[i + 2], ignore_case_);
+      if (low > high) std::swap(low, high);
+      for (unsigned byte = low; byte <= high; ++byte) taken.set(byte);
+      i += 2;
+    } else {
+      taken.set(Fold(pattern[i], ignore_case_));
+    }
+  }
+  *at = i < pattern.size() ? i + 1 : i;
+  return negated ? ~taken : taken;
+}
+
+void Glob::AddTakers(Part* part) const {
+  const size_t count = part->elements.size();
+  if (part->is_plain() || count <= kShortElements) return;
+  const size_t words = WordsFor(count);
+  std::vector<uint64_t> any(words);
+  for (size_t i = 0; i < count; ++i) {
+    if (part->elements[i].kind != Element::Kind::kAny) continue;
+    any[i / kWordBits] |= uint64_t{1} << (i % kWordBits);
+  }
+  for (size_t byte = 0; byte < Class().size(); ++byte) {
+    part->takers.insert(part->takers.end(), any.begin(), any.end());
+  }
+  for (size_t i = 0; i < count; ++i) {
+    const Element& element = part->elements[i];
+    if (element.kind == Element::Kind::kAny) continue;
+    const uint64_t bit = uint64_t{1} << (i % kWordBits);
+    uint64_t* const column = part->takers.data() + i / kWordBits;
+    if (element.kind == Element::Kind::kByte) {
+      column[element.byte * words] |= bit;
+      continue;
+    }
+    const Class& taken = classes_[element.class_index];
+    for (size_t byte = 0; byte < taken.size(); ++byte) {
+      if (taken[byte]) column[byte * words] |= bit;
+    }
+  }
+}
+
+bool Glob::Takes(const Element& element, char c) const {
+  const auto byte = static_cast<unsigned char>(c);
+  switch (element.kind) {
+    case Element::Kind::kByte:
+      return element.byte == byte;
+    case Element::Kind::kAny:
+      return true;
+    case Element::Kind::kClass:
+      return classes_[element.class_index][byte];
+  }
+  return false;
+}
+
+// Whether the part is at `at`, where the text goes on for as long.
+bool Glob::MatchesAt(const Part& part, const char* at) const {
+  size_t i = 0;
+  const size_t count = part.elements.size();
+  while (i < count && Takes(part.elements[i], at[i])) ++i;
+  steps_ += i + 1;
+  return i == count;
+}
+
+bool Glob::Matches(std::string_view text) const {
+  if (!ignore_case_) return MatchesFolded(text);
+  std::string folded(text);
+  for (char& c : folded) c = static_cast<char>(Fold(c, ignore_case_));
+  return MatchesFolded(folded);
+}
+
+bool Glob::MatchesFolded(std::string_view text) const {
+  if (text.size() < elements_) return false;
+  if (!has_star_ && text.size() != elements_) return false;
+  if (!MatchesAt(head_, text.data())) return false;
+  text.remove_prefix(head_.elements.size());
+  const size_t tail_size = tail_.elements.size();
+  if (!MatchesAt(tail_, text.data() + text.size() - tail_size)) return false;
+  text.remove_suffix(tail_size);
+  for (const Part& part : middle_) {
+    const size_t end = EndOfFirst(part, text);
+    if (end == kNowhere) return false;
+    text.remove_prefix(end);
+  }
+  return true;
+}
+
+// Where the first place of the part in `text` ends.
+size_t Glob::EndOfFirst(const Part& part, std::string_view text) const {
+  if (text.size() < part.elements.size()) return kNowhere;
+  if (part.is_plain()) return EndOfFirstPlain(part, text);
+  if (part.takers.empty()) return EndOfFirstShort(part, text);
+  return EndOfFirstByTakers(part, text);
+}
+
+size_t Glob::EndOfFirstPlain(const Part& part, std::string_view text) const {
+  // std::string_view::find takes the product of the sizes at worst.
+  const void* const found =
+      memmem(text.data(), text.size(), part.bytes.data(), part.bytes.size());
+  const size_t end =
+      found == nullptr
+          ? kNowhere
+          : static_cast<size_t>(static_cast<const char*>(found) - text.data()) +
+                part.bytes.size();
+  steps_ += std::min(end, text.size());
+  return end;
+}
+
+size_t Glob::EndOfFirstShort(const Part& part, std::string_view text) const {
+  const size_t count = part.elements.size();
+  for (size_t at = 0; at + count <= text.size(); ++at) {
+    if (MatchesAt(part, text.data() + at)) return at + count;
+  }
+  return kNowhere;
+}
+
+// Shift-And: bit i of the state says that the elements up to i match what ends
+// here.
+size_t Glob::EndOfFirstByTakers(const Part& part, std::string_view text) const {
+  const size_t count = part.elements.size();
+  const size_t words = WordsFor(count);
+  const uint64_t last_bit = uint64_t{1} << ((count - 1) % kWordBits);
+  std::array<uint64_t, kStepsPerByteMax> state;
+  std::fill_n(state.begin(), words, 0);
+  size_t live = 0;  // Words from here on are 0.
+  for (size_t at = 0; at < text.size(); ++at) {
+    const auto byte = static_cast<unsigned char>(text[at]);
+    const uint64_t* const takers = part.takers.data() + byte * words;
+    const size_t changing = std::min(live + 1, words);
+    for (size_t i = changing; i-- > 1;) {
+      state[i] = (state[i] << 1 | state[i - 1] >> (kWordBits - 1)) & takers[i];
+    }
+    state[0] = (state[0] << 1 | 1) & takers[0];
+    steps_ += changing;
+    if ((state[words - 1] & last_bit) != 0) return at + 1;
+    live = changing;
+    while (live > 0 && state[live - 1] == 0) --live;
+  }
+  return kNowhere;
 }
 
 }  // namespace kvd

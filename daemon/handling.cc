@@ -12,17 +12,11 @@ namespace {
 constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
 constexpr int64_t kInt64Min = std::numeric_limits<int64_t>::min();
 
-struct DeadlineOption {
-  std::string_view word;
-  TimeUnit unit;
-  TimeBase base;
-};
-
 constexpr DeadlineOption kDeadlineOptions[] = {
-    {"EX", TimeUnit::kSeconds, TimeBase::kNow},
-    {"PX", TimeUnit::kMilliseconds, TimeBase::kNow},
-    {"EXAT", TimeUnit::kSeconds, TimeBase::kEpoch},
-    {"PXAT", TimeUnit::kMilliseconds, TimeBase::kEpoch},
+    {"EX", TimeUnit::kSeconds, TimeBase::kNow, {}},
+    {"PX", TimeUnit::kMilliseconds, TimeBase::kNow, {}},
+    {"EXAT", TimeUnit::kSeconds, TimeBase::kEpoch, {}},
+    {"PXAT", TimeUnit::kMilliseconds, TimeBase::kEpoch, {}},
 };
 
 using Condition = SetOptions::Condition;
@@ -54,7 +48,7 @@ std::optional<Condition> TakeCondition(Call& call, SetDialect dialect,
 // One option at `*index`, which moves to its last word. False after an error
 // reply.
 bool TakeSetOption(Call& call, SetDialect dialect, size_t* index,
-                   SetOptions* options) {
+                   SetOptions* options, DeadlineOption* deadline) {
   const auto condition = TakeCondition(call, dialect, index, options);
   if (!condition) return false;
   if (*condition != Condition::kNone) {
@@ -72,20 +66,11 @@ bool TakeSetOption(Call& call, SetDialect dialect, size_t* index,
     options->get = true;
     return true;
   }
-  if (IsWord(word, "KEEPTTL") && !options->deadline_ms) {
+  if (IsWord(word, "KEEPTTL") && !deadline->given()) {
     options->keep_ttl = true;
     return true;
   }
-  if (!options->keep_ttl && !options->deadline_ms) {
-    switch (TakeDeadline(call, index, &options->deadline_ms)) {
-      case DeadlineWord::kTaken:
-        return true;
-      case DeadlineWord::kError:
-        return false;
-      case DeadlineWord::kNone:
-        break;
-    }
-  }
+  if (!options->keep_ttl && TakeDeadline(call, index, deadline)) return true;
   call.reply.Error(kSyntaxError);
   return false;
 }
@@ -127,6 +112,15 @@ std::optional<int64_t> IntegerWord(Call& call, size_t index) {
   return value;
 }
 
+std::optional<Glob> PatternWord(Call& call, size_t index, bool ignore_case) {
+  auto glob = Glob::Compile(call.args[index], ignore_case);
+  if (!glob) {
+    call.reply.Error(fmt::format("ERR pattern is too long (maximum {} bytes)",
+                                 Glob::kPatternBytesMax));
+  }
+  return glob;
+}
+
 std::optional<int64_t> DeadlineFrom(const Call& call, int64_t value,
                                     TimeUnit unit, TimeBase base) {
   if (unit == TimeUnit::kSeconds) {
@@ -145,28 +139,45 @@ void InvalidExpireTime(Call& call) {
                                LowerCase(call.args[0])));
 }
 
-DeadlineWord TakeDeadline(Call& call, size_t* index,
-                          std::optional<int64_t>* deadline_ms) {
-  for (const DeadlineOption& option : kDeadlineOptions) {
-    if (!IsWord(call.args[*index], option.word)) continue;
-    if (*index + 1 == call.args.size()) return DeadlineWord::kNone;
-    const auto value = IntegerWord(call, ++*index);
-    if (!value) return DeadlineWord::kError;
-    if (*value > 0) {
-      *deadline_ms = DeadlineFrom(call, *value, option.unit, option.base);
-      if (*deadline_ms) return DeadlineWord::kTaken;
-    }
-    InvalidExpireTime(call);
-    return DeadlineWord::kError;
+bool TakeDeadline(const Call& call, size_t* index, DeadlineOption* option) {
+  for (const DeadlineOption& known : kDeadlineOptions) {
+    if (!IsWord(call.args[*index], known.word)) continue;
+    if (*index + 1 == call.args.size()) return false;
+    if (option->given() && option->word != known.word) return false;
+    *option = known;
+    option->number = call.args[++*index];
+    return true;
   }
-  return DeadlineWord::kNone;
+  return false;
+}
+
+std::optional<int64_t> ParseDeadline(Call& call, const DeadlineOption& option) {
+  if (!option.given()) return 0;
+  const auto number = ParseInteger(option.number);
+  if (!number) {
+    call.reply.Error(kNotAnInteger);
+    return std::nullopt;
+  }
+  if (*number > 0) {
+    const auto deadline_ms =
+        DeadlineFrom(call, *number, option.unit, option.base);
+    if (deadline_ms) return deadline_ms;
+  }
+  InvalidExpireTime(call);
+  return std::nullopt;
 }
 
 std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect) {
   SetOptions options;
+  DeadlineOption deadline;
   for (size_t i = 3; i < call.args.size(); ++i) {
-    if (!TakeSetOption(call, dialect, &i, &options)) return std::nullopt;
+    if (!TakeSetOption(call, dialect, &i, &options, &deadline)) {
+      return std::nullopt;
+    }
   }
+  const auto deadline_ms = ParseDeadline(call, deadline);
+  if (!deadline_ms) return std::nullopt;
+  options.deadline_ms = *deadline_ms;
   return options;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "daemon/command.h"
+#include "daemon/glob.h"
 
 namespace kvd {
 
@@ -48,6 +49,10 @@ bool ReserveRemoval(Call& call, std::string_view key);
 // The integer in a word; nothing after an error reply.
 std::optional<int64_t> IntegerWord(Call& call, size_t index);
 
+// The glob pattern in a word; nothing after an error reply.
+std::optional<Glob> PatternWord(Call& call, size_t index,
+                                bool ignore_case = false);
+
 enum class TimeUnit { kSeconds, kMilliseconds };
 enum class TimeBase { kNow, kEpoch };
 
@@ -58,11 +63,23 @@ std::optional<int64_t> DeadlineFrom(const Call& call, int64_t value,
 // Answers that the time is invalid, in the words that clients know.
 void InvalidExpireTime(Call& call);
 
-// EX, PX, EXAT or PXAT and its number at `*index`, which moves to the number.
-// False after an error reply; `*deadline_ms` stays when the word is another.
-enum class DeadlineWord { kNone, kTaken, kError };
-DeadlineWord TakeDeadline(Call& call, size_t* index,
-                          std::optional<int64_t>* deadline_ms);
+// EX, PX, EXAT or PXAT and its number, as they were given.
+struct DeadlineOption {
+  std::string_view word;  // Empty: none was given.
+  TimeUnit unit = TimeUnit::kSeconds;
+  TimeBase base = TimeBase::kNow;
+  std::string_view number;
+
+  bool given() const { return !word.empty(); }
+};
+
+// Takes such an option at `*index`, which moves to the number. The same one
+// may come again, and the last number counts. False when there is another word,
+// or another such option was taken before.
+bool TakeDeadline(const Call& call, size_t* index, DeadlineOption* option);
+// The deadline that it means: in the end, as of two numbers only the last must
+// be right. 0 for none; nothing after an error reply.
+std::optional<int64_t> ParseDeadline(Call& call, const DeadlineOption& option);
 
 struct SetOptions {
   enum class Condition { kNone, kNx, kXx, kIfEq, kIfRev };
@@ -72,7 +89,7 @@ struct SetOptions {
   uint64_t expected_rev = 0;  // For kIfRev.
   bool get = false;
   bool keep_ttl = false;
-  std::optional<int64_t> deadline_ms;
+  int64_t deadline_ms = 0;  // 0 for none.
 };
 
 enum class SetDialect { kRedis, kKv };

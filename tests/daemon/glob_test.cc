@@ -3,11 +3,27 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <random>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
+
+#include "base/check.h"
 
 namespace kvd {
 namespace {
+
+bool GlobMatches(std::string_view pattern, std::string_view text,
+                 bool ignore_case = false) {
+  const std::optional<Glob> glob = Glob::Compile(pattern, ignore_case);
+  KVD_CHECK(glob.has_value());
+  return glob->Matches(text);
+}
 
 struct Case {
   const char* pattern;
@@ -86,6 +102,159 @@ TEST(Glob, AgreesWithItsDefinitionOnAllShortWords) {
           << pattern << " on " << text;
     }
   }
+}
+
+// Redis's rules in a few lines, with each star tried at each place: to compare
+// odd patterns with.
+class Reference {
+ public:
+  Reference(std::string_view pattern, bool ignore_case)
+      : pattern_(pattern), ignore_case_(ignore_case) {}
+
+  bool Matches(std::string_view text) const { return From(0, text); }
+
+ private:
+  unsigned Byte(char c) const {
+    const auto byte = static_cast<unsigned char>(c);
+    return ignore_case_ && byte >= 'A' && byte <= 'Z' ? byte + 32u : byte;
+  }
+
+  bool From(size_t at, std::string_view text) const {
+    while (at < pattern_.size()) {
+      if (pattern_[at] == '*') {
+        for (size_t skip = 0; skip <= text.size(); ++skip) {
+          if (From(at + 1, text.substr(skip))) return true;
+        }
+        return false;
+      }
+      if (text.empty() || !One(&at, Byte(text[0]))) return false;
+      text.remove_prefix(1);
+    }
+    return text.empty();
+  }
+
+  bool One(size_t* at, unsigned byte) const {
+    const char c = pattern_[(*at)++];
+    if (c == '?') return true;
+    if (c == '[') return InClass(at, byte);
+    const bool escapes = c == '\\' && *at < pattern_.size();
+    return Byte(escapes ? pattern_[(*at)++] : c) == byte;
+  }
+
+  bool InClass(size_t* at, unsigned byte) const {
+    const std::string_view rest = pattern_.substr(*at);
+    size_t i = rest.starts_with('^') ? 1 : 0;
+    bool in = false;
+    for (; i < rest.size() && rest[i] != ']'; ++i) {
+      if (rest[i] == '\\' && i + 1 < rest.size()) {
+        in |= Byte(rest[++i]) == byte;
+      } else if (i + 2 < rest.size() && rest[i + 1] == '-') {
+        const auto [low, high] =
+            std::minmax({Byte(rest[i]), Byte(rest[i + 2])});
+        in |= low <= byte && byte <= high;
+        i += 2;
+      } else {
+        in |= Byte(rest[i]) == byte;
+      }
+    }
+    *at += std::min(i + 1, rest.size());
+    return in != rest.starts_with('^');
+  }
+
+  std::string_view pattern_;
+  bool ignore_case_;
+};
+
+// Source of randomness that is the same everywhere.
+class Random {
+ public:
+  explicit Random(uint64_t seed) : engine_(seed) {}
+  size_t Below(size_t end) { return engine_() % end; }
+
+ private:
+  std::mt19937_64 engine_;
+};
+
+std::string RandomWord(Random& random, std::string_view alphabet,
+                       size_t size_max) {
+  std::string word;
+  for (size_t size = random.Below(size_max + 1); word.size() < size;) {
+    word.push_back(alphabet[random.Below(alphabet.size())]);
+  }
+  return word;
+}
+
+TEST(Glob, AgreesWithTheReferenceOnRandomWords) {
+  constexpr uint64_t kSeed = 29;
+  Random random(kSeed);
+  for (int i = 0; i < 100'000; ++i) {
+    const std::string pattern = RandomWord(random, "abAB**?[]^-\\\xff", 12);
+    const std::string text = RandomWord(random, "aabbAB[]-\\\xff", 12);
+    const bool ignore_case = random.Below(2) == 0;
+    ASSERT_EQ(GlobMatches(pattern, text, ignore_case),
+              Reference(pattern, ignore_case).Matches(text))
+        << pattern << " on " << text << (ignore_case ? " in any case" : "");
+  }
+}
+
+// Parts with more elements than a word has bits, at every place.
+TEST(Glob, AgreesWithTheReferenceOnLongParts) {
+  constexpr uint64_t kSeed = 30;
+  Random random(kSeed);
+  for (int i = 0; i < 300; ++i) {
+    const size_t part_size = 1 + random.Below(200);
+    std::string part;
+    for (size_t j = 0; j < part_size; ++j) {
+      part += std::array{"a", "a", "a", "?", "[ab]", "[^b]"}[random.Below(6)];
+    }
+    std::string text = std::string(random.Below(100), 'a') + "b" +
+                       std::string(random.Below(250), 'a');
+    const std::string pattern = "*" + part + "*a";
+    ASSERT_EQ(GlobMatches(pattern, text),
+              Reference(pattern, false).Matches(text))
+        << pattern << " on " << text;
+  }
+}
+
+// The largest text that is compared, and the patterns that are worst for it.
+TEST(Glob, NoPatternCostsMoreThanItsBound) {
+  const std::string text(64 << 10, 'a');
+  const size_t size = Glob::kPatternBytesMax;
+  const auto repeated = [&](std::string_view piece) {
+    std::string pattern = "*";
+    while (pattern.size() + piece.size() + 2 <= size) pattern += piece;
+    return pattern + "b*";
+  };
+  struct Cost {
+    std::string pattern;
+    uint64_t steps_per_byte_max;
+  };
+  const Cost costs[] = {
+      {repeated("a"), 1},
+      {repeated("a*"), 1},
+      {repeated("?"), Glob::kStepsPerByteMax},
+      {repeated("[a]"), Glob::kStepsPerByteMax},
+      {repeated("[^b]"), Glob::kStepsPerByteMax},
+      {repeated("a?*"), Glob::kStepsPerByteMax},
+      {repeated("aaaa?*"), Glob::kStepsPerByteMax},
+      {repeated("aaaaaaaaa?*"), Glob::kStepsPerByteMax},
+      {repeated("\\a"), 1},
+      {"*" + std::string(size - 3, 'a') + "b*", 1},
+      {"*?" + std::string(size - 4, 'a') + "b*", Glob::kStepsPerByteMax},
+      {std::string(size - 1, 'a') + "b", 1},
+  };
+  for (const Cost& cost : costs) {
+    const std::optional<Glob> glob = Glob::Compile(cost.pattern);
+    ASSERT_TRUE(glob) << cost.pattern.substr(0, 20);
+    EXPECT_FALSE(glob->Matches(text)) << cost.pattern.substr(0, 20);
+    EXPECT_LE(glob->steps(), cost.steps_per_byte_max * text.size() + size)
+        << cost.pattern.substr(0, 20);
+  }
+}
+
+TEST(Glob, RefusesPatternsThatAreTooLong) {
+  EXPECT_TRUE(Glob::Compile(std::string(Glob::kPatternBytesMax, '*')));
+  EXPECT_FALSE(Glob::Compile(std::string(Glob::kPatternBytesMax + 1, '*')));
 }
 
 }  // namespace
