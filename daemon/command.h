@@ -32,6 +32,8 @@ struct Call {
   bool awaits_news = false;
   // Where values are put that are not copied into the reply; null: all are.
   std::vector<LentValue>* lent = nullptr;
+  // The newest change that the reply shows beside those that `op` saw.
+  Seq shows = 0;
 };
 
 // Writes one reply. Works in three steps: find and compute, op->Reserve() for

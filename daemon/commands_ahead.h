@@ -33,6 +33,12 @@ class CommandsAhead {
   size_t bytes_wanted() const { return parser_.bytes_wanted(); }
   const std::string& error() const { return parser_.error(); }
 
+  // What it keeps beside the input: views of words, and an inline command's.
+  size_t memory_bytes() const {
+    return words_.capacity() * sizeof(words_[0]) +
+           ahead_.capacity() * sizeof(ahead_[0]) + parser_.memory_bytes();
+  }
+
   // Commands that were parsed and that Next() has not given.
   size_t left() const { return ahead_.size() - given_; }
   // Commands that the last ParseAhead() parsed together.

@@ -20,13 +20,24 @@ bool IsClientName(std::string_view name) {
                      [](char c) { return c >= '!' && c <= '~'; });
 }
 
-bool SetName(Call& call, std::string_view name) {
-  if (!IsClientName(name)) {
-    call.reply.Error(
-        "ERR Client names cannot contain spaces, newlines or special "
-        "characters.");
+// Whether a client may call itself or its library so; answers an error if not.
+// `what` is for that error.
+bool IsNameAllowed(Call& call, std::string_view what, std::string_view name) {
+  if (name.size() > kClientNameBytesMax) {
+    call.reply.Error(fmt::format("ERR {} cannot be longer than {} bytes.", what,
+                                 kClientNameBytesMax));
     return false;
   }
+  if (!IsClientName(name)) {
+    call.reply.Error(fmt::format(
+        "ERR {} cannot contain spaces, newlines or special characters.", what));
+    return false;
+  }
+  return true;
+}
+
+bool SetName(Call& call, std::string_view name) {
+  if (!IsNameAllowed(call, "Client names", name)) return false;
   call.session.name = name;
   return true;
 }
@@ -65,8 +76,8 @@ std::optional<Hello> ParseHello(Call& call) {
     } else if (IsWord(call.args[i], "SETNAME") && more >= 1) {
       hello.name = call.args[++i];
     } else {
-      call.reply.Error(
-          fmt::format("ERR Syntax error in HELLO option '{}'", call.args[i]));
+      call.reply.Error(fmt::format("ERR Syntax error in HELLO option '{}'",
+                                   Quoted(call.args[i])));
       return std::nullopt;
     }
   }
@@ -103,11 +114,19 @@ bool IsClientType(std::string_view word) {
                      [&](std::string_view type) { return IsWord(word, type); });
 }
 
+void UnknownClientType(Call& call, std::string_view type) {
+  call.reply.Error(fmt::format("ERR Unknown client type '{}'", Quoted(type)));
+}
+
 Session* FindSession(Service& service, uint64_t id) {
-  for (Session* session : service.sessions) {
-    if (session->id == id) return session;
-  }
-  return nullptr;
+  // They are in the order of their numbers, and a client may ask for many.
+  const auto found =
+      std::lower_bound(service.sessions.begin(), service.sessions.end(), id,
+                       [](const Session* session, uint64_t wanted) {
+                         return session->id < wanted;
+                       });
+  const bool exists = found != service.sessions.end() && (*found)->id == id;
+  return exists ? *found : nullptr;
 }
 
 // CLIENT NO-EVICT and NO-TOUCH: nothing is evicted here and reading leaves no
@@ -145,10 +164,14 @@ bool TakeKillFilter(Call& call, size_t index, KillFilter* filter) {
     filter->address = value;
   } else if (IsWord(word, "USER")) {
     if (!IsKnownUser(value)) {
-      call.reply.Error(fmt::format("ERR No such user '{}'", value));
+      call.reply.Error(fmt::format("ERR No such user '{}'", Quoted(value)));
       return false;
     }
   } else if (IsWord(word, "TYPE")) {
+    if (!IsClientType(value)) {
+      UnknownClientType(call, value);
+      return false;
+    }
     filter->normal_type = IsWord(value, "NORMAL");
   } else if (IsWord(word, "SKIPME") &&
              (IsWord(value, "YES") || IsWord(value, "NO"))) {
@@ -263,13 +286,9 @@ void HandleClientSetInfo(Call& call) {
   if (IsWord(call.args[2], "LIB-VER")) field = &call.session.library_version;
   if (field == nullptr) {
     return call.reply.Error(
-        fmt::format("ERR Unrecognized option '{}'", call.args[2]));
+        fmt::format("ERR Unrecognized option '{}'", Quoted(call.args[2])));
   }
-  if (!IsClientName(call.args[3])) {
-    return call.reply.Error(fmt::format(
-        "ERR {} cannot contain spaces, newlines or special characters.",
-        LowerCase(call.args[2])));
-  }
+  if (!IsNameAllowed(call, LowerCase(call.args[2]), call.args[3])) return;
   *field = call.args[3];
   call.reply.Ok();
 }
@@ -286,10 +305,7 @@ void HandleClientList(Call& call) {
       text += DescribeSession(call.service, *session);
     }
   } else if (IsWord(words[0], "TYPE") && words.size() == 2) {
-    if (!IsClientType(words[1])) {
-      return call.reply.Error(
-          fmt::format("ERR Unknown client type '{}'", words[1]));
-    }
+    if (!IsClientType(words[1])) return UnknownClientType(call, words[1]);
     // All clients are normal ones; the other types have no members.
     for (const Session* session : call.service.sessions) {
       if (!IsWord(words[1], "NORMAL")) break;

@@ -150,7 +150,7 @@ void HandleLatencyReset(Call& call) { call.reply.Integer(0); }
 
 void HandleLatencyGraph(Call& call) {
   call.reply.Error(fmt::format("ERR No samples available for event '{}'",
-                               call.args[2].substr(0, 128)));
+                               Quoted(call.args[2])));
 }
 
 void HandleLatencyDoctor(Call& call) {
@@ -193,6 +193,8 @@ void HandleSlowLogGet(Call& call) {
   const auto& entries = call.service.slow_log.entries();
   size_t shown = entries.size();
   if (wanted >= 0) shown = std::min(shown, static_cast<size_t>(wanted));
+  // Entries come in the order of their changes.
+  if (shown > 0) call.shows = entries.front().seq;
   call.reply.ArrayHeader(shown);
   for (size_t i = 0; i < shown; ++i) {
     const SlowLog::Entry& entry = entries[i];
@@ -200,9 +202,10 @@ void HandleSlowLogGet(Call& call) {
     call.reply.Integer(static_cast<int64_t>(entry.id));
     call.reply.Integer(entry.unix_s);
     call.reply.Integer(entry.us);
-    call.reply.ArrayHeader(entry.words.size());
-    for (const std::string& word : entry.words) call.reply.Bulk(word);
-    call.reply.Bulk(entry.client_address);
+    call.reply.ArrayHeader(entry.word_ends.size());
+    entry.ForEachWord([&](std::string_view word) { call.reply.Bulk(word); });
+    // Of all clients, by now.
+    call.reply.Bulk(call.service.socket_path + ":0");
     call.reply.Bulk(entry.client_name);
   }
 }

@@ -125,15 +125,20 @@ void HandleMemoryUsage(Call& call) {
 }
 
 void HandleMemoryStats(Call& call) {
+  // Of all changes, durable or not.
+  call.shows = call.service.store->last_seq();
   const MemoryFigures figures = MemoryFiguresOf(call.service);
+  NoteMemoryPeak(call.service, figures);
   const uint64_t used = figures.used();
   const uint64_t resident = ResidentBytes();
   const uint64_t dataset = figures.entries + figures.values;
   const uint64_t keys = KeysOf(call.service.store->Stats());
   Pairs pairs(call);
+  pairs.Number("peak.allocated", call.service.memory_peak);
   pairs.Number("total.allocated", used);
   pairs.Number("clients.normal", figures.connections);
   pairs.Number("aof.buffer", figures.log_buffers);
+  pairs.Number("kvd.slow-log", figures.slow_log);
   pairs.Number("overhead.total", used - dataset);
   pairs.Number("keys.count", keys);
   pairs.Number("keys.bytes-per-key",
@@ -155,6 +160,7 @@ void HandleMemoryStats(Call& call) {
 }
 
 void HandleMemoryDoctor(Call& call) {
+  call.shows = call.service.store->last_seq();
   const std::string text =
       Diagnosis(MemoryFiguresOf(call.service), call.service.store->Stats(),
                 ResidentBytes());

@@ -5,13 +5,14 @@
 #include <optional>
 
 #include "config/units.h"
+#include "daemon/logging.h"
 #include "daemon/text.h"
 
 namespace kvd {
 namespace {
 
-// How much of a client's unknown command an error quotes. Source: Redis.
-constexpr size_t kQuotedNameBytes = 128;
+// How much of an unknown command's words an error quotes together. Source:
+// Redis.
 constexpr size_t kQuotedArgsBytes = 128;
 
 void UnknownCommand(Call& call) {
@@ -23,7 +24,25 @@ void UnknownCommand(Call& call) {
   }
   call.reply.Error(
       fmt::format("ERR unknown command '{}', with args beginning with: {}",
-                  call.args[0].substr(0, kQuotedNameBytes), quoted));
+                  Quoted(call.args[0]), quoted));
+}
+
+// Whether a web page may have had a browser send this: the first words of
+// requests with a body, and of the header that all have. Source: Redis.
+bool IsHttp(std::string_view name) {
+  return IsWord(name, "POST") || IsWord(name, "HOST:");
+}
+
+// The rest may be commands that somebody else put there: they are not executed.
+void EndHttp(Call& call) {
+  call.session.closing = true;
+  Service& service = call.service;
+  ++service.stats.http_closed;
+  if (!service.log_rate.Allow(service.NowMs())) return;
+  LogWarning(
+      "client {} (pid {}, uid {}) speaks HTTP: closed. Possibly a web page "
+      "sends commands through somebody's browser or proxy",
+      call.session.id, call.session.pid, call.session.uid);
 }
 
 void StillLoading(Call& call) {
@@ -58,8 +77,7 @@ const Command* Resolve(Call& call, const Command& command,
   const Command* subcommand = FindSubcommand(command, call.args[1]);
   if (subcommand == nullptr) {
     call.reply.Error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
-                                 call.args[1].substr(0, kQuotedNameBytes),
-                                 command.name));
+                                 Quoted(call.args[1]), command.name));
     *blamed = nullptr;
     return nullptr;
   }
@@ -110,8 +128,9 @@ void CountTime(Call& call, const Command& command, CommandStats& stats,
       (command.flags & kNoAuth) != 0) {
     return;
   }
-  service.slow_log.Add(service.clock.WallMs() / 1000, ns / 1000, call.args,
-                       service.socket_path + ":0", call.session.name);
+  service.slow_log.Add(
+      service.clock.WallMs() / 1000, ns / 1000, call.args, call.session.name,
+      service.store != nullptr ? service.store->last_seq() : 0);
 }
 
 // The answer instead of an effect; kReady and kWait have none.
@@ -192,7 +211,11 @@ Admitted Admit(Call& call, bool queue_writers) {
   const Command* container =
       FindContainer(call.args[0], call.session.last_container);
   if (container == nullptr) {
-    UnknownCommand(call);
+    if (IsHttp(call.args[0])) {
+      EndHttp(call);
+    } else {
+      UnknownCommand(call);
+    }
     return {Admission::kRejected};
   }
   const Command* blamed = nullptr;
@@ -296,7 +319,8 @@ Executed Execute(Service& service, Session& session,
     }
   }
   if (!TakesReply(session, reply_mode)) drop_reply();
-  return {ExecuteOutcome::kDone, op ? op->seen() : 0, stats};
+  return {ExecuteOutcome::kDone, op ? std::max(op->seen(), call.shows) : 0,
+          stats};
 }
 
 }  // namespace kvd

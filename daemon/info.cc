@@ -10,6 +10,7 @@
 
 #include "daemon/command.h"
 #include "daemon/memory_figures.h"
+#include "daemon/memory_share.h"
 #include "daemon/text.h"
 
 namespace kvd {
@@ -68,8 +69,15 @@ StoreStats StatsOf(const Service& service) {
   return service.store != nullptr ? service.store->Stats() : StoreStats();
 }
 
+std::string Percent(uint64_t part, uint64_t whole) {
+  const double share =
+      whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+  return fmt::format("{:.2f}%", 100 * share);
+}
+
 std::string Memory(Service& service) {
   const MemoryFigures figures = MemoryFiguresOf(service);
+  NoteMemoryPeak(service, figures);
   const uint64_t used = figures.used();
   const uint64_t resident = ResidentBytes();
   const uint64_t dataset = figures.entries + figures.values;
@@ -78,12 +86,27 @@ std::string Memory(Service& service) {
   lines.Add("used_memory_human", HumanBytes(used));
   lines.Add("used_memory_rss", resident);
   lines.Add("used_memory_rss_human", HumanBytes(resident));
+  lines.Add("used_memory_peak", service.memory_peak);
+  lines.Add("used_memory_peak_human", HumanBytes(service.memory_peak));
+  lines.Add("used_memory_peak_perc", Percent(used, service.memory_peak));
   lines.Add("used_memory_overhead", used - dataset);
   lines.Add("used_memory_dataset", dataset);
+  lines.Add("used_memory_dataset_perc", Percent(dataset, used));
+  const uint64_t all = PhysicalMemory();
+  lines.Add("total_system_memory", all);
+  lines.Add("total_system_memory_human", HumanBytes(all));
   lines.Add("maxmemory", figures.limit);
   lines.Add("maxmemory_human", HumanBytes(figures.limit));
   lines.Add("maxmemory_policy", "noeviction");
+  lines.Add("mem_fragmentation_ratio",
+            fmt::format("{:.2f}", used == 0 ? 0.0
+                                            : static_cast<double>(resident) /
+                                                  static_cast<double>(used)));
+  lines.Add("mem_fragmentation_bytes",
+            static_cast<int64_t>(resident) - static_cast<int64_t>(used));
   lines.Add("mem_clients_normal", figures.connections);
+  lines.Add("mem_clients_slaves", 0);
+  lines.Add("mem_allocator", "libc");
   // These add up to used_memory …
   lines.Add("kvd_entry_bytes", figures.entries);
   lines.Add("kvd_value_bytes", figures.values);
@@ -91,6 +114,7 @@ std::string Memory(Service& service) {
   lines.Add("kvd_deadline_bytes", figures.deadlines);
   lines.Add("kvd_connection_bytes", figures.connections);
   lines.Add("kvd_log_buffer_bytes", figures.log_buffers);
+  lines.Add("kvd_slow_log_bytes", figures.slow_log);
   // … and this is what the values among them may take.
   lines.Add("kvd_value_cache_bytes", figures.value_cache);
   return lines.Take();
@@ -133,6 +157,12 @@ void AddLogFigures(const LogFigures& figures, Lines* lines) {
   AddFigures("group_wait_usec", figures.wait_ns, kNsPerUs, lines);
 }
 
+// When everything was on disk last, in seconds since the epoch.
+int64_t AllDurableSince(const Service& service, const StoreStats& stats) {
+  if (stats.durable_seq == stats.last_seq) return service.clock.WallMs() / 1000;
+  return service.all_durable_s;
+}
+
 std::string Persistence(Service& service) {
   const StoreStats stats = StatsOf(service);
   const bool loads = service.store == nullptr;
@@ -141,7 +171,11 @@ std::string Persistence(Service& service) {
   lines.Add("async_loading", 0);
   lines.Add("rdb_changes_since_last_save", 0);
   lines.Add("rdb_bgsave_in_progress", 0);
+  // A power cut loses nothing older than this.
+  lines.Add("rdb_last_save_time", AllDurableSince(service, stats));
   lines.Add("rdb_last_bgsave_status", "ok");
+  lines.Add("rdb_last_bgsave_time_sec", -1);
+  lines.Add("rdb_current_bgsave_time_sec", -1);
   lines.Add("aof_enabled", 1);
   const CompactionStatus compaction =
       loads ? CompactionStatus() : service.store->compaction();
@@ -151,6 +185,8 @@ std::string Persistence(Service& service) {
             compaction.runs_ended == 0 ? -1 : compaction.last_took_ms / 1000);
   lines.Add("aof_last_bgrewrite_status",
             compaction.last_error.empty() ? "ok" : "err");
+  lines.Add("aof_current_size", stats.live_bytes + stats.dead_bytes);
+  lines.Add("aof_buffer_length", stats.log_buffer_bytes);
   lines.Add("aof_last_write_status", stats.disk_full ? "err" : "ok");
   lines.Add("kvd_sync", ToString(service.config.durability.sync));
   if (!loads) {
@@ -212,6 +248,7 @@ std::string Stats(Service& service) {
   lines.Add("total_forks", 0);
   lines.Add("total_error_replies", stats.error_replies);
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
+  lines.Add("kvd_http_connections_closed", stats.http_closed);
   lines.Add("client_output_buffer_limit_disconnections",
             stats.output_limit_closed);
   lines.Add("kvd_loop_moves", stats.loop_moves);
@@ -358,12 +395,11 @@ constexpr Section kSections[] = {
 bool Wanted(const Section& section,
             std::span<const std::string_view> sections) {
   if (sections.empty()) return section.by_default;
-  const std::string title = LowerCase(section.title);
   return std::any_of(
       sections.begin(), sections.end(), [&](std::string_view word) {
-        const std::string lower = LowerCase(word);
-        return lower == title || lower == "all" || lower == "everything" ||
-               (lower == "default" && section.by_default);
+        return SameWord(word, section.title) || IsWord(word, "ALL") ||
+               IsWord(word, "EVERYTHING") ||
+               (section.by_default && IsWord(word, "DEFAULT"));
       });
 }
 

@@ -11,7 +11,9 @@ namespace kvd {
 
 // The text of INFO: the sections asked for by name, in any case; none means the
 // default ones, "all" and "everything" mean all. Shows memory as it is, durable
-// or not: it must answer while the disk does not.
+// or not: it must answer while the disk does not. So do KV.STATUS, CLIENT LIST
+// and LATENCY, which show figures and no words of commands; SLOWLOG GET and
+// MEMORY wait for what they show.
 std::string InfoText(Service& service,
                      std::span<const std::string_view> sections);
 

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 
 namespace kvd {
@@ -10,6 +11,7 @@ namespace kvd {
 MemoryFigures MemoryFiguresOf(const Service& service) {
   MemoryFigures figures;
   figures.connections = service.connection_bytes();
+  figures.slow_log = service.slow_log.memory_bytes();
   if (service.store == nullptr) return figures;
   const StoreStats stats = service.store->Stats();
   figures.entries = stats.entry_bytes - stats.value_bytes;
@@ -20,6 +22,10 @@ MemoryFigures MemoryFiguresOf(const Service& service) {
   figures.value_cache = stats.value_cache_bytes;
   figures.limit = service.store->memory_limit_bytes();
   return figures;
+}
+
+void NoteMemoryPeak(Service& service, const MemoryFigures& figures) {
+  service.memory_peak = std::max(service.memory_peak, figures.used());
 }
 
 uint64_t ResidentBytes() {

@@ -18,8 +18,9 @@ struct MemoryFigures {
   uint64_t values = 0;
   uint64_t index = 0;
   uint64_t deadlines = 0;
-  uint64_t connections = 0;  // Buffers, and values read from disk.
+  uint64_t connections = 0;  // Buffers, names, and values read from disk.
   uint64_t log_buffers = 0;
+  uint64_t slow_log = 0;
 
   uint64_t value_cache = 0;  // What values may take now.
   uint64_t limit = 0;        // 0 for none.
@@ -29,12 +30,15 @@ struct MemoryFigures {
     return entries + values + index + deadlines;
   }
   uint64_t used() const {
-    return keys_and_values() + connections + log_buffers;
+    return keys_and_values() + connections + log_buffers + slow_log;
   }
 };
 
 // While the store loads its part is 0.
 MemoryFigures MemoryFiguresOf(const Service& service);
+
+// Makes it service.memory_peak if that is less.
+void NoteMemoryPeak(Service& service, const MemoryFigures& figures);
 
 // What the process has of physical memory, as the kernel says.
 uint64_t ResidentBytes();

@@ -55,13 +55,13 @@ std::string ReadAll(const std::string& path) {
 }
 
 // Not from /proc/meminfo, which the sandbox of kvd.service hides.
+}  // namespace
+
 uint64_t PhysicalMemory() {
   const int64_t pages = sysconf(_SC_PHYS_PAGES);
   const int64_t page_bytes = sysconf(_SC_PAGESIZE);
   return static_cast<uint64_t>(pages) * static_cast<uint64_t>(page_bytes);
 }
-
-}  // namespace
 
 // Source of the format: cgroups(7). A line reads "number:controllers:path", and
 // "0::path" in version 2.

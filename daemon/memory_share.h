@@ -26,6 +26,9 @@ std::optional<uint64_t> ParseCgroupLimit(std::string_view text);
 // file that cannot be read sets none. `root` is put before all paths.
 std::optional<uint64_t> CgroupMemoryLimit(const std::string& root = "");
 
+// Of the machine, in bytes.
+uint64_t PhysicalMemory();
+
 // What this process may use, in bytes: physical memory or the limit of its
 // control groups, whichever is less.
 uint64_t AvailableMemory();

@@ -15,6 +15,7 @@
 #include "config/config.h"
 #include "daemon/command_stats.h"
 #include "daemon/loading.h"
+#include "daemon/logging.h"
 #include "daemon/session.h"
 #include "daemon/slow_log.h"
 #include "store/store.h"
@@ -37,6 +38,7 @@ struct ServiceStats {
   uint64_t keyspace_misses = 0;
   uint64_t output_limit_closed = 0;
   uint64_t protocol_errors = 0;
+  uint64_t http_closed = 0;      // Connections that spoke HTTP.
   uint64_t commands_per_s = 0;   // Over the last second.
   uint64_t parked = 0;           // Connections whose command waits for room.
   uint64_t loop_moves = 0;       // To another processor, of its own accord.
@@ -59,6 +61,10 @@ struct Service {
   AllCommandStats command_stats{config.slowlog.threshold_us};
   std::map<std::string, uint64_t, std::less<>> errors = {};  // By their code.
   SlowLog slow_log{config.slowlog.length};
+  LogRate log_rate = {};      // Of what clients bring about.
+  uint64_t memory_peak = 0;   // The most that was used at any look.
+  int64_t all_durable_s = 0;  // The wall clock when nothing was undurable, as
+                              // of the last look.
   int64_t clock_read_ns = 0;  // What the clock said when it was last asked.
 
   // All sessions, oldest first.

@@ -13,6 +13,9 @@ namespace kvd {
 struct Command;
 class CommandStats;
 
+// The longest name that a client gives itself or its library.
+inline constexpr size_t kClientNameBytesMax = 64;
+
 struct Session {
   enum class ReplyMode { kOn, kOff, kSkipNext };
 
@@ -47,6 +50,12 @@ struct Session {
   bool closing = false;
   // The connection closes at once, replies or not.
   bool killed = false;
+
+  // Of its own words, what it keeps.
+  size_t memory_bytes() const {
+    return name.capacity() + library_name.capacity() +
+           library_version.capacity();
+  }
 
   // As of the last turn, for CLIENT LIST.
   size_t input_bytes = 0;

@@ -75,6 +75,13 @@ class CommandParser {
   // byte of the input, of any value.
   const std::string& error() const { return error_; }
 
+  // What it keeps of the command: of each word where it is, and an inline
+  // command's bytes.
+  size_t memory_bytes() const {
+    return words_.capacity() * sizeof(words_[0]) +
+           args_.capacity() * sizeof(args_[0]) + inline_bytes_.capacity();
+  }
+
   // The bytes looked at since the start, bodies of bulk strings excepted: tests
   // assert that this is linear in the input.
   uint64_t bytes_examined() const { return bytes_examined_; }

@@ -134,40 +134,63 @@ TEST(ReplyTimes, WhatIsWithheldTakesUntilItIsDurable) {
 std::vector<std::string> Kept(const std::vector<std::string>& words) {
   SlowLog log(1);
   const std::vector<std::string_view> views(words.begin(), words.end());
-  log.Add(0, 0, views, "", "");
-  return log.entries().front().words;
+  log.Add(0, 0, views, "", 0);
+  std::vector<std::string> kept;
+  log.entries().front().ForEachWord(
+      [&](std::string_view word) { kept.emplace_back(word); });
+  return kept;
 }
 
 TEST(SlowLog, KeepsTheNewestAndNeverGivesANumberTwice) {
   SlowLog log(2);
   const std::string_view words[] = {"GET", "a"};
-  for (int64_t i = 0; i < 3; ++i) log.Add(100 + i, i, words, "/s:0", "me");
+  for (int64_t i = 0; i < 3; ++i) log.Add(100 + i, i, words, "me", 0);
   ASSERT_EQ(log.entries().size(), 2u);
   EXPECT_EQ(log.entries()[0].id, 2u);
   EXPECT_EQ(log.entries()[0].unix_s, 102);
   EXPECT_EQ(log.entries()[1].id, 1u);
   log.Clear();
-  log.Add(0, 0, words, "", "");
+  log.Add(0, 0, words, "", 0);
   EXPECT_EQ(log.entries()[0].id, 3u);
 }
 
 TEST(SlowLog, OfLengthZeroKeepsNone) {
   SlowLog log(0);
   const std::string_view words[] = {"GET", "a"};
-  log.Add(0, 0, words, "", "");
+  log.Add(0, 0, words, "", 0);
   EXPECT_TRUE(log.entries().empty());
 }
 
 TEST(SlowLog, ShortensWordsAndSaysSo) {
-  EXPECT_EQ(Kept({"SET", std::string(128, 'x')})[1], std::string(128, 'x'));
-  EXPECT_EQ(Kept({"SET", std::string(129, 'x')})[1],
-            std::string(128, 'x') + "... (1 more bytes)");
+  constexpr size_t kMax = SlowLog::kWordBytesMax;
+  EXPECT_EQ(Kept({"SET", std::string(kMax, 'x')})[1], std::string(kMax, 'x'));
+  EXPECT_EQ(Kept({"SET", std::string(kMax + 1, 'x')})[1],
+            std::string(kMax, 'x') + "... (1 more bytes)");
   std::vector<std::string> words(32, "w");
   EXPECT_EQ(Kept(words), words);
   words.resize(33, "w");
   std::vector<std::string> shortened(31, "w");
   shortened.push_back("... (2 more arguments)");
   EXPECT_EQ(Kept(words), shortened);
+}
+
+TEST(SlowLog, CountsWhatItKeepsAndKeepsWithinItsBound) {
+  SlowLog log(3);
+  const std::string large(8 << 20, 'x');
+  const std::vector<std::string_view> words(1000, large);
+  const std::string name(kClientNameBytesMax, 'n');
+  for (int i = 0; i < 10; ++i) {
+    log.Add(0, 0, words, name, 0);
+    size_t bytes = 0;
+    for (const SlowLog::Entry& entry : log.entries()) {
+      EXPECT_LE(entry.memory_bytes(), SlowLog::kEntryBytesMax);
+      bytes += entry.memory_bytes();
+    }
+    EXPECT_EQ(log.memory_bytes(), bytes);
+  }
+  EXPECT_GT(log.memory_bytes(), 3 * SlowLog::kEntryBytesMax / 2);
+  log.Clear();
+  EXPECT_EQ(log.memory_bytes(), 0u);
 }
 
 }  // namespace

@@ -113,6 +113,26 @@ TEST_F(CommandsTest, AnAbsenceWaitsForTheRemovalThatItShows) {
   EXPECT_TRUE(store_->MustWait(del.seen));
 }
 
+// What is said of all changes together waits for the newest.
+TEST_F(CommandsTest, FiguresWaitForTheChangesThatTheyShow) {
+  config_.slowlog.threshold_us = 0;
+  std::string reply;
+  const Executed set = Run({"SET", "a", "1"}, &reply);
+  for (const std::vector<std::string>& words :
+       {std::vector<std::string>{"SLOWLOG", "GET"},
+        {"MEMORY", "STATS"},
+        {"MEMORY", "DOCTOR"},
+        {"MEMORY", "USAGE", "a"}}) {
+    EXPECT_EQ(Run(words, &reply).seen, set.seen) << words[0] << words[1];
+  }
+  EXPECT_EQ(Run({"SLOWLOG", "GET", "0"}, &reply).seen, 0u);
+  // They must answer while the disk does not: their headers say so.
+  EXPECT_EQ(Run({"INFO"}, &reply).seen, 0u);
+  EXPECT_EQ(Run({"KV.STATUS"}, &reply).seen, 0u);
+  MakeDurable();
+  EXPECT_FALSE(store_->MustWait(Run({"SLOWLOG", "GET"}, &reply).seen));
+}
+
 TEST_F(CommandsTest, WhatShowsNothingUndurableDoesNotWait) {
   Send("SET a 1");
   std::string reply;
@@ -425,8 +445,8 @@ TEST_F(CommandsTest, MemoryStatsAreAMapOfFigures) {
   Send("SET a 1");
   Send("HELLO 3");
   const std::string stats = Send("MEMORY STATS");
-  EXPECT_TRUE(stats.starts_with("%18\r\n")) << stats;
-  EXPECT_EQ(std::count(stats.begin(), stats.end(), '$'), 18);
+  EXPECT_TRUE(stats.starts_with("%20\r\n")) << stats;
+  EXPECT_EQ(std::count(stats.begin(), stats.end(), '$'), 20);
   EXPECT_NE(stats.find("keys.count\r\n:1\r\n"), std::string::npos);
   // Header, key and value.
   EXPECT_NE(stats.find(fmt::format("dataset.bytes\r\n:{}\r\n",
