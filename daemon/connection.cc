@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/connection.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <array>
 #include <memory>
 
 #include "base/check.h"
+#include "daemon/listener.h"
 #include "daemon/turn.h"
 #include "resp/reply_writer.h"
 
@@ -54,12 +53,9 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
   session_.id = id;
   session_.fd = client.get();
   session_.connected_ms = session_.active_ms = service.NowMs();
-  ucred peer = {};
-  socklen_t size = sizeof(peer);
-  if (getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
-    session_.pid = peer.pid;
-    session_.uid = peer.uid;
-  }
+  const Peer peer = PeerOf(client.get());
+  session_.pid = peer.pid;
+  session_.uid = peer.uid;
   auto* pipe = new uv_pipe_t;
   // Without ipc libuv reads plainly: descriptors sent along are discarded.
   KVD_CHECK(uv_pipe_init(loop.get(), pipe, /*ipc=*/0) == 0);
@@ -92,17 +88,13 @@ ParseOutcome Connection::NextCommand() {
   if (outcome != ParseOutcome::kNeedMore) return outcome;
   input_.Consume(commands_.consumed());
   input_.ReleaseIfEmpty();
-  if (input_.empty()) {
-    half_since_ms_ = 0;
-  } else if (half_since_ms_ == 0) {
-    half_since_ms_ = loop_.now_ms();
-  }
+  half_ = !input_.empty();
   return outcome;
 }
 
 void Connection::CommandDone() {
   input_.Consume(commands_.consumed());
-  half_since_ms_ = 0;
+  half_ = false;
 }
 
 void Connection::Refuse(std::string_view error) {
@@ -153,6 +145,7 @@ void Connection::OnRead(ssize_t count) {
   if (TakesNothing()) return SetReading(false);
   if (count > 0) {
     input_.Filled(static_cast<size_t>(count));
+    silent_ms_ = 0;
     service_.stats.input_bytes += static_cast<uint64_t>(count);
   } else if (count == UV_ENOBUFS) {
     // No memory for input: this client goes, the others stay.

@@ -80,17 +80,17 @@ class Connection {
   size_t output_bytes() const { return replies_.bytes() + flying_bytes_; }
   size_t input_bytes() const { return input_.size(); }
 
-  // What its buffers take, and values that were read for its command.
+  // What its buffers and names take, and values that were read for its command.
   size_t memory_bytes() const {
     return input_.memory_bytes() + replies_.memory_bytes() + flying_bytes_ +
-           cold_.bytes();
+           cold_.bytes() + commands_.memory_bytes() + session_.memory_bytes();
   }
 
-  // Since when (loop time) a command is half here; 0 if there is none. Time in
-  // which kvd does not read does not count.
-  int64_t half_since_ms() const {
-    return reading_ && !TakesNothing() ? half_since_ms_ : 0;
-  }
+  // Whether a command is half here and kvd reads on.
+  bool awaits_rest() const { return half_ && reading_ && !TakesNothing(); }
+  // For how long kvd has looked for its rest and not a byte came.
+  int64_t silent_ms() const { return silent_ms_; }
+  void AddSilence(int64_t ms) { silent_ms_ += ms; }
 
   // Lists of the turn that hold this connection.
   struct Membership {
@@ -133,7 +133,8 @@ class Connection {
   bool parked_ = false;
   bool input_ended_ = false;
   bool closed_ = false;
-  int64_t half_since_ms_ = 0;
+  bool half_ = false;  // What is in input_ is a part of a command.
+  int64_t silent_ms_ = 0;
   UvPtr<uv_pipe_t> pipe_;
 };
 

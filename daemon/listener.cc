@@ -184,6 +184,16 @@ ListeningSocket::~ListeningSocket() {
   }
 }
 
+Peer PeerOf(int client_fd) {
+  ucred credentials = {};
+  socklen_t size = sizeof(credentials);
+  if (getsockopt(client_fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) !=
+      0) {
+    return {};
+  }
+  return {credentials.pid, credentials.uid};
+}
+
 Acceptor::Acceptor(EventLoop& loop, int listening_fd,
                    std::function<void(UniqueFd)> on_client)
     : listening_fd_(listening_fd),

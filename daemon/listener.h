@@ -57,6 +57,13 @@ class ListeningSocket {
   ino_t inode_ = 0;
 };
 
+// Who is at the other end of a connected socket, by the kernel's word.
+struct Peer {
+  pid_t pid = -1;
+  uid_t uid = static_cast<uid_t>(-1);
+};
+Peer PeerOf(int client_fd);
+
 // Accepts clients of a listening socket. When descriptors run out it pauses for
 // a moment instead of asking again at once. Thread: loop.
 class Acceptor {

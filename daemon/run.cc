@@ -38,6 +38,8 @@ constexpr int64_t kOwnDescriptors = 32;
 // of which each takes two, for reads through the page cache and past it.
 constexpr int64_t kReadFilesShare = 8;
 constexpr int64_t kDescriptorsPerReadFile = 2;
+// Of few descriptors, no larger share is reserved for root.
+constexpr int64_t kReservedShareMin = 4;
 constexpr int64_t kReadFilesMin = 4;
 constexpr int64_t kReadFilesMax = 256;
 
@@ -57,7 +59,7 @@ void IgnoreSignals() {
 // Who gets how many descriptors.
 struct Descriptors {
   int64_t read_files;
-  int64_t connections;
+  ConnectionBounds connections;
 };
 
 // Raises the limit as far as allowed, and shares it out.
@@ -69,21 +71,24 @@ Descriptors ShareDescriptors(const Config::Limits& limits) {
   }
   if (getrlimit(RLIMIT_NOFILE, &allowed) != 0 ||
       allowed.rlim_cur == RLIM_INFINITY) {
-    return {kReadFilesMax, limits.connections};
+    return {kReadFilesMax, {limits.connections, limits.reserved_connections}};
   }
   const auto all = static_cast<int64_t>(allowed.rlim_cur);
   const int64_t read_files =
       std::clamp(all / kReadFilesShare / kDescriptorsPerReadFile, kReadFilesMin,
                  kReadFilesMax);
-  const int64_t fit =
+  const int64_t left =
       std::max<int64_t>(all - kOwnDescriptors - limits.reserved_descriptors -
                             kDescriptorsPerReadFile * read_files,
                         1);
+  const int64_t reserved =
+      std::min(limits.reserved_connections, left / kReservedShareMin);
+  const int64_t fit = left - reserved;
   if (fit < limits.connections) {
     LogWarning("only {} descriptors allowed: {} connections instead of {}", all,
                fit, limits.connections);
   }
-  return {read_files, std::min(fit, limits.connections)};
+  return {read_files, {std::min(fit, limits.connections), reserved}};
 }
 
 uint64_t InMiB(uint64_t bytes) { return bytes >> 20; }
@@ -102,7 +107,8 @@ void LogShares(uint64_t available, const MemoryBounds& memory,
       InMiB(available), InMiB(memory.value_cache),
       memory.limit == 0 ? "no limit"
                         : fmt::format("{} for all", InMiB(memory.limit)),
-      descriptors.connections, descriptors.read_files);
+      descriptors.connections.clients + descriptors.connections.reserved,
+      descriptors.read_files);
 }
 
 using Sockets = std::vector<std::unique_ptr<ListeningSocket>>;

@@ -2,15 +2,19 @@
 #include "daemon/server.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
 #include <cstring>
+#include <map>
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 #include "daemon/command.h"
 #include "daemon/logging.h"
+#include "daemon/memory_figures.h"
 #include "daemon/notify.h"
 
 namespace kvd {
@@ -26,7 +30,11 @@ constexpr int64_t kDrainMsMax = 2000;
 constexpr int64_t kFlushMsMax = 5000;
 constexpr int64_t kLastWordsMsMax = 1000;
 
-// Often enough that a half command's time is kept to a quarter, and that the
+// After such a limit there is one more look at what clients take: kvd may have
+// been halted, and they not.
+constexpr int64_t kOneMoreLookMs = 1;
+
+// Often enough that a half command's time is kept to a half, and that the
 // watchdog hears of kvd several times in its time.
 int64_t HousekeepingMs(const Config& config) {
   const int64_t shortest_ms =
@@ -62,23 +70,26 @@ void StopSignals::OnSignal(std::function<void(int)> on_signal) {
 }
 
 Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
-               Clock& clock, const Config& config, int64_t connections_max,
+               Clock& clock, const Config& config, ConnectionBounds bounds,
                std::vector<std::unique_ptr<ListeningSocket>> sockets)
     : loop_(loop),
       waker_(waker),
       signals_(signals),
+      connections_reserved_(bounds.reserved),
+      own_uid_(geteuid()),
+      housekeeping_ms_(HousekeepingMs(config)),
       service_{.config = config, .clock = clock},
       turn_(loop, service_),
       sockets_(std::move(sockets)),
       tick_(loop, [this] { ScheduleTick(); }),
       housekeeping_(loop, [this] { KeepHouse(); }),
-      stop_limit_(loop, [this] { Advance(); }) {
+      stop_limit_(loop, [this] { StopLimitReached(); }) {
   KVD_CHECK(!sockets_.empty());
   service_.started_ms = service_.NowMs();
   service_.loading = {.started_ms = service_.started_ms,
                       .started_wall_ms = clock.WallMs()};
   service_.socket_path = sockets_.front()->path();
-  service_.connections_max = connections_max;
+  service_.connections_max = bounds.clients;
   service_.connection_bytes = [this] {
     uint64_t bytes = 0;
     for (const auto& [id, connection] : connections_) {
@@ -95,8 +106,8 @@ Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
     if (handle->data != nullptr) static_cast<Server*>(handle->data)->RunTurn();
   });
   waker_.OnWake([this] { turn_.Woken(); });
-  housekeeping_.Start(HousekeepingMs(config), HousekeepingMs(config));
-  stalled_since_ms_ = counted_at_ms_ = loop.now_ms();
+  housekeeping_.Start(housekeeping_ms_, housekeeping_ms_);
+  last_look_ms_ = counted_at_ms_ = loop.now_ms();
   signals_.OnSignal([this](int signal) {
     BeginStop(signal == SIGINT ? "SIGINT" : "SIGTERM");
   });
@@ -136,9 +147,9 @@ ExitCode Server::Run() {
 
 void Server::Accept(UniqueFd client) {
   ++service_.stats.connections_received;
-  if (static_cast<int64_t>(connections_.size()) >= service_.connections_max) {
+  if (const Peer peer = PeerOf(client.get()); !HasPlaceFor(peer)) {
     ++service_.stats.connections_rejected;
-    return Reject(client);
+    return Reject(client, peer);
   }
   const uint64_t id = next_id_++;
   auto connection = std::make_unique<Connection>(loop_, std::move(client), id,
@@ -147,7 +158,36 @@ void Server::Accept(UniqueFd client) {
   connections_.emplace(id, std::move(connection));
 }
 
-void Server::Reject(const UniqueFd& client) {
+bool Server::HasPlaceFor(const Peer& peer) const {
+  const auto taken = static_cast<int64_t>(connections_.size());
+  const int64_t clients_max = service_.connections_max;
+  if (taken < clients_max) return true;
+  if (peer.uid != 0 && peer.uid != own_uid_) return false;
+  if (taken >= clients_max + connections_reserved_) return false;
+  // Else a program of theirs that takes all it can get would have these, too.
+  return std::none_of(service_.sessions.begin(), service_.sessions.end(),
+                      [&](const Session* session) {
+                        return session->pid == peer.pid &&
+                               session->uid == peer.uid;
+                      });
+}
+
+void Server::Reject(const UniqueFd& client, const Peer& peer) {
+  if (service_.log_rate.Allow(service_.NowMs())) {
+    std::map<std::pair<pid_t, uid_t>, int64_t> held;
+    for (const Session* session : service_.sessions) {
+      ++held[{session->pid, session->uid}];
+    }
+    const auto most = std::max_element(
+        held.begin(), held.end(),
+        [](const auto& a, const auto& b) { return a.second < b.second; });
+    KVD_CHECK(most != held.end());
+    LogWarning(
+        "refused a client (pid {}, uid {}): there are {}, pid {} (uid {}) has "
+        "{} of them",
+        peer.pid, peer.uid, connections_.size(), most->first.first,
+        most->first.second, most->second);
+  }
   constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
   // A new socket has room for this; if not, the close says enough.
   std::ignore = send(client.get(), kFull.data(), kFull.size(),
@@ -203,8 +243,12 @@ void Server::ScheduleTick() {
 
 void Server::KeepHouse() {
   notify::Alive();
-  EndHalfCommands();
+  const int64_t now_ms = loop_.now_ms();
+  const int64_t passed_ms = now_ms - std::exchange(last_look_ms_, now_ms);
+  looked_ms_ += LookedOf(passed_ms);
+  EndHalfCommands(passed_ms);
   CheckFlushes();
+  NoteFigures();
   turn_.KeepHouse();
   const int64_t elapsed_ms = loop_.now_ms() - counted_at_ms_;
   if (elapsed_ms >= kHousekeepingMsMax) {
@@ -219,11 +263,24 @@ void Server::KeepHouse() {
   RunTurn();
 }
 
-void Server::EndHalfCommands() {
+// What counts of the time since the last look.
+int64_t Server::LookedOf(int64_t passed_ms) const {
+  return std::min(passed_ms, 2 * housekeeping_ms_);
+}
+
+void Server::EndHalfCommands(int64_t passed_ms) {
   const int64_t timeout_ms = service_.config.limits.half_command_timeout_ms;
   for (auto& [id, connection] : connections_) {
-    const int64_t since_ms = connection->half_since_ms();
-    if (since_ms == 0 || loop_.now_ms() - since_ms < timeout_ms) continue;
+    if (!connection->awaits_rest()) continue;
+    if (IsPlanted(PlantedBug::kJudgeUnreadInput)) {
+      connection->AddSilence(passed_ms);
+    }
+    // Judged without the time since the last look: what came in it may not be
+    // read yet, and all that came before it is.
+    if (connection->silent_ms() < timeout_ms) {
+      connection->AddSilence(LookedOf(passed_ms));
+      continue;
+    }
     connection->Refuse("timeout: the rest of a command did not arrive");
     connection->UpdateReading();
     turn_.NeedsFlush(*connection);
@@ -236,10 +293,10 @@ void Server::CheckFlushes() {
   const Seq durable_seq = store.durable_seq();
   const bool waits = store.MustWait(store.last_seq());
   if (!waits || durable_seq != stalled_at_seq_) {
-    stalled_since_ms_ = loop_.now_ms();
+    stalled_since_ms_ = looked_ms_;
   }
   stalled_at_seq_ = durable_seq;
-  service_.stats.flush_stalled_ms = loop_.now_ms() - stalled_since_ms_;
+  service_.stats.flush_stalled_ms = looked_ms_ - stalled_since_ms_;
   const bool stalled = service_.stats.flush_stalled_ms >= kFlushStalledMs;
   if (stalled == stall_logged_) return;
   stall_logged_ = stalled;
@@ -255,6 +312,15 @@ void Server::CheckFlushes() {
   }
 }
 
+// What INFO can only know by having looked.
+void Server::NoteFigures() {
+  NoteMemoryPeak(service_, MemoryFiguresOf(service_));
+  const Store* store = service_.store;
+  if (store != nullptr && store->durable_seq() == store->last_seq()) {
+    service_.all_durable_s = service_.clock.WallMs() / 1000;
+  }
+}
+
 void Server::BeginStop(std::string_view reason) {
   if (stage_ != Stage::kLoading && stage_ != Stage::kServing) return;
   stage_ = Stage::kDraining;
@@ -267,7 +333,19 @@ void Server::BeginStop(std::string_view reason) {
     turn_.Ready(*connection);
   }
   tick_.Stop();
-  stop_limit_.Start(kDrainMsMax);
+  StartStopLimit(kDrainMsMax);
+}
+
+void Server::StartStopLimit(int64_t limit_ms) {
+  stop_limit_passed_ = false;
+  stop_limit_.Start(limit_ms);
+}
+
+void Server::StopLimitReached() {
+  if (!std::exchange(stop_limit_passed_, true)) {
+    return stop_limit_.Start(kOneMoreLookMs);
+  }
+  Advance();
 }
 
 void Server::Advance() {
@@ -321,7 +399,7 @@ void Server::BeginFlushing(int64_t limit_ms) {
     connection->replies().Release(durable_seq);
     turn_.NeedsFlush(*connection);
   }
-  stop_limit_.Start(limit_ms);
+  StartStopLimit(limit_ms);
   turn_.Run();
   BuryClosed();
   if (connections_.empty()) End();

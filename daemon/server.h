@@ -35,14 +35,22 @@ class StopSignals {
   std::vector<UvPtr<uv_signal_t>> handles_;
 };
 
+// How many clients there may be at a time.
+struct ConnectionBounds {
+  int64_t clients = 0;
+  // That many more for root and the daemon's own user, so that they can look
+  // what is going on: one for each process that has none.
+  int64_t reserved = 0;
+};
+
 // Serves while the loop turns, until a signal, SHUTDOWN or a disk fault. All
 // references outlive it. Thread: loop.
 class Server {
  public:
-  // Clients queue until Listen() or Serve(). `connections_max` is what limits
-  // and descriptors allow.
+  // Clients queue until Listen() or Serve(). `bounds` are what limits and
+  // descriptors allow.
   Server(EventLoop& loop, Waker& waker, StopSignals& signals, Clock& clock,
-         const Config& config, int64_t connections_max,
+         const Config& config, ConnectionBounds bounds,
          std::vector<std::unique_ptr<ListeningSocket>> sockets);
   ~Server();
   Server(const Server&) = delete;
@@ -84,15 +92,21 @@ class Server {
   };
 
   void Accept(UniqueFd client);
-  void Reject(const UniqueFd& client);
+  bool HasPlaceFor(const Peer& peer) const;
+  void Reject(const UniqueFd& client, const Peer& peer);
   void RunTurn();
   void BuryClosed();
   void CloseKilled();
   void Advance();
   void ScheduleTick();
   void KeepHouse();
+  int64_t LookedOf(int64_t passed_ms) const;
   void CheckFlushes();
-  void EndHalfCommands();
+  void EndHalfCommands(int64_t passed_ms);
+  void NoteFigures();
+
+  void StartStopLimit(int64_t limit_ms);
+  void StopLimitReached();
 
   void StopStore();
   void BeginFlushing(int64_t limit_ms);
@@ -102,6 +116,9 @@ class Server {
   EventLoop& loop_;
   Waker& waker_;
   StopSignals& signals_;
+  const int64_t connections_reserved_;
+  const uid_t own_uid_;
+  const int64_t housekeeping_ms_;
   Service service_;
   Turn turn_;
   Stage stage_ = Stage::kLoading;
@@ -115,12 +132,18 @@ class Server {
   Timer tick_;
   Timer housekeeping_;
   Timer stop_limit_;
+  bool stop_limit_passed_ = false;
   UvPtr<uv_check_t> check_;
 
   Seq ticked_seq_ = 0;  // last_seq() and durable_seq() when Tick() was called.
   Seq ticked_durable_seq_ = 0;
-  Seq stalled_at_seq_ = 0;  // durable_seq() as of the last look.
-  int64_t stalled_since_ms_ = 0;
+  // Time in which kvd looked at clients and disk, which are not to blame for
+  // the rest: a long command, or a halt of the process.
+  int64_t looked_ms_ = 0;
+  int64_t last_look_ms_ = 0;  // Loop time.
+
+  Seq stalled_at_seq_ = 0;        // durable_seq() as of the last look.
+  int64_t stalled_since_ms_ = 0;  // In looked_ms_.
   bool stall_logged_ = false;
   uint64_t commands_counted_ = 0;
   int64_t counted_at_ms_ = 0;

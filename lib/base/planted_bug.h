@@ -42,6 +42,7 @@ enum class PlantedBug {
   kRetireUnderRead,         // Victims go while somebody reads in them.
   kRunWithoutValue,         // A parked command has an effect before its value.
   kForgetSwaps,             // The MANIFEST does not follow durable swaps.
+  kJudgeUnreadInput,        // A half command's rest may be there, unread.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

@@ -186,7 +186,9 @@ ClientResult<void> Client::WaitFor(short events, short* happened) {
       *happened = polled.revents;
       return {};
     }
-    if (ready < 0 && errno != EINTR) {
+    if (ready < 0) {
+      // A signal: time has passed, and nothing was looked at.
+      if (errno == EINTR) continue;
       return Fail(ClientFault::kSystem, ErrnoText(errno));
     }
     if (steady_clock::now() >= end) {

@@ -81,6 +81,7 @@ struct Config {
 
   struct Limits {
     int64_t connections = 10000;
+    int64_t reserved_connections = 16;
     uint64_t value_bytes = uint64_t{64} << 20;
     int64_t arguments = 1 << 20;                  // Per command.
     uint64_t input_bytes = uint64_t{80} << 20;    // Unparsed, per connection.

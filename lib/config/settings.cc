@@ -62,6 +62,8 @@ constexpr Setting kSettings[] = {
 
     {"limits.connections",
      CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}},
+    {"limits.reserved_connections",
+     CountKind{KVD_FIELD(limits.reserved_connections), 0, 1024}},
     {"limits.value_size",
      SizeKind{KVD_FIELD(limits.value_bytes), kKiB, 512 * kMiB}},
     {"limits.arguments",

@@ -6,18 +6,24 @@
 
 #include <gtest/gtest.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 #include "daemon/processors.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
@@ -92,17 +98,17 @@ class ServerTest : public testing::Test {
     reads_.RunAll();  // The store waits for them.
   }
 
-  void Start(int64_t connections_max = 100) {
-    StartLoading(connections_max);
+  void Start(ConnectionBounds bounds = {.clients = 100}) {
+    StartLoading(bounds);
     Load();
   }
 
-  void StartLoading(int64_t connections_max = 100) {
+  void StartLoading(ConnectionBounds bounds = {.clients = 100}) {
     auto socket = ListeningSocket::Bind(config_.socket);
     KVD_CHECK(socket.ok() && (*socket)->Publish().ok());
     std::vector<std::unique_ptr<ListeningSocket>> sockets;
     sockets.push_back(std::move(*socket));
-    server_.emplace(loop_, waker_, signals_, clock_, config_, connections_max,
+    server_.emplace(loop_, waker_, signals_, clock_, config_, bounds,
                     std::move(sockets));
     Settle();
   }
@@ -514,6 +520,57 @@ TEST_F(ServerTest, AHalfCommandIsGivenUpInTheEnd) {
   EXPECT_EQ(idle.Receive(), "+PONG\r\n");
 }
 
+// Blocks the loop for longer than a half command may be silent; the rest of the
+// command comes in meanwhile. Returns what the client gets.
+class BlockedServerTest : public ServerTest {
+ protected:
+  std::string SendRestWhileBlocked() {
+    constexpr int64_t kTimeoutMs = 400;
+    config_.limits.half_command_timeout_ms = kTimeoutMs;
+    Start();
+    Client client = Connect();
+    client.Send("*2\r\n$4\r\nECHO\r\n");
+    Turn();
+    client.Send("$4\r\nrest\r\n");
+    std::this_thread::sleep_for(std::chrono::milliseconds(3 * kTimeoutMs));
+    Turn();
+    return client.Receive();
+  }
+};
+
+TEST_F(BlockedServerTest, ACommandThatIsAllThereIsExecutedHoweverLate) {
+  EXPECT_EQ(SendRestWhileBlocked(), "$4\r\nrest\r\n");
+}
+
+TEST_F(BlockedServerTest, ThePlantedBugIsCaught) {
+  const ScopedPlantedBug planted(PlantedBug::kJudgeUnreadInput);
+  EXPECT_TRUE(SendRestWhileBlocked().starts_with("-ERR timeout"));
+}
+
+// A byte now and then is enough, however long all of it takes.
+TEST_F(ServerTest, ASlowButSteadyUploadIsNotCut) {
+  constexpr int64_t kTimeoutMs = 200;
+  config_.limits.half_command_timeout_ms = kTimeoutMs;
+  Start();
+  Client client = Connect();
+  const std::string command = Command({"ECHO", "abcdefghij"});
+  const auto start = std::chrono::steady_clock::now();
+  size_t sent = 0;
+  // Sent evenly over three times the limit, by the clock.
+  while (sent < command.size()) {
+    const auto passed = std::chrono::steady_clock::now() - start;
+    const auto due = static_cast<size_t>(
+        passed * command.size() / std::chrono::milliseconds(3 * kTimeoutMs));
+    if (due > sent) {
+      client.Send(std::string_view(command).substr(sent, due - sent));
+      sent = std::min(due, command.size());
+    }
+    loop_.RunOnce();
+  }
+  Settle();
+  EXPECT_EQ(client.Receive(), "$10\r\nabcdefghij\r\n");
+}
+
 TEST_F(ServerTest, AClientThatDoesNotReadIsNotReadEither) {
   Start();
   Client setter = Connect();
@@ -598,7 +655,7 @@ TEST_F(ServerTest, ASlowReaderGetsTheValueThatItAskedFor) {
 }
 
 TEST_F(ServerTest, TooManyClientsAreToldSo) {
-  Start(/*connections_max=*/2);
+  Start({.clients = 2});
   Client first = Connect();
   Client second = Connect();
   Settle();
@@ -612,6 +669,91 @@ TEST_F(ServerTest, TooManyClientsAreToldSo) {
   fourth.Send("PING\r\n");
   Settle();
   EXPECT_EQ(fourth.Receive(), "+PONG\r\n");
+}
+
+// Acts as another user for as long as it lives.
+class OtherUser {
+ public:
+  OtherUser() { KVD_CHECK(seteuid(kNobody) == 0); }
+  ~OtherUser() { KVD_CHECK(seteuid(0) == 0); }
+
+ private:
+  static constexpr uid_t kNobody = 65534;
+};
+
+TEST_F(ServerTest, WhenOthersHaveAllPlacesRootStillGetsOne) {
+  if (geteuid() != 0) GTEST_SKIP() << "takes root";
+  config_.socket.mode = 0666;
+  ASSERT_EQ(chmod(dir_.path().c_str(), 0755), 0);
+  Start({.clients = 2, .reserved = 2});
+  std::optional<Client> first;
+  std::optional<Client> second;
+  {
+    const OtherUser other;
+    first.emplace(config_.socket.path);
+    second.emplace(config_.socket.path);
+    Client third(config_.socket.path);
+    Settle();
+    EXPECT_EQ(third.Receive(), "-ERR max number of clients reached\r\n");
+  }
+  Client root = Connect();
+  root.Send(Command({"CLIENT", "KILL", "ID", "1"}));
+  Settle();
+  EXPECT_EQ(root.Receive(), ":1\r\n");
+  first->Receive();
+  EXPECT_TRUE(first->closed());
+  // The place that became free is root's own now: others get none before there
+  // are less than two.
+  {
+    const OtherUser other;
+    Client again(config_.socket.path);
+    Settle();
+    EXPECT_EQ(again.Receive(), "-ERR max number of clients reached\r\n");
+  }
+}
+
+// A process of root's that takes all places does not get the reserve as well.
+TEST_F(ServerTest, AProcessWithConnectionsGetsNothingOfTheReserve) {
+  Start({.clients = 1, .reserved = 2});
+  Client first = Connect();
+  Settle();
+  Client second = Connect();
+  Settle();
+  EXPECT_EQ(second.Receive(), "-ERR max number of clients reached\r\n");
+  EXPECT_TRUE(second.closed());
+}
+
+TEST_F(ServerTest, HttpEndsTheConnectionUnanswered) {
+  Start();
+  struct Case {
+    std::string sent;
+    std::string answered;
+  };
+  const std::string body = "SET hacked 1\r\n" + Command({"SET", "hacked", "1"});
+  const Case cases[] = {
+      {"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n" + body, ""},
+      {"post /\r\n" + body, ""},
+      {"PING\r\nhOsT: a\r\n" + body, "+PONG\r\n"},
+      {Command({"Host:", "a"}) + body, ""},
+      {Command({"POST"}) + body, ""},
+      {"GET / HTTP/1.1\r\nHost: a\r\n\r\n" + body,
+       "-ERR wrong number of arguments for 'get' command\r\n"},
+      {"SET before 1\r\nPOST\r\n" + body, "+OK\r\n"},
+  };
+  for (const Case& http : cases) {
+    Client client = Connect();
+    client.Send(http.sent);
+    Settle();
+    EXPECT_EQ(client.Receive(), http.answered) << http.sent;
+    EXPECT_TRUE(client.closed()) << http.sent;
+  }
+  Client client = Connect();
+  client.Send(Command({"EXISTS", "hacked"}) + Command({"EXISTS", "before"}) +
+              Command({"HOST", ":"}));
+  Settle();
+  EXPECT_EQ(client.Receive(),
+            ":0\r\n:1\r\n-ERR unknown command 'HOST', with args beginning "
+            "with: ':' \r\n");
 }
 
 TEST_F(ServerTest, ClientKillClosesTheOther) {
