@@ -241,8 +241,10 @@ constexpr Command kCommands[] = {
     {"KV.DEL", 2, 4, kFirst, kWrite, kKv, kFast | kRemoves, HandleKvDel,
      "7.2.4", "O(1)", "key [IFREV revision]",
      "Deletes a key and returns the revision of the deletion."},
-    {"KV.GET", 2, 2, kFirst, kRead, kKv, kFast, HandleKvGet, "7.2.4", "O(1)",
-     "key", "Returns a value, its revision and its milliseconds to live."},
+    {"KV.GET", 2, 3, kFirst, kRead, kKv, kFast, HandleKvGet, "7.2.4", "O(1)",
+     "key [META]",
+     "Returns a value, or with META its size, then its revision and its "
+     "milliseconds to live."},
     {"KV.LATENCY", 2, kWordsMax, kNoKeys, kNone, kKv, kLoading, nullptr,
      "7.2.4", "Depends on subcommand.", "",
      "A container for commands about how long things take.",

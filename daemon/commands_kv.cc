@@ -120,10 +120,18 @@ void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {
 }  // namespace
 
 void HandleKvGet(Call& call) {
+  const bool only_meta = call.args.size() > 2;
+  if (only_meta && !IsWord(call.args[2], "META")) {
+    return call.reply.Error(kSyntaxError);
+  }
   const Entry* entry = Lookup(call, call.args[1]);
   if (entry == nullptr) return call.reply.Null();
   call.reply.ArrayHeader(3);
-  ReplyValue(call, *entry);
+  if (only_meta) {
+    call.reply.Integer(static_cast<int64_t>(entry->value_size()));
+  } else {
+    ReplyValue(call, *entry);
+  }
   ReplyRevision(call, entry->seq());
   call.reply.Integer(
       entry->has_deadline() ? DeadlineOf(entry) - call.op->now_ms() : -1);

@@ -196,6 +196,7 @@ const Case kCases[] = {
     {{"MSET", "text", "1", "new", "2"}, false},
     {{"MSETNX", "text", "1", "new", "2"}, false},
     {{"STRLEN", "text"}, false},
+    {{"KV.GET", "text", "META"}, false},
     {{"EXISTS", "text", "number", "missing"}, false},
     {{"TOUCH", "text"}, false},
     {{"TYPE", "text"}, false},

@@ -239,6 +239,13 @@ TEST_F(CommandsTest, AChangedDeadlineIsAChange) {
                 "\r\n:100000\r\n");
 }
 
+TEST_F(CommandsTest, KvGetTellsTheSizeInsteadOfTheValue) {
+  const std::string revision = Send("KV.SET a some PX 100");
+  EXPECT_EQ(Send("KV.GET a META"), "*3\r\n:4\r\n" + revision + ":100\r\n");
+  EXPECT_EQ(Send("KV.GET none meta"), "$-1\r\n");
+  EXPECT_EQ(Send("KV.GET a other"), "-ERR syntax error\r\n");
+}
+
 TEST_F(CommandsTest, IfRevComparesWithTheNewestRevision) {
   EXPECT_EQ(Send("KV.SET a 1 IFREV 5"), "$-1\r\n");
   const std::string reply = Send("KV.SET a 1 IFREV 0");
