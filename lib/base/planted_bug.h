@@ -43,6 +43,7 @@ enum class PlantedBug {
   kRunWithoutValue,         // A parked command has an effect before its value.
   kForgetSwaps,             // The MANIFEST does not follow durable swaps.
   kJudgeUnreadInput,        // A half command's rest may be there, unread.
+  kSwallowWord,             // An argument of a program is dropped.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;
