@@ -110,6 +110,8 @@ Failure DescribeErrorReply(const std::string& text) {
   const auto begins = [&](const char* code) { return text.starts_with(code); };
   ExitCode code = ExitCode::kServerError;
   if (begins("NOPERM") || begins("NOAUTH")) code = ExitCode::kPermission;
+  // Nothing was done, and later it may work.
+  if (begins("ERR max number of clients")) code = ExitCode::kUnreachable;
   if (begins("CORRUPT") || begins("DAMAGED")) code = ExitCode::kDamage;
   // ERR says nothing; the other codes are what people search for.
   const std::string_view shown =

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The words of the command line become options and a verb. A thin face of
-// CLI11, which only command_line.cc includes: it is slow to compile.
+// The words of the command line become options and a verb.
 #pragma once
 
 #include <chrono>
@@ -9,42 +8,52 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "cli/declared.h"
 #include "cli/failure.h"
 #include "cli/verbs/verb.h"
-
-namespace CLI {
-class App;
-}
 
 namespace kvd {
 
 // Where a verb declares what it takes. Names are as in "--ttl" or "-n,--limit",
 // words in capitals; the values are set when the line is parsed and must live
-// until then.
+// until then. Words are taken in the order in which they are declared.
 class Arguments {
  public:
-  explicit Arguments(CLI::App* app) : app_(app) {}
+  explicit Arguments(Declarations* declared) : declared_(*declared) {}
 
   void Word(const char* name, std::string* value, const char* help);
   void OptionalWord(const char* name, std::optional<std::string>* value,
                     const char* help);
+  void OptionalWord(const char* name, WordOrInput* value, const char* help);
+  // All words that are left.
   void Words(const char* name, std::vector<std::string>* values, bool required,
              const char* help);
+  // All words that are left, exactly: behind the first one nothing is an option
+  // any more.
+  void Verbatim(const char* name, std::vector<std::string>* values,
+                const char* help);
   void Flag(const char* names, bool* value, const char* help);
   void Text(const char* names, const char* word,
             std::optional<std::string>* value, const char* help);
-  // Refuses numbers outside of `min` … `max`.
+  // Refuses numbers outside of `min` … `max`. Capitals declare an optional
+  // word.
   void Integer(const char* names, const char* word, int64_t min, int64_t max,
                std::optional<int64_t>* value, const char* help);
-  // A number without a unit counts `bare_unit`.
+  // A number without a unit counts `bare_unit`. Capitals declare a word.
   void Duration(const char* names, std::chrono::milliseconds bare_unit,
                 std::optional<std::chrono::milliseconds>* value,
-                const char* help, bool required = false);
+                const char* help);
 
  private:
-  CLI::App* app_;
+  using Set = std::function<Attempt<void>(std::string_view)>;
+
+  void Add(const char* names, const char* value_name, const char* help,
+           Set set);
+
+  Declarations& declared_;
 };
 
 // What applies to every verb.
@@ -60,7 +69,7 @@ struct GlobalOptions {
 struct CommandLine {
   GlobalOptions options;
   // Null when there is only `text` to print: help or the version, or, with
-  // is_misuse, help for a line that has no verb.
+  // is_misuse, help for a line that has no verb, or words beside --help.
   const VerbRow* row = nullptr;
   std::unique_ptr<Verb> verb;
   std::string text;
@@ -69,5 +78,9 @@ struct CommandLine {
 
 // Usage faults are Failures of kUsage.
 Attempt<CommandLine> ParseCommandLine(int argc, const char* const* argv);
+
+// The help of a verb by its name or an alias; the general one for "". An
+// unknown name is a usage fault.
+Attempt<std::string> HelpText(const std::string& verb);
 
 }  // namespace kvd

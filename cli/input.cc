@@ -2,6 +2,7 @@
 #include "cli/input.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -50,6 +51,13 @@ Attempt<std::string> ReadFile(const std::string& path) {
 
 Attempt<std::string> ReadStandardInput() {
   return ReadAll(STDIN_FILENO, "standard input");
+}
+
+bool StandardInputIsStream() {
+  struct stat status = {};
+  if (::fstat(STDIN_FILENO, &status) != 0) return false;
+  return S_ISFIFO(status.st_mode) || S_ISREG(status.st_mode) ||
+         S_ISSOCK(status.st_mode);
 }
 
 bool StandardInputIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }

@@ -16,6 +16,10 @@ inline constexpr size_t kValueBytesMax = size_t{512} * 1024 * 1024;
 Attempt<std::string> ReadFile(const std::string& path);
 Attempt<std::string> ReadStandardInput();
 
+// Whether standard input is a pipe, a socket or a file: then somebody put
+// something there. /dev/null, which services and cron jobs have, is none.
+bool StandardInputIsStream();
+
 // Whether a person would have to type standard input.
 bool StandardInputIsTerminal();
 

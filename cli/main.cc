@@ -5,10 +5,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <string>
 #include <utility>
 
+#include "base/standard_streams.h"
 #include "cli/command_line.h"
 #include "cli/failure.h"
 #include "cli/output.h"
@@ -25,8 +25,8 @@ constexpr const char* kPlain = "\x1b[0m";
 
 int Fail(const Failure& failure, std::string_view color_choice) {
   const bool color = kvd::WantsColor(STDERR_FILENO, color_choice);
-  fmt::print(stderr, "{}kvctl:{} {}\n", color ? kBoldRed : "",
-             color ? kPlain : "", failure.text);
+  kvd::WriteError(fmt::format("{}kvctl:{} {}\n", color ? kBoldRed : "",
+                              color ? kPlain : "", failure.text));
   return static_cast<int>(failure.code);
 }
 
@@ -41,16 +41,21 @@ Attempt<ExitCode> Run(const kvd::CommandLine& line, kvd::Output* output) {
 }
 
 int PrintText(const kvd::CommandLine& line) {
-  kvd::Output output(line.is_misuse ? STDERR_FILENO : STDOUT_FILENO);
+  if (line.is_misuse) {
+    kvd::WriteError(line.text);
+    return static_cast<int>(ExitCode::kUsage);
+  }
+  kvd::Output output(STDOUT_FILENO);
   output.Write(line.text);
   const Attempt<void> flushed = output.Flush();
   if (!flushed) return Fail(flushed.error(), "auto");
-  return static_cast<int>(line.is_misuse ? ExitCode::kUsage : ExitCode::kOk);
+  return static_cast<int>(ExitCode::kOk);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (!kvd::KeepStandardStreams()) return static_cast<int>(ExitCode::kLocalIo);
   const Attempt<kvd::CommandLine> line = kvd::ParseCommandLine(argc, argv);
   if (!line) return Fail(line.error(), "auto");
   if (line->row == nullptr) return PrintText(*line);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "cli/output.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
+#include <tuple>
 
 namespace kvd {
 namespace {
@@ -34,11 +36,21 @@ void Output::WriteOut() {
     const ssize_t size = ::write(fd_, rest.data(), rest.size());
     if (size >= 0) {
       rest.remove_prefix(static_cast<size_t>(size));
+    } else if (errno == EAGAIN) {
+      // Another program has made it non-blocking.
+      pollfd room = {fd_, POLLOUT, 0};
+      ::poll(&room, 1, -1);
     } else if (errno != EINTR) {
       fault_ = errno;
     }
   }
   pending_.clear();
+}
+
+void WriteError(std::string_view text) {
+  Output output(STDERR_FILENO);
+  output.Write(text);
+  std::ignore = output.Flush();
 }
 
 bool WantsColor(int fd, std::string_view choice) {

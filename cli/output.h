@@ -29,6 +29,10 @@ class Output {
   std::string pending_;
 };
 
+// Writes to standard error. What cannot be written there is lost: there is no
+// other place, and the exit code tells, too.
+void WriteError(std::string_view text);
+
 // Whether to colour what goes to `fd`. `choice` is --color: always, never, or
 // anything else for what the terminal, NO_COLOR and TERM say.
 bool WantsColor(int fd, std::string_view choice);

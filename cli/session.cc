@@ -30,17 +30,34 @@ bool SaysLoading(const Reply& status) {
 Attempt<Reply> Session::Call(Words words) {
   KVD_TRY(Connect());
   ClientResult<Reply> reply = client_->Call(words);
-  if (!reply) return Unexpected(Describe(reply.error(), writes_));
-  return Accept(std::move(*reply));
+  if (reply) return Accept(std::move(*reply));
+  if (reply.error().fault == ClientFault::kClosed && !passed_over_.empty()) {
+    return Unexpected(DescribeErrorReply(passed_over_));
+  }
+  return Unexpected(Describe(reply.error(), writes_));
 }
 
 Attempt<Reply> Session::Call(std::initializer_list<std::string_view> words) {
   return Call(Words(words.begin(), words.size()));
 }
 
+Attempt<std::optional<Reply>> Session::CallUntilClosed(Words words) {
+  KVD_TRY(Connect());
+  ClientResult<Reply> reply = client_->Call(words);
+  if (!reply && reply.error().fault == ClientFault::kClosed) {
+    return std::nullopt;
+  }
+  if (!reply) return Unexpected(Describe(reply.error(), writes_));
+  KVD_TRY_ASSIGN(Reply accepted, Accept(std::move(*reply)));
+  return accepted;
+}
+
 Attempt<void> Session::AwaitLoaded() {
   KVD_TRY(Connect());
   ClientResult<Reply> reply = client_->Call({"KV.STATUS"});
+  // Either the server does not know the command, or it closes the connection,
+  // and this is why.
+  if (reply && reply->is_error()) passed_over_ = reply->text;
   // The client repeats a command that needs the data until it is there.
   if (reply && SaysLoading(*reply)) reply = client_->Call({"EXISTS", ""});
   if (!reply) return Unexpected(Describe(reply.error(), false));

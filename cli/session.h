@@ -38,6 +38,10 @@ class Session {
   Attempt<Reply> Call(Words words);
   Attempt<Reply> Call(std::initializer_list<std::string_view> words);
 
+  // A command whose good outcome is that kvd closes the connection: then there
+  // is no reply.
+  Attempt<std::optional<Reply>> CallUntilClosed(Words words);
+
   // Fails, after the time that --wait gives, while kvd loads its data.
   Attempt<void> AwaitLoaded();
 
@@ -59,6 +63,7 @@ class Session {
   const bool writes_;
   Output* const output_;
   std::optional<Client> client_;
+  std::string passed_over_;  // An error reply that nobody has been told of.
 };
 
 // A reply that the protocol does not foresee for the command.

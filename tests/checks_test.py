@@ -53,7 +53,7 @@ class LayeringCheck(Tree):
                 ("lib/store/a.cc", "#  include <toml++/toml.h>"),
                 ("daemon/a.cc", "#include <toml++/toml.h>"),
                 ("daemon/a.cc", "#include <nlohmann/json.hpp>"),
-                ("lib/config/a.cc", "#include <CLI/CLI.hpp>"),
+                ("lib/config/a.cc", "#include <spdlog/spdlog.h>"),
                 ("lib/log/a.cc", "#include <liburing.h>"),
                 ("lib/log/a.cc", "#include <gtest/gtest.h>"),
                 ("lib/log/a.cc", "  int fd = ::open(path, 0);"),

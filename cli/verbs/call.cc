@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+#include <strings.h>
+
+#include <optional>
+
 #include "cli/command_line.h"
 #include "cli/json.h"
 #include "cli/reply_text.h"
@@ -10,11 +14,10 @@ namespace {
 
 class Call final : public Verb {
  public:
-  void Declare(Arguments&) override {}
-
-  bool TakeRest(const std::vector<std::string>& words) override {
-    words_ = words;
-    return true;
+  void Declare(Arguments& arguments) override {
+    arguments.Verbatim("COMMAND", &words_,
+                       "the command and its arguments, exactly; options of "
+                       "kvctl stand before it");
   }
 
   Attempt<ExitCode> Run(Session& session) override {
@@ -24,15 +27,32 @@ class Call final : public Verb {
                     "\n  See:  kvctl call --help");
     }
     const std::vector<std::string_view> words(words_.begin(), words_.end());
+    if (IsShutdown()) return ShutDown(session, words);
     KVD_TRY_ASSIGN(const Reply reply, session.Call(words));
-    session.output().Write(session.json() ? ToJson(reply) + "\n"
-                           : session.output().is_terminal()
-                               ? DescribeReply(reply)
-                               : PlainReply(reply));
+    Print(session, reply);
     return ExitCode::kOk;
   }
 
  private:
+  static void Print(Session& session, const Reply& reply) {
+    session.output().Write(session.json() ? ToJson(reply) + "\n"
+                           : session.output().is_terminal()
+                               ? DescribeReply(reply)
+                               : PlainReply(reply));
+  }
+
+  bool IsShutdown() const {
+    return strcasecmp(words_[0].c_str(), "shutdown") == 0;
+  }
+
+  // The connection that ends is the answer.
+  static Attempt<ExitCode> ShutDown(Session& session, Session::Words words) {
+    KVD_TRY_ASSIGN(const std::optional<Reply> reply,
+                   session.CallUntilClosed(words));
+    if (reply) Print(session, *reply);
+    return ExitCode::kOk;
+  }
+
   std::vector<std::string> words_;
 };
 

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <thread>
 
 #include "cli/command_line.h"
@@ -24,7 +23,7 @@ constexpr int kBarWidth = 40;
 class Bar {
  public:
   ~Bar() {
-    if (drawn_) std::fprintf(stderr, "\r\x1b[K");
+    if (drawn_) WriteError("\r\x1b[K");
   }
 
   void Draw(int64_t done, int64_t all) {
@@ -34,10 +33,8 @@ class Bar {
     const auto filled = static_cast<size_t>(share * kBarWidth / 100);
     std::string bar(kBarWidth, ' ');
     bar.replace(0, filled, filled, '#');
-    std::fprintf(stderr, "\r[%s] %3d%%  %s of %s\x1b[K", bar.c_str(),
-                 static_cast<int>(share), HumanBytes(done).c_str(),
-                 HumanBytes(all).c_str());
-    std::fflush(stderr);
+    WriteError(fmt::format("\r[{}] {:3}%  {} of {}\x1b[K", bar, share,
+                           HumanBytes(done), HumanBytes(all)));
   }
 
  private:

@@ -62,11 +62,11 @@ class Del final : public Verb {
                    session.Call({"KV.DEL", keys_[0], "IFREV", revision}));
     if (reply.is_null()) {
       constexpr std::string_view kNothing = "; nothing was deleted";
-      KVD_TRY_ASSIGN(const std::optional<KeyState> state,
-                     ReadKeyState(session, keys_[0]));
-      if (!state) return NoSuchKey(keys_[0]);
+      KVD_TRY_ASSIGN(const std::optional<KeyMeta> meta,
+                     ReadKeyMeta(session, keys_[0]));
+      if (!meta) return NoSuchKey(keys_[0]);
       return Refuse(ExitCode::kNegative, "{} is at rev {}, not {}{}",
-                    Escape(keys_[0]), state->revision, *if_revision_, kNothing);
+                    Escape(keys_[0]), meta->revision, *if_revision_, kNothing);
     }
     if (reply.type != ReplyType::kInteger) return UnforeseenReply("KV.DEL");
     session.output().Write(session.json()
@@ -106,8 +106,8 @@ class Del final : public Verb {
                     "\n  Delete them:  --yes    Count them:  --dry-run",
                     Keys(count), Quote(*prefix_));
     }
-    fmt::print(stderr, "Delete {} that begin with {}? [y/N] ", Keys(count),
-               Quote(*prefix_));
+    WriteError(fmt::format("Delete {} that begin with {}? [y/N] ", Keys(count),
+                           Quote(*prefix_)));
     const int answer = std::getchar();
     if (answer == 'y' || answer == 'Y') return {};
     return Refuse(ExitCode::kNegative, "nothing was deleted");

@@ -18,8 +18,7 @@ class Expire final : public Verb {
     arguments.Word("KEY", &key_, "the key");
     arguments.Duration("DURATION", milliseconds(1000), &ttl_,
                        "how long it still lives, such as 90s, 5m or 1h30m; a "
-                       "number alone is in seconds",
-                       /*required=*/true);
+                       "number alone is in seconds");
   }
 
   Attempt<ExitCode> Run(Session& session) override {

@@ -47,8 +47,8 @@ class Get final : public Verb {
     session.output().Write(JsonObject()
                                .Bytes("key", key_)
                                .Bytes("value", state->value)
-                               .Integer("rev", state->revision)
-                               .Ttl("ttl_ms", state->ttl_ms)
+                               .Integer("rev", state->meta.revision)
+                               .Ttl("ttl_ms", state->meta.ttl_ms)
                                .Line());
     return ExitCode::kOk;
   }

@@ -7,22 +7,46 @@
 
 namespace kvd {
 
+namespace {
+
+// Whether the reply has the three elements, the last two being integers.
+bool IsState(const Reply& reply) {
+  return reply.elements.size() == 3 &&
+         reply.elements[1].type == ReplyType::kInteger &&
+         reply.elements[2].type == ReplyType::kInteger;
+}
+
+}  // namespace
+
 Attempt<std::optional<KeyState>> ReadKeyState(Session& session,
                                               std::string_view key) {
   KVD_TRY_ASSIGN(Reply reply, session.Call({"KV.GET", key}));
-  return ToKeyState(std::move(reply));
-}
-
-Attempt<std::optional<KeyState>> ToKeyState(Reply reply) {
   if (reply.is_null()) return std::nullopt;
-  if (reply.elements.size() != 3 || !reply.elements[0].is_text() ||
-      reply.elements[1].type != ReplyType::kInteger ||
-      reply.elements[2].type != ReplyType::kInteger) {
+  if (!IsState(reply) || !reply.elements[0].is_text()) {
     return UnforeseenReply("KV.GET");
   }
-  return KeyState{.value = std::move(reply.elements[0].text),
-                  .revision = reply.elements[1].integer,
-                  .ttl_ms = reply.elements[2].integer};
+  std::string value = std::move(reply.elements[0].text);
+  const auto size = static_cast<int64_t>(value.size());
+  return KeyState{.value = std::move(value),
+                  .meta = {.size = size,
+                           .revision = reply.elements[1].integer,
+                           .ttl_ms = reply.elements[2].integer}};
+}
+
+Attempt<std::optional<KeyMeta>> ReadKeyMeta(Session& session,
+                                            std::string_view key) {
+  KVD_TRY_ASSIGN(const Reply reply, session.Call({"KV.GET", key, "META"}));
+  return ToKeyMeta(reply);
+}
+
+Attempt<std::optional<KeyMeta>> ToKeyMeta(const Reply& reply) {
+  if (reply.is_null()) return std::nullopt;
+  if (!IsState(reply) || reply.elements[0].type != ReplyType::kInteger) {
+    return UnforeseenReply("KV.GET");
+  }
+  return KeyMeta{.size = reply.elements[0].integer,
+                 .revision = reply.elements[1].integer,
+                 .ttl_ms = reply.elements[2].integer};
 }
 
 tl::unexpected<Failure> NoSuchKey(std::string_view key, std::string_view more) {

@@ -13,18 +13,28 @@
 
 namespace kvd {
 
-struct KeyState {
-  std::string value;
+// What is known of a key beside its value.
+struct KeyMeta {
+  int64_t size;  // Of the value.
   int64_t revision;
   int64_t ttl_ms;  // -1: lives for ever.
+};
+
+struct KeyState {
+  std::string value;
+  KeyMeta meta;
 };
 
 // KV.GET; nothing when there is no such key.
 Attempt<std::optional<KeyState>> ReadKeyState(Session& session,
                                               std::string_view key);
 
-// KV.GET's reply.
-Attempt<std::optional<KeyState>> ToKeyState(Reply reply);
+// The same without moving the value, which may be large.
+Attempt<std::optional<KeyMeta>> ReadKeyMeta(Session& session,
+                                            std::string_view key);
+
+// The reply to KV.GET … META.
+Attempt<std::optional<KeyMeta>> ToKeyMeta(const Reply& reply);
 
 // The negative answer of a verb that needs the key. `more` follows its name.
 tl::unexpected<Failure> NoSuchKey(std::string_view key,

@@ -28,7 +28,7 @@ class Ls final : public Verb {
     KVD_TRY(session.ForEachPage(
         prefix_.value_or(""), [&](const Session::Page& page) -> Attempt<bool> {
           if (session.json()) {
-            KVD_TRY(PrintStates(session, page));
+            KVD_TRY(PrintMeta(session, page));
           } else {
             PrintKeys(session, page);
           }
@@ -48,34 +48,32 @@ class Ls final : public Verb {
     }
   }
 
-  Attempt<void> PrintStates(Session& session, const Session::Page& page) {
+  Attempt<void> PrintMeta(Session& session, const Session::Page& page) {
     // Several rounds if keys that were found are gone, and a limit is set.
     for (size_t begin = 0; begin < page.size() && left_ > 0;) {
       const size_t left = static_cast<size_t>(left_);
       const size_t end = begin + std::min(page.size() - begin, left);
-      KVD_TRY(
-          PrintStates(session, std::span(page).subspan(begin, end - begin)));
+      KVD_TRY(PrintMeta(session, std::span(page).subspan(begin, end - begin)));
       begin = end;
     }
     return {};
   }
 
-  Attempt<void> PrintStates(Session& session,
-                            std::span<const std::string> keys) {
+  Attempt<void> PrintMeta(Session& session, std::span<const std::string> keys) {
     std::vector<std::vector<std::string_view>> commands;
-    for (const std::string& key : keys) commands.push_back({"KV.GET", key});
-    KVD_TRY_ASSIGN(std::vector<Reply> replies, session.CallAll(commands));
+    for (const std::string& key : keys) {
+      commands.push_back({"KV.GET", key, "META"});
+    }
+    KVD_TRY_ASSIGN(const std::vector<Reply> replies, session.CallAll(commands));
     for (size_t i = 0; i < replies.size(); ++i) {
-      KVD_TRY_ASSIGN(const std::optional<KeyState> state,
-                     ToKeyState(std::move(replies[i])));
-      if (!state) continue;  // Deleted or expired since it was found.
-      session.output().Write(
-          JsonObject()
-              .Bytes("key", keys[i])
-              .Integer("rev", state->revision)
-              .Integer("size", static_cast<int64_t>(state->value.size()))
-              .Ttl("ttl_ms", state->ttl_ms)
-              .Line());
+      KVD_TRY_ASSIGN(const std::optional<KeyMeta> meta, ToKeyMeta(replies[i]));
+      if (!meta) continue;  // Deleted or expired since it was found.
+      session.output().Write(JsonObject()
+                                 .Bytes("key", keys[i])
+                                 .Integer("rev", meta->revision)
+                                 .Integer("size", meta->size)
+                                 .Ttl("ttl_ms", meta->ttl_ms)
+                                 .Line());
       --left_;
     }
     return {};

@@ -21,8 +21,10 @@ class Set final : public Verb {
     constexpr milliseconds kSecond{1000};
     constexpr milliseconds kMillisecond{1};
     arguments.Word("KEY", &key_, "the key");
-    arguments.OptionalWord("VALUE", &value_,
-                           "the value; without it, or with -, standard input");
+    arguments.OptionalWord(
+        "VALUE", &value_,
+        "the value; without it, or with -, standard input: a "
+        "pipe or a file");
     arguments.Text("--file", "PATH", &file_, "take the value from a file");
     arguments.Duration("--ttl,--ex", kSecond, &ttl_,
                        "how long the key lives; a number alone is in seconds");
@@ -67,7 +69,7 @@ class Set final : public Verb {
 
  private:
   Attempt<void> CheckOptions() const {
-    if (value_ && *value_ != "-" && file_) {
+    if (value_.word && file_) {
       return Refuse(ExitCode::kUsage, "either VALUE or --file, not both");
     }
     if (nx_ && xx_) return Refuse(ExitCode::kUsage, "either --nx or --xx");
@@ -82,34 +84,47 @@ class Set final : public Verb {
 
   Attempt<std::string> TakeValue() {
     if (file_) return ReadFile(*file_);
-    if (value_ && *value_ != "-") return std::move(*value_);
-    if (StandardInputIsTerminal()) {
-      return Refuse(ExitCode::kUsage,
-                    "set: VALUE is missing, and standard input is a terminal"
-                    "\n  Give it:  kvctl set KEY VALUE"
-                    "\n  or:       kvctl set KEY --file PATH"
-                    "\n  or:       command | kvctl set KEY");
-    }
-    return ReadStandardInput();
+    if (value_.word) return std::move(*value_.word);
+    if (!value_.asks_for_input) KVD_TRY(CheckNoWordIsLost());
+    if (StandardInputIsStream()) return ReadStandardInput();
+    return Refuse(
+        ExitCode::kUsage,
+        "set: VALUE is missing, and standard input is {}"
+        "\n  Give it:  kvctl set KEY VALUE"
+        "\n  or:       kvctl set KEY --file PATH"
+        "\n  or:       command | kvctl set KEY",
+        StandardInputIsTerminal() ? "a terminal" : "neither a pipe nor a file");
+  }
+
+  // A script's value may look like an option.
+  Attempt<void> CheckNoWordIsLost() const {
+    const std::string& option = value_.option_instead;
+    if (option.empty()) return {};
+    return Refuse(ExitCode::kUsage,
+                  "set: VALUE is missing, or is it {}?"
+                  "\n  If it is:                       kvctl set -- {} {}"
+                  "\n  If it comes on standard input:  kvctl set {} - {}",
+                  Quote(option), Escape(key_), Escape(option), Escape(key_),
+                  Escape(option));
   }
 
   // Says which condition it was, by a second look: between the two the key may
   // have changed, but what was refused stays refused.
   Attempt<ExitCode> ConditionFailed(Session& session) {
     constexpr std::string_view kNothing = "; nothing was written";
-    KVD_TRY_ASSIGN(const std::optional<KeyState> state,
-                   ReadKeyState(session, key_));
-    if (!state) return NoSuchKey(key_, kNothing);
+    KVD_TRY_ASSIGN(const std::optional<KeyMeta> meta,
+                   ReadKeyMeta(session, key_));
+    if (!meta) return NoSuchKey(key_, kNothing);
     if (if_revision_ && *if_revision_ != 0) {
       return Refuse(ExitCode::kNegative, "{} is at rev {}, not {}{}",
-                    Escape(key_), state->revision, *if_revision_, kNothing);
+                    Escape(key_), meta->revision, *if_revision_, kNothing);
     }
     return Refuse(ExitCode::kNegative, "{} exists, at rev {}{}", Escape(key_),
-                  state->revision, kNothing);
+                  meta->revision, kNothing);
   }
 
   std::string key_;
-  std::optional<std::string> value_;
+  WordOrInput value_;
   std::optional<std::string> file_;
   std::optional<milliseconds> ttl_;
   std::optional<milliseconds> px_;

@@ -12,6 +12,7 @@ constexpr VerbRow kVerbs[] = {
     {"set", kSetAliases, true, "Store a value", "KEY [VALUE] [OPTIONS]",
      "kvctl set greeting hello\n"
      "kvctl set session:7 --ttl 30m < session.json\n"
+     "kvctl set -- \"$key\" \"$value\"\n"
      "kvctl set logo --file logo.png\n"
      "kvctl set lock mine --nx --ttl 10s\n"
      "kvctl set greeting hi --ifrev 41",
@@ -122,6 +123,13 @@ constexpr VerbRow kVerbs[] = {
      "kvctl call MSET a 1 b 2\n"
      "kvctl call --json CONFIG GET save",
      MakeCall},
+    {"help",
+     {},
+     false,
+     "Show what a command takes",
+     "[COMMAND] [OPTIONS]",
+     "kvctl help set",
+     MakeHelp},
 };
 
 }  // namespace

@@ -7,7 +7,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <vector>
 
 #include "cli/failure.h"
 
@@ -20,9 +19,6 @@ class Verb {
  public:
   virtual ~Verb() = default;
   virtual void Declare(Arguments& arguments) = 0;
-  // Takes all words that were not declared; false when the verb has no use for
-  // any, which is for most an error.
-  virtual bool TakeRest(const std::vector<std::string>&) { return false; }
   // Runs once, after the declared values have been set.
   virtual Attempt<ExitCode> Run(Session& session) = 0;
 };
@@ -48,6 +44,7 @@ std::unique_ptr<Verb> MakeDel();
 std::unique_ptr<Verb> MakeExists();
 std::unique_ptr<Verb> MakeExpire();
 std::unique_ptr<Verb> MakeGet();
+std::unique_ptr<Verb> MakeHelp();
 std::unique_ptr<Verb> MakeIncr();
 std::unique_ptr<Verb> MakeLatency();
 std::unique_ptr<Verb> MakeLs();

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/verbs/verb.h"
 #include "tests/client/fake_server.h"
 #include "tests/support/temp_dir.h"
 
@@ -114,9 +115,9 @@ TEST_F(Kvctl, SetPassesItsConditionsAndLifetimes) {
 TEST_F(Kvctl, SetSaysWhichConditionFailed) {
   Serve({{"KV.SET greeting hi IFREV 40", "$-1\r\n"},
          {"KV.SET greeting hi NX", "$-1\r\n"},
-         {"KV.GET greeting", "*3\r\n$1\r\nx\r\n:41\r\n:-1\r\n"},
+         {"KV.GET greeting META", "*3\r\n:1\r\n:41\r\n:-1\r\n"},
          {"KV.SET none hi XX", "$-1\r\n"},
-         {"KV.GET none", "$-1\r\n"}});
+         {"KV.GET none META", "$-1\r\n"}});
   EXPECT_EQ(Err(1, {"set", "greeting", "hi", "--ifrev", "40"}),
             "kvctl: greeting is at rev 41, not 40; nothing was written\n");
   EXPECT_EQ(Err(1, {"set", "greeting", "hi", "--nx"}),
@@ -143,7 +144,8 @@ TEST_F(Kvctl, RefusesOptionsThatContradictEachOther) {
                          {"del", "k", "--prefix", "p"},
                          {"del", "k", "--dry-run"},
                          {"del", "k", "l", "--ifrev", "1"},
-                         {"expire", "k", "0s"}}) {
+                         {"expire", "k", "0s"},
+                         {"del", "--prefix", "", "--yes"}}) {
     EXPECT_THAT(Err(2, args), StartsWith("kvctl: ")) << args[0];
   }
 }
@@ -195,7 +197,7 @@ TEST_F(Kvctl, DeletesKeys) {
   Serve({{"DEL a b", ":2\r\n"},
          {"KV.DEL a IFREV 41", ":42\r\n"},
          {"KV.DEL a IFREV 40", "$-1\r\n"},
-         {"KV.GET a", "*3\r\n$1\r\nx\r\n:41\r\n:-1\r\n"}});
+         {"KV.GET a META", "*3\r\n:1\r\n:41\r\n:-1\r\n"}});
   EXPECT_EQ(Out({"del", "a", "b"}), "deleted 2\n");
   EXPECT_EQ(Out({"rm", "a", "b", "--json"}), "{\"deleted\":2}\n");
   EXPECT_EQ(Out({"delete", "a", "--ifrev", "41"}), "OK  rev 42\n");
@@ -239,9 +241,9 @@ TEST_F(Kvctl, ListsPageByPage) {
 
 TEST_F(Kvctl, ListsJsonWithWhatKvdKnowsOfEachKey) {
   Serve({{"SCAN 0 MATCH u:* COUNT 1000", Page("0", {"u:0", "u:1", "u:\xff"})},
-         {"KV.GET u:0", "$-1\r\n"},
-         {"KV.GET u:1", "*3\r\n$12\r\nabcdefghijkl\r\n:7\r\n:-1\r\n"},
-         {"KV.GET u:\xff", "*3\r\n$0\r\n\r\n:8\r\n:90\r\n"}});
+         {"KV.GET u:0 META", "$-1\r\n"},
+         {"KV.GET u:1 META", "*3\r\n:12\r\n:7\r\n:-1\r\n"},
+         {"KV.GET u:\xff META", "*3\r\n:0\r\n:8\r\n:90\r\n"}});
   const std::string first =
       "{\"key\":\"u:1\",\"rev\":7,\"size\":12,\"ttl_ms\":null}\n";
   EXPECT_EQ(Out({"ls", "u:", "--json"}),
@@ -382,6 +384,17 @@ TEST_F(Kvctl, TellsWhatToDoWhenKvdIsNotThere) {
               HasSubstr("201 bytes long"));
 }
 
+TEST_F(Kvctl, AnEmptySocketIsNotTheUsualOne) {
+  for (const RunOptions& options :
+       {RunOptions{.env = {"KVD_SOCKET="}}, RunOptions{}}) {
+    Args args = {"ping"};
+    if (options.env.empty()) args = {"ping", "--socket", ""};
+    const Ran ran = RunKvctl(args, options);
+    EXPECT_EQ(ran.code, 2);
+    EXPECT_THAT(ran.err, HasSubstr("empty"));
+  }
+}
+
 TEST_F(Kvctl, PrefersTheOptionToTheEnvironment) {
   Serve({{"PING", "+PONG\r\n"}});
   EXPECT_EQ(
@@ -431,6 +444,35 @@ TEST_F(Kvctl, SaysThatAWriteWithoutReplyMayHaveHappened) {
   EXPECT_THAT(Err(5, {"set", "gone", "v"}),
               StartsWith("kvctl: kvd closed the connection before it replied; "
                          "the write may"));
+}
+
+TEST_F(Kvctl, TakesTheClosedConnectionForShutdownsAnswer) {
+  const std::string close(FakeServer::kClose);
+  Serve({{"SHUTDOWN", close},
+         {"shutdown NOSAVE", close},
+         {"SHUTDOWN ABORT", "-ERR No shutdown in progress.\r\n"}});
+  EXPECT_EQ(Out({"call", "SHUTDOWN"}), "");
+  EXPECT_EQ(Out({"call", "shutdown", "NOSAVE"}), "");
+  EXPECT_THAT(Err(6, {"call", "SHUTDOWN", "ABORT"}),
+              HasSubstr("No shutdown in progress"));
+}
+
+TEST_F(Kvctl, ShowsWhyAServerDoesNotTakeIt) {
+  server_.emplace(
+      socket_, [](const FakeServer::Command&) { return ""; },
+      "-ERR max number of clients reached\r\n" +
+          std::string(FakeServer::kClose));
+  const std::string message = "kvctl: max number of clients reached\n";
+  for (const Args& args : std::vector<Args>{{"ping"},
+                                            {"get", "k"},
+                                            {"set", "k", "v"},
+                                            {"ls", "--json"},
+                                            {"get", "k", "--db", "1"},
+                                            {"call", "SHUTDOWN"},
+                                            {"stat", "-n", "1"},
+                                            {"status"}}) {
+    EXPECT_EQ(Err(3, args), message) << args[0];
+  }
 }
 
 TEST_F(Kvctl, PassesOnHowFarTheLoadingIs) {
@@ -491,14 +533,18 @@ TEST_F(Kvctl, SuggestsTheCommandThatWasMeant) {
 
 TEST_F(Kvctl, HelpsWithEachCommandByExample) {
   EXPECT_THAT(Err(2, {}), HasSubstr("Usage: kvctl"));
+  EXPECT_EQ(Out({"help"}), Out({"--help"}));
+  EXPECT_EQ(Out({"help", "rm"}), Out({"del", "--help"}));
+  EXPECT_EQ(Err(2, {"help", "gte"}),
+            "kvctl: unknown command \"gte\". Did you mean \"get\"?\n");
   EXPECT_THAT(Out({"--help"}), HasSubstr("Commands:"));
   EXPECT_THAT(Out({"--version"}), StartsWith("kvctl "));
-  for (const char* verb :
-       {"set", "get", "del", "exists", "incr", "ttl", "expire", "persist", "ls",
-        "ping", "status", "stat", "latency", "call"}) {
+  for (const VerbRow& row : Verbs()) {
+    const std::string verb = row.name;
     const std::string help = Out({verb, "--help"});
-    EXPECT_THAT(help, HasSubstr(std::string("Usage: kvctl ") + verb));
-    EXPECT_THAT(help, HasSubstr(std::string("  kvctl ") + verb));
+    EXPECT_EQ(help, Out({"help", verb}));
+    EXPECT_THAT(help, HasSubstr("Usage: kvctl " + verb));
+    EXPECT_THAT(help, HasSubstr("  kvctl " + verb));
   }
 }
 

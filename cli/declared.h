@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// What a line may hold: options and words, each with its help and with where
+// its value goes. Parsed by command_line.cc, shown by help.cc.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cli/failure.h"
+
+namespace kvd {
+
+struct DeclaredOption {
+  std::vector<std::string> names;  // "-n", "--limit".
+  std::string value_name;          // "N"; empty when it takes no value.
+  std::string help;
+  std::function<Attempt<void>(std::string_view)> set;
+};
+
+// A word in whose place standard input may stand.
+struct WordOrInput {
+  std::optional<std::string> word;
+  bool asks_for_input = false;  // It was "-", before any "--".
+  // The option where the word belongs, when there is none: perhaps it was meant
+  // to be the word.
+  std::string option_instead;
+};
+
+struct DeclaredWord {
+  enum class Count { kOne, kAtMostOne, kAny, kOneOrMore };
+
+  std::string name;  // "KEY".
+  std::string help;
+  Count count;
+  bool ends_options = false;  // Behind it nothing is an option any more.
+  std::function<Attempt<void>(std::string_view)> set = {};
+  WordOrInput* or_input = nullptr;  // Where standard input may stand instead.
+};
+
+struct Declarations {
+  std::vector<DeclaredOption> options;
+  std::vector<DeclaredWord> words;
+};
+
+}  // namespace kvd

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "cli/help.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <string_view>
+
+namespace kvd {
+namespace {
+
+constexpr size_t kNameWidth = 24;
+
+std::string Line(std::string_view name, std::string_view help) {
+  return fmt::format("  {:<{}}{}{}\n", name, kNameWidth - 1,
+                     name.size() < kNameWidth ? " " : "  ", help);
+}
+
+std::string OptionLines(const Declarations& declared) {
+  std::string lines = "\nOptions:\n" + Line("-h,--help", "print this help");
+  for (const DeclaredOption& option : declared.options) {
+    std::string name = fmt::format("{}", fmt::join(option.names, ","));
+    if (!option.value_name.empty()) name += " " + option.value_name;
+    lines += Line(name, option.help);
+  }
+  return lines;
+}
+
+std::string ExampleLines(std::string_view examples) {
+  std::string lines = "\nExamples:\n";
+  while (!examples.empty()) {
+    const size_t end = std::min(examples.find('\n'), examples.size());
+    lines += fmt::format("  {}\n", examples.substr(0, end));
+    examples.remove_prefix(std::min(end + 1, examples.size()));
+  }
+  return lines;
+}
+
+}  // namespace
+
+std::string GeneralHelp(const Declarations& globals) {
+  std::string text =
+      "kvctl: talk to kvd, the durable key-value store\n"
+      "Usage: kvctl [OPTIONS] COMMAND …\n" +
+      OptionLines(globals) + "\nCommands:\n";
+  for (const VerbRow& row : Verbs()) {
+    std::string names = row.name;
+    for (const char* alias : row.aliases) names += std::string(", ") + alias;
+    text += Line(names, row.summary);
+  }
+  return text +
+         "\nOptions may stand before and behind a command, up to \"--\": what "
+         "follows that\nis a key or a value, whatever it looks like. Scripts "
+         "write:  kvctl set -- \"$k\" \"$v\"\n"
+         "\nkvctl COMMAND --help shows options and examples of a command.\n";
+}
+
+std::string VerbHelp(const VerbRow& row, const Declarations& declared) {
+  std::string text =
+      fmt::format("{}\nUsage: kvctl {} {}\n", row.summary, row.name, row.words);
+  if (!declared.words.empty()) text += "\nWords:\n";
+  for (const DeclaredWord& word : declared.words) {
+    text += Line(word.name, word.help);
+  }
+  return text + OptionLines(declared) + ExampleLines(row.examples) +
+         "\nkvctl --help shows the options of all commands.\n";
+}
+
+}  // namespace kvd
