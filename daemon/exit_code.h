@@ -16,6 +16,7 @@ enum class ExitCode {
   kDamage = 7,       // Stored bytes are not what was written.
   kFormat = 8,       // The data directory has a format that is not known.
   kDiskFault = 9,    // A write or flush failed while running.
+  kLocalIo = 74,     // Standard output cannot be written.
 };
 
 // The code for an error of opening the data directory.

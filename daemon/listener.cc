@@ -44,6 +44,22 @@ std::string TemporaryName(const std::string& path) {
   return directory + suffix;
 }
 
+// Whatever the process's id is: the same path must be good at each start.
+Result<void> CheckLength(const std::string& path) {
+  constexpr size_t kSuffixBytesMax = sizeof(".4194304") - 1;
+  const size_t slash = path.find_last_of('/');
+  const size_t folder_bytes = slash == std::string::npos ? 0 : slash + 1;
+  if (path.size() <= kPathBytesMax &&
+      folder_bytes + kSuffixBytesMax <= kPathBytesMax) {
+    return {};
+  }
+  return Fail(ErrorCode::kInvalid,
+              "socket.path {} has {} bytes, {} of them for the folder; the "
+              "limits are {} and {}",
+              path, path.size(), folder_bytes, kPathBytesMax,
+              kPathBytesMax - kSuffixBytesMax);
+}
+
 Result<UniqueFd> NewSocket() {
   UniqueFd fd(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return Unexpected(Error::FromErrno(errno, "socket"));
@@ -59,11 +75,11 @@ Result<void> CheckFree(const std::string& path) {
     return Unexpected(Error::FromErrno(errno, path));
   }
   if (S_ISLNK(found.st_mode)) {
-    return Fail(ErrorCode::kInvalid,
+    return Fail(ErrorCode::kExists,
                 "socket {} is a symbolic link; give the real path", path);
   }
   if (!S_ISSOCK(found.st_mode)) {
-    return Fail(ErrorCode::kInvalid,
+    return Fail(ErrorCode::kExists,
                 "socket {} exists and is not a socket; it stays untouched",
                 path);
   }
@@ -85,6 +101,11 @@ Result<gid_t> GroupId(const std::string& name) {
   errno = 0;
   const group* found = getgrnam(name.c_str());
   if (found == nullptr) {
+    // Then it is not known whether there is one: asking failed.
+    if (errno == EIO || errno == EINTR || errno == EMFILE || errno == ENFILE ||
+        errno == ENOMEM) {
+      return Unexpected(Error::FromErrno(errno, "look up group " + name));
+    }
     return Fail(ErrorCode::kInvalid, "socket.group: no such group: {}", name);
   }
   return found->gr_gid;
@@ -92,14 +113,16 @@ Result<gid_t> GroupId(const std::string& name) {
 
 }  // namespace
 
+Result<void> ListeningSocket::Check(const Config::Socket& socket) {
+  KVD_TRY(CheckLength(socket.path));
+  if (!socket.group.empty()) KVD_TRY(GroupId(socket.group));
+  return {};
+}
+
 Result<std::unique_ptr<ListeningSocket>> ListeningSocket::Bind(
     const Config::Socket& socket) {
   const std::string& path = socket.path;
-  if (path.size() > kPathBytesMax) {
-    return Fail(ErrorCode::kInvalid,
-                "socket path {} has {} bytes; the kernel's limit is {}", path,
-                path.size(), kPathBytesMax);
-  }
+  KVD_TRY(Check(socket));
   KVD_TRY(CheckFree(path));
   KVD_TRY_ASSIGN(UniqueFd fd, NewSocket());
   std::unique_ptr<ListeningSocket> listening(
@@ -110,9 +133,6 @@ Result<std::unique_ptr<ListeningSocket>> ListeningSocket::Bind(
 
 Result<void> ListeningSocket::BindTo(const Config::Socket& socket) {
   const std::string name = TemporaryName(path_);
-  if (name.size() > kPathBytesMax) {
-    return Fail(ErrorCode::kInvalid, "socket path {} is too long", path_);
-  }
   // Only a crashed kvd of the same pid can have left one.
   unlink(name.c_str());
   const sockaddr_un address = AddressOf(name);
@@ -153,7 +173,7 @@ Result<std::unique_ptr<ListeningSocket>> ListeningSocket::Adopt(UniqueFd fd) {
       getsockopt(fd.get(), SOL_SOCKET, SO_ACCEPTCONN, &listening,
                  &listening_size) != 0 ||
       listening == 0) {
-    return Fail(ErrorCode::kInvalid,
+    return Fail(ErrorCode::kUnavailable,
                 "the service manager passed something else than a listening "
                 "Unix socket");
   }

@@ -23,10 +23,13 @@ namespace kvd {
 // Thread: one at a time.
 class ListeningSocket {
  public:
+  // Refuses (kInvalid) settings with which Bind() cannot succeed: a path that
+  // is too long, an unknown group. Changes nothing.
+  static Result<void> Check(const Config::Socket& socket);
   // Binds a temporary name beside `socket.path`, with the mode and group asked
   // for, and listens there: no client can find it before Publish(). Refuses
-  // (kHeld) a path where a daemon answers, and (kInvalid) one that is too long,
-  // a symbolic link, or something else than a socket.
+  // what Check() does, a path where a daemon answers (kHeld), and (kExists) a
+  // symbolic link or something else than a socket.
   static Result<std::unique_ptr<ListeningSocket>> Bind(
       const Config::Socket& socket);
   // Takes over a socket that the service manager made; its name stays the

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include <cstdio>
 
+#include "base/standard_streams.h"
+#include "daemon/config_check.h"
 #include "daemon/options.h"
 #include "daemon/run.h"
 
@@ -19,12 +21,22 @@ kvd::ExitCode Main(int argc, const char* const* argv) {
     return kvd::ExitCode::kUsage;
   }
   if (options.action == kvd::Options::Action::kCheckConfig) {
+    const auto checked = kvd::CheckConfig(*config);
+    if (!checked) {
+      std::fprintf(stderr, "kvd: %s\n", checked.error().message().c_str());
+      return kvd::ExitCode::kUsage;
+    }
     std::printf("configuration is fine\n");
-    return kvd::ExitCode::kStopped;
+    return kvd::Printed(kvd::ExitCode::kStopped);
   }
   return kvd::RunDaemon(*config);
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return static_cast<int>(Main(argc, argv)); }
+int main(int argc, char** argv) {
+  if (!kvd::KeepStandardStreams()) {
+    return static_cast<int>(kvd::ExitCode::kCannotStart);
+  }
+  return static_cast<int>(Main(argc, argv));
+}

@@ -1,74 +1,172 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/options.h"
 
-#include <CLI/CLI.hpp>
+#include <fmt/format.h>
 
+#include <cstdio>
+#include <iterator>
+
+#include "base/arguments.h"
 #include "daemon/service.h"
 
 namespace kvd {
 namespace {
 
-constexpr char kExitCodes[] =
+constexpr char kHelp[] =
+    "kvd, a durable key-value store for the processes of one host\n"
+    "Usage: kvd [OPTIONS] [run | check-config | verify DIR]\n"
+    "\n"
+    "Options:\n"
+    "  -h,--help         print this help\n"
+    "  --version         print the version\n"
+    "  --config FILE     the configuration (default: /etc/kvd/kvd.toml)\n"
+    "  --data-dir DIR    overrides data_dir\n"
+    "  --socket PATH     overrides socket.path\n"
+    "  --set NAME=VALUE  overrides a setting, e.g. limits.value_size=128MiB;\n"
+    "                    may be repeated\n"
+    "\n"
+    "Commands:\n"
+    "  run               serve clients (the default)\n"
+    "  check-config      say whether \"run\" would take the configuration\n"
+    "  verify DIR        read every byte of a data directory that no daemon\n"
+    "                    uses, and report damage\n"
+    "\n"
     "Exit codes:\n"
     "  0 stopped as asked           1 cannot start (socket, permissions)\n"
     "  2 usage or configuration     3 the data directory is held by another\n"
     "  7 damage                     8 format not known\n"
-    "  9 disk fault while running";
+    "  9 disk fault while running  74 the output cannot be written\n";
 
-std::variant<Options, ExitCode> Parse(CLI::App& app, int argc,
-                                      const char* const* argv) {
+enum Name {
+  kHelpShort,
+  kHelpLong,
+  kVersionLong,
+  kConfig,
+  kDataDir,
+  kSocket,
+  kSet
+};
+constexpr OptionName kNames[] = {{"-h", false},        {"--help", false},
+                                 {"--version", false}, {"--config", true},
+                                 {"--data-dir", true}, {"--socket", true},
+                                 {"--set", true}};
+static_assert(std::size(kNames) == kSet + 1);
+
+// What was given, as far as it is understood.
+struct Line {
   Options options;
+  std::string command;
   std::string data_dir;
   std::string socket;
-  app.set_version_flag("--version", std::string("kvd ") + kVersion);
-  app.footer(kExitCodes);
-  CLI::Option* config =
-      app.add_option("--config", options.config_path, "Configuration file")
-          ->type_name("FILE")
-          ->capture_default_str();
-  app.add_option("--data-dir", data_dir, "Overrides data_dir")
-      ->type_name("DIR");
-  app.add_option("--socket", socket, "Overrides socket.path")
-      ->type_name("PATH");
-  app.add_option("--set", options.overrides,
-                 "Overrides a setting, e.g. limits.value_size=128MiB")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->allow_extra_args(false)
-      ->take_all();
-  app.add_subcommand("run", "Serve clients (the default)")->fallthrough();
-  CLI::App* check =
-      app.add_subcommand("check-config", "Check the configuration and exit")
-          ->fallthrough();
-  CLI::App* verify =
-      app.add_subcommand("verify",
-                         "Read every byte of a data directory that no daemon "
-                         "uses and report damage")
-          ->fallthrough();
-  verify->add_option("DIR", options.directory, "The data directory")
-      ->required();
-  app.require_subcommand(0, 1);
+  bool asks_help = false;
+  bool asks_version = false;
+};
 
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? ExitCode::kStopped : ExitCode::kUsage;
+void TakeOption(const Argument& argument, Line* line) {
+  const std::string value(argument.text);
+  switch (argument.option) {
+    case kHelpShort:
+    case kHelpLong:
+      line->asks_help = true;
+      break;
+    case kVersionLong:
+      line->asks_version = true;
+      break;
+    case kConfig:
+      line->options.config_path = value;
+      line->options.config_named = true;
+      break;
+    case kDataDir:
+      line->data_dir = value;
+      break;
+    case kSocket:
+      line->socket = value;
+      break;
+    case kSet:
+      line->options.overrides.push_back(value);
+      break;
+    default:
+      break;
   }
-  options.config_named = config->count() > 0;
-  if (!data_dir.empty()) options.overrides.push_back("data_dir=" + data_dir);
-  if (!socket.empty()) options.overrides.push_back("socket.path=" + socket);
-  if (check->parsed()) options.action = Options::Action::kCheckConfig;
-  if (verify->parsed()) options.action = Options::Action::kVerify;
-  return options;
+}
+
+Result<void> TakeWord(const Argument& argument, Line* line) {
+  const std::string_view word = argument.text;
+  Options& options = line->options;
+  if (!argument.behind_dashes && word.size() > 1 && word[0] == '-') {
+    return Fail(ErrorCode::kInvalid,
+                "unknown option {} (a directory of that name: ./{})", word,
+                word);
+  }
+  if (!line->command.empty()) {
+    if (line->command != "verify" || !options.directory.empty()) {
+      return Fail(ErrorCode::kInvalid, "unexpected argument \"{}\"", word);
+    }
+    if (word.empty()) {
+      return Fail(ErrorCode::kInvalid, "verify: the name of DIR is empty");
+    }
+    options.directory = word;
+    return {};
+  }
+  line->command = word;
+  if (word == "run") return {};
+  if (word == "check-config") {
+    options.action = Options::Action::kCheckConfig;
+  } else if (word == "verify") {
+    options.action = Options::Action::kVerify;
+  } else {
+    return Fail(ErrorCode::kInvalid,
+                "unknown command \"{}\": run, check-config or verify", word);
+  }
+  return {};
+}
+
+Result<Line> ReadLine(int argc, const char* const* argv) {
+  Line line;
+  ArgumentScanner scanner(argc, argv);
+  while (!scanner.at_end()) {
+    KVD_TRY_ASSIGN(const Argument argument, scanner.Next(kNames));
+    if (argument.is_word()) {
+      KVD_TRY(TakeWord(argument, &line));
+    } else {
+      TakeOption(argument, &line);
+    }
+  }
+  if (line.command == "verify" && line.options.directory.empty() &&
+      !line.asks_help) {
+    return Fail(ErrorCode::kInvalid, "verify: DIR is missing");
+  }
+  return line;
 }
 
 }  // namespace
 
 std::variant<Options, ExitCode> ParseOptions(int argc,
                                              const char* const* argv) {
-  CLI::App app("kvd, a durable key-value store for the processes of one host",
-               "kvd");
-  return Parse(app, argc, argv);
+  Result<Line> line = ReadLine(argc, argv);
+  if (!line) {
+    std::fprintf(stderr, "kvd: %s\n  See:  kvd --help\n",
+                 line.error().message().c_str());
+    return ExitCode::kUsage;
+  }
+  if (line->asks_help || line->asks_version) {
+    const std::string version = fmt::format("kvd {}\n", kVersion);
+    std::fputs(line->asks_help ? kHelp : version.c_str(), stdout);
+    return Printed(ExitCode::kStopped);
+  }
+  // These say more than --set, wherever they stand.
+  std::vector<std::string>& overrides = line->options.overrides;
+  if (!line->data_dir.empty())
+    overrides.push_back("data_dir=" + line->data_dir);
+  if (!line->socket.empty()) overrides.push_back("socket.path=" + line->socket);
+  return std::move(line->options);
+}
+
+ExitCode Printed(ExitCode code) {
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (written || code != ExitCode::kStopped) return code;
+  std::fprintf(stderr, "kvd: cannot write the output\n");
+  return ExitCode::kLocalIo;
 }
 
 Result<Config> LoadSettings(const Options& options) {

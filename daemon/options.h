@@ -29,6 +29,10 @@ struct Options {
 // the exit code after having answered on stdout or stderr.
 std::variant<Options, ExitCode> ParseOptions(int argc, const char* const* argv);
 
+// To be called when all is printed on stdout: `code`, or kLocalIo if all went
+// well until what was printed could not be written.
+ExitCode Printed(ExitCode code);
+
 // The settings that these options lead to.
 Result<Config> LoadSettings(const Options& options);
 

@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <csignal>
@@ -14,11 +15,13 @@
 #include "base/clock.h"
 #include "base/executor.h"
 #include "config/units.h"
+#include "daemon/config_check.h"
 #include "daemon/event_loop.h"
 #include "daemon/listener.h"
 #include "daemon/logging.h"
 #include "daemon/memory_share.h"
 #include "daemon/notify.h"
+#include "daemon/options.h"
 #include "daemon/pool_executor.h"
 #include "daemon/server.h"
 #include "daemon/store_loader.h"
@@ -114,9 +117,10 @@ void LogShares(uint64_t available, const MemoryBounds& memory,
 using Sockets = std::vector<std::unique_ptr<ListeningSocket>>;
 
 // The manager's sockets, or one of our own. Clients find it from now on.
-Result<Sockets> OpenSockets(const Config& config) {
+Result<Sockets> OpenSockets(const Config& config,
+                            const std::vector<int>& passed) {
   Sockets sockets;
-  for (const int fd : notify::PassedSockets()) {
+  for (const int fd : passed) {
     KVD_TRY_ASSIGN(auto socket, ListeningSocket::Adopt(UniqueFd(fd)));
     sockets.push_back(std::move(socket));
   }
@@ -182,6 +186,23 @@ ExitCode Refuse(const Error& error, ExitCode code) {
   return code;
 }
 
+// What CheckConfig() refuses, or what a later start may find mended.
+ExitCode RefuseSetting(const Error& error) {
+  return Refuse(error, error.code() == ErrorCode::kInvalid
+                           ? ExitCode::kUsage
+                           : ExitCode::kCannotStart);
+}
+
+void WarnOfOwner(const std::string& data_dir) {
+  struct stat info;
+  if (stat(data_dir.c_str(), &info) != 0) return;
+  if (info.st_uid == 0 || info.st_uid == geteuid()) return;
+  LogWarning(
+      "data directory {} belongs to user {}, who can replace the data; kvd "
+      "runs as user {}",
+      data_dir, info.st_uid, geteuid());
+}
+
 // Opens the store while `server` answers clients. Null when the server has
 // ended before that, as it was told to.
 Result<std::unique_ptr<Store>> Load(Server& server, EventLoop& loop,
@@ -223,15 +244,20 @@ struct LeaveToTheSystem {
 // lock on the directory is released last.
 ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
                StopSignals& signals) {
-  auto directory = OpenPosixDirectory(config.data_dir, {.create = true});
-  if (!directory) {
-    return Refuse(directory.error(), ExitCode::kCannotStart);
+  const std::vector<int> passed = notify::PassedSockets();
+  // With passed sockets those of the configuration do not matter.
+  if (const auto checked = CheckConfig(config); passed.empty() && !checked) {
+    return RefuseSetting(checked.error());
   }
+  auto directory = OpenPosixDirectory(config.data_dir,
+                                      {.create = true, .private_only = true});
+  if (!directory) return RefuseSetting(directory.error());
+  WarnOfOwner(config.data_dir);
   if (const auto locked = (*directory)->Lock(); !locked) {
     return Refuse(locked.error(), ExitCodeOf(locked.error()));
   }
-  auto sockets = OpenSockets(config);
-  if (!sockets) return Refuse(sockets.error(), ExitCode::kCannotStart);
+  auto sockets = OpenSockets(config, passed);
+  if (!sockets) return RefuseSetting(sockets.error());
   const std::string path = sockets->front()->path();
 
   ThreadExecutor slow_work("kvd-prepare");
@@ -303,7 +329,7 @@ ExitCode RunVerify(const std::string& path) {
       static_cast<unsigned long long>(report->records),
       static_cast<unsigned long long>(report->bytes),
       static_cast<unsigned long long>(report->damages));
-  return report->damages == 0 ? ExitCode::kStopped : ExitCode::kDamage;
+  return Printed(report->damages == 0 ? ExitCode::kStopped : ExitCode::kDamage);
 }
 
 }  // namespace kvd

@@ -277,6 +277,17 @@ Result<void> CheckLocal(int fd, const std::string& path) {
               path, name);
 }
 
+Result<void> CheckPrivate(int fd, const std::string& path) {
+  struct stat info;
+  if (fstat(fd, &info) < 0) return FailErrno("stat {}", path);
+  if ((info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
+  return Fail(ErrorCode::kInvalid,
+              "data directory {} may be written by others than its owner (mode "
+              "{:04o}), who could replace the data. If that is not meant:  "
+              "chmod go-w {}",
+              path, info.st_mode & 07777, path);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Directory>> OpenPosixDirectory(
@@ -292,6 +303,7 @@ Result<std::unique_ptr<Directory>> OpenPosixDirectory(
   }
   if (!fd) return FailErrno("open data directory {}", path);
   if (!options.allow_network_file_system) KVD_TRY(CheckLocal(fd.get(), path));
+  if (options.private_only) KVD_TRY(CheckPrivate(fd.get(), path));
   return std::make_unique<PosixDirectory>(std::move(fd), path,
                                           options.read_only);
 }

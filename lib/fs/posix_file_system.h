@@ -19,13 +19,16 @@ struct PosixDirectoryOptions {
   // Network file systems are refused otherwise: their locks and syncs promise
   // less than kvd does.
   bool allow_network_file_system = false;
+  // Refuses a directory that its group or others may write: they could put
+  // files of their own in the place of the store's.
+  bool private_only = false;
   // Nothing in the directory is changed, not even LOCK; what would change
   // something fails with kPermission.
   bool read_only = false;
 };
 
 // Opens a directory. kNotFound when there is none and none is to be made,
-// kInvalid when `path` is something else or on a network.
+// kInvalid when `path` is something else, on a network, or not private.
 //
 // Files are created with mode 0600. SIGXFSZ must be ignored by the process for
 // a file size limit to come back as kNoSpace.

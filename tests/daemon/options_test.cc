@@ -55,6 +55,32 @@ TEST(Options, OverridesKeepTheirOrder) {
                                       "data_dir=/d d", "socket.path=/s"}));
 }
 
+// A value is whatever follows: no list, no format, no end of a subcommand.
+TEST(Options, WordsAreTakenAsTheyAre) {
+  for (const char* word : {"[a,b]", "[]", "++", "{}", "%s", "a=b", "-", "-1",
+                           "--x", "--", "a b", "\n", "'a'", "\"a\"", ","}) {
+    EXPECT_EQ(Parsed({"--config", word}).config_path, word);
+    const std::string setting = std::string("data_dir=") + word;
+    EXPECT_EQ(Parsed({"--set", setting.c_str(), "run"}).overrides,
+              (std::vector<std::string>{setting}));
+    EXPECT_EQ(Parsed({"--data-dir", word}).overrides,
+              (std::vector<std::string>{setting}));
+    EXPECT_EQ(Parsed({("--data-dir=" + std::string(word)).c_str()}).overrides,
+              (std::vector<std::string>{setting}));
+    EXPECT_EQ(Parsed({"verify", "--", word}).directory, word);
+    if (word[0] == '-') continue;
+    EXPECT_EQ(Parsed({"verify", word}).directory, word);
+  }
+}
+
+TEST(Options, NoValueMayBeEmpty) {
+  for (const char* option : {"--config", "--data-dir", "--socket", "--set"}) {
+    EXPECT_EQ(std::get<ExitCode>(Parse({option, ""})), ExitCode::kUsage);
+    EXPECT_EQ(std::get<ExitCode>(Parse({option})), ExitCode::kUsage);
+  }
+  EXPECT_EQ(std::get<ExitCode>(Parse({"verify", ""})), ExitCode::kUsage);
+}
+
 TEST(Options, HelpAndVersionEndWellNonsenseDoesNot) {
   EXPECT_EQ(std::get<ExitCode>(Parse({"--help"})), ExitCode::kStopped);
   EXPECT_EQ(std::get<ExitCode>(Parse({"--version"})), ExitCode::kStopped);

@@ -121,7 +121,7 @@ class OneOwner(E2eTest):
         daemon.stop()
         code, log = self.daemon(
             socket_path=longest + "s").refuses_to_start()
-        self.assertEqual(code, 1, log)
+        self.assertEqual(code, 2, log)
         self.assertIn("107", log)
         self.assertEqual(os.listdir(folder), [])
 
@@ -582,6 +582,55 @@ class Configuration(E2eTest):
                       ["--config", "/nonexistent.toml"]):
             with self.subTest(words=words):
                 self.assertEqual(run([KVD, *words]).returncode, 2)
+
+    def test_check_config_refuses_what_the_start_refuses(self):
+        file = os.path.join(self.new_folder(), "file")
+        open(file, "w", encoding="utf-8").close()
+        folders = {}
+        for mode in (0o777, 0o770, 0o1777, 0o702):
+            folders[mode] = self.new_folder()
+            os.chmod(folders[mode], mode)
+        for settings, expected in (
+                ({"socket.path": "/tmp/" + "s" * 159}, "164"),
+                ({"socket.path": f"/tmp/{'f' * 94}/s"}, "100"),
+                ({"socket.group": "no-such-group"}, "no-such-group"),
+                ({"data_dir": file}, "not a directory"),
+                *(({"data_dir": folder}, f"{mode:04o}")
+                  for mode, folder in folders.items())):
+            with self.subTest(settings=settings):
+                daemon = self.daemon(settings=settings)
+                daemon.data_dir = settings.get("data_dir", daemon.data_dir)
+                daemon.socket_path = settings.get("socket.path",
+                                                  daemon.socket_path)
+                check = run(daemon.arguments("check-config"))
+                self.assertEqual(check.returncode, 2, check.stdout)
+                code, log = daemon.refuses_to_start()
+                self.assertEqual(code, 2, log)
+                for text in (log, check.stderr.decode()):
+                    self.assertIn(expected, text)
+        # What is mended is taken.
+        os.chmod(folders[0o777], 0o755)
+        daemon = self.daemon(data_dir=folders[0o777])
+        self.assertEqual(run(daemon.arguments("check-config")).returncode, 0)
+        daemon.start()
+
+    def test_a_data_directory_of_somebody_else_is_told_of(self):
+        if os.geteuid() != 0:
+            self.skipTest("giving a directory away takes root")
+        folder = self.new_folder()
+        os.chown(folder, 65534, 65534)
+        daemon = self.started(data_dir=folder)
+        self.assertIn("belongs to user 65534", daemon.log())
+
+    def test_an_empty_option_does_not_mean_the_default(self):
+        for option in ("--config", "--data-dir", "--socket", "--set"):
+            for words in ([option, ""], [option + "="], [option]):
+                for command in ("run", "check-config"):
+                    with self.subTest(words=words, command=command):
+                        result = run([KVD, command, *words])
+                        self.assertEqual(result.returncode, 2, result.stderr)
+                        self.assertIn(option, result.stderr.decode())
+        self.assertEqual(run([KVD, "verify", ""]).returncode, 2)
 
     def test_the_command_line_wins_over_the_file(self):
         path = self.write('[limits]\nvalue_size = "2KiB"\n'

@@ -12,7 +12,7 @@ import threading
 import time
 import unittest
 
-from harness import KVCTL, E2eTest, kvctl, run, scaled
+from harness import KVCTL, KVD, E2eTest, as_bytes, kvctl, run, scaled
 
 BINARY = bytes(range(256)) + b"\r\n\x00$5\r\n"
 
@@ -194,6 +194,23 @@ class Verbs(E2eTest):
         self.check(["get", "k", "--socket", other.socket_path], out=b"other")
         self.check(["get", "k"], out=b"mine")  # $KVD_SOCKET.
 
+    def test_ls_with_sizes_moves_no_values(self):
+        value = b"v" * 1_000_000
+        with self.kvd.connect() as client:
+            client.pipeline([("SET", f"k{i}", value) for i in range(20)])
+        before = int(self.kvd.info()["total_net_output_bytes"])
+        lines = self.out("ls", "--json").splitlines()
+        self.assertEqual({json.loads(line)["size"] for line in lines},
+                         {len(value)})
+        self.check(["set", "k1", "v", "--nx"], code=1, err=None)
+        self.check(["del", "k1", "--ifrev", "1"], code=1, err=None)
+        moved = int(self.kvd.info()["total_net_output_bytes"]) - before
+        self.assertLess(moved, len(value))
+
+    def test_shutdown_by_a_call(self):
+        self.check(["call", "SHUTDOWN"], out=b"")
+        self.assertEqual(self.kvd.process.wait(), 0)
+
     def test_misuse(self):
         for words, expected in (
                 (["gte", "k"], b'unknown command "gte". Did you mean "get"?'),
@@ -222,6 +239,180 @@ class Verbs(E2eTest):
         for worker in workers:
             self.assertEqual(worker.wait(300), 0)
         self.check(["get", "n"], out=b"%d" % (count // 4 * 4))
+
+
+def closing(*redirections):
+    """A command line to put before a program: the shell redirects first."""
+    return ["/bin/bash", "-c", 'exec "$0" "$@" ' + " ".join(redirections)]
+
+
+# What a verb takes to succeed, by the words of its usage.
+SAMPLES = {"KEY": "k", "DURATION": "1h", "ARGUMENT": None, "OPTIONS": None}
+MORE = {"call": ["PING"], "stat": ["-n", "1", "-i", "10ms"]}
+
+
+def verbs():
+    """Each verb of kvctl's help with words that it works with."""
+    text = kvctl("help").stdout.decode()
+    rows = text.split("\nCommands:\n")[1].split("\n\n")[0].splitlines()
+    found = {}
+    for row in rows:
+        verb = row.split()[0].rstrip(",")
+        usage = kvctl("help", verb).stdout.decode().splitlines()[1]
+        words = usage.removeprefix(f"Usage: kvctl {verb} ").split()
+        found[verb] = [SAMPLES[word] for word in words if word in SAMPLES]
+        if verb == "set":
+            found[verb].append("5")
+        found[verb] += MORE.get(verb, [])
+    return found
+
+
+class Streams(E2eTest):
+    """Standard streams that are closed, full or empty."""
+
+    def setUp(self):
+        self.kvd = self.started()
+
+    def run_with(self, words, *redirections):
+        return run([*closing(*redirections), *words],
+                   env={"KVD_SOCKET": self.kvd.socket_path})
+
+    def test_every_verb_tells_that_its_output_cannot_be_written(self):
+        self.assertIn("ls", verbs())
+        for verb, words in verbs().items():
+            for options in ([], ["--json"], ["--help"]):
+                for redirection in (">/dev/full", ">&-"):
+                    line = [KVCTL, verb, *words, *options]
+                    if options == ["--help"]:
+                        line = [KVCTL, verb, "--help"]
+                    elif verb == "call":
+                        line = [KVCTL, verb, *options, *words]
+                    with self.subTest(line=line, redirection=redirection):
+                        self.kvd.call("SET", "k", "5", "EX", "1000")
+                        result = self.run_with(line, redirection)
+                        self.assertEqual(result.returncode, 74, result.stderr)
+                        self.assertIn(b"cannot write", result.stderr)
+        for words in (["--help"], ["--version"]):
+            self.assertEqual(self.run_with([KVCTL, *words], ">&-").returncode,
+                             74)
+
+    def test_what_cannot_be_said_does_not_change_the_exit_code(self):
+        for redirection in ("2>&-", "2>/dev/full"):
+            for words, code in ((["get", "nope"], 1), (["gte"], 2), ([], 2),
+                                (["call", "NOPE"], 6),
+                                (["del", "--prefix", "x"], 0)):
+                with self.subTest(words=words, redirection=redirection):
+                    result = self.run_with([KVCTL, *words], redirection)
+                    self.assertEqual(result.returncode, code)
+
+    def test_no_connection_takes_the_place_of_a_closed_stream(self):
+        value = b"*1\r\n$8\r\nFLUSHALL\r\n"
+        self.kvd.call("SET", "k", value)
+        for redirections in (["<&-"], [">&-"], ["2>&-"], ["<&-", ">&-"],
+                             ["<&-", "2>&-"], [">&-", "2>&-"],
+                             ["<&-", ">&-", "2>&-"]):
+            with self.subTest(redirections=redirections):
+                result = self.run_with([KVCTL, "get", "k"], *redirections)
+                shown = ">&-" not in redirections
+                self.assertEqual(result.returncode, 0 if shown else 74)
+                self.assertEqual(result.stdout, value if shown else b"")
+                self.run_with([KVCTL, "get", value], *redirections)
+                self.assertEqual(self.kvd.call("GET", "k"), value)
+
+    def test_nothing_is_stored_that_nobody_gave(self):
+        self.kvd.call("SET", "k", "old")
+        for redirection in ("</dev/null", "<&-"):
+            for words in (["k"], ["k", "-"], ["k", "--json"], ["k", "--"]):
+                with self.subTest(words=words, redirection=redirection):
+                    result = self.run_with([KVCTL, "set", *words], redirection)
+                    self.assertEqual(result.returncode, 2, result.stderr)
+        # A pipe and a file do give a value, but not in the place of a word.
+        for option in ("--json", "--nx", "--ttl=5s", "--"):
+            for redirection in ("< /etc/passwd", "< <(echo other)"):
+                result = self.run_with([KVCTL, "set", "k", option],
+                                       redirection)
+                self.assertEqual(result.returncode, 2, result.stderr)
+                self.assertIn(b"--", result.stderr)
+        self.assertEqual(self.kvd.call("GET", "k"), b"old")
+        self.run_with([KVCTL, "set", "k", "--ttl", "1h"], "< <(echo other)")
+        self.assertEqual(self.kvd.call("GET", "k"), b"other\n")
+
+    def test_kvd_lives_and_stops_without_them(self):
+        every = [["<&-"], [">&-"], ["2>&-"], ["2>/dev/full"],
+                 ["<&-", ">&-", "2>&-"], [">&-", "2>/dev/full"]]
+        for redirections in every:
+            with self.subTest(redirections=redirections):
+                daemon = self.started(wrap=closing(*redirections))
+                daemon.call("SET", "k", "v")
+                daemon.call("NOPE")
+                daemon.stop()
+                self.assertEqual(daemon.start().call("GET", "k"), b"v")
+                daemon.stop()
+
+    def test_kvd_tells_that_its_output_cannot_be_written(self):
+        self.kvd.call("SET", "k", "v")
+        self.kvd.stop()
+        for words in (["--version"], ["--help"], ["check-config"],
+                      ["verify", self.kvd.data_dir]):
+            for redirection in (">/dev/full", ">&-"):
+                with self.subTest(words=words, redirection=redirection):
+                    result = self.run_with([KVD, *words], redirection)
+                    self.assertEqual(result.returncode, 74, result.stderr)
+        self.assertEqual(self.run_with([KVD, "--nope"], "2>&-").returncode, 2)
+
+
+# What parsers, shells, formats and patterns take for something else.
+AWKWARD = [
+    "", " ", "-", "--", "---", "-1", "-x", "-n", "-n5", "-i", "-h", "--=", "=",
+    "=x", "x=", "a=b", "+", "++", "+1", "[", "]", "[]", "[a]", "[a,b]",
+    "[[a]]", "a,b", ",", "{", "}", "{}", "{a}", "{{}}", "{0}", "(", "()", "<",
+    ">", "|", "&", ";", ":", "%", "%s", "%n", "%%", "*", "**", "?", "!", "~",
+    "^", "$", "$k", "$(k)", "`k`", "\\", "\\n", '"', '""', '"a b"', "'",
+    "'a b'", "#", "@", "@file", "/", "//", ".", "..", "\n", "a\nb", "\r\n",
+    "\t", "\x01", "\x1b[31m", "\x7f", b"\xff", b"\xc3", "é", "*3\r\n",
+    "$-1\r\n", "0", "00", "1e5", "nan", "null", "set", "get", "help",
+    "--json", "--json=x", "--help", "--version", "--socket", "--jsno",
+    "--unknown", "--ttl", "--nx", "-" * 5000]
+
+
+class Words(E2eTest):
+    """Keys and values arrive as they were given."""
+
+    def test_behind_two_dashes_all_words_are_words(self):
+        kvd = self.started()
+        for word in AWKWARD:
+            with self.subTest(word=word):
+                data = as_bytes(word)
+                for words in (["set", "--", word, word],
+                              ["set", "--", "k", word]):
+                    result = kvd.kvctl(*words)
+                    self.assertEqual(result.returncode, 0, result.stderr)
+                    self.assertEqual(kvd.call("GET", words[2]), data)
+                self.assertEqual(kvd.kvctl("get", "--", word).stdout, data)
+                self.assertEqual(kvd.kvctl("call", "ECHO", word).stdout,
+                                 data + b"\n")
+                kvd.call("MSET", "a", "1", "b", "2", "[a,b]", "3")
+                others = kvd.call("DBSIZE") - 1
+                result = kvd.kvctl("del", "--", word)
+                self.assertEqual(result.returncode, 0, result.stderr)
+                self.assertEqual(kvd.call("DBSIZE"), others)
+                self.assertEqual(kvd.call("EXISTS", word), 0)
+
+    def test_else_they_arrive_or_are_refused(self):
+        kvd = self.started()
+        refused = 0
+        for word in AWKWARD:
+            with self.subTest(word=word):
+                kvd.call("SET", "k", "old")
+                # Not the empty value that a closed pipe would give.
+                result = kvd.kvctl("set", "k", word, stdin=b"swallowed")
+                if result.returncode == 0 and word != "-":
+                    self.assertEqual(kvd.call("GET", "k"), as_bytes(word))
+                elif word != "-":
+                    refused += 1
+                    self.assertEqual(result.returncode, 2, result.stderr)
+                    self.assertEqual(kvd.call("GET", "k"), b"old")
+        self.assertLess(refused, 12)
 
 
 class Troubles(E2eTest):
