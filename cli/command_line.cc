@@ -143,8 +143,6 @@ class LineParser {
 
   Attempt<void> TakeWord(const Argument& argument, ArgumentScanner& scanner) {
     if (row_ == nullptr) return TakeVerb(argument);
-    // Only an option directly behind the last word may be one itself.
-    lone_option_.clear();
     words_.push_back(argument);
     if (declared_.words.size() == 1 && declared_.words[0].ends_options) {
       if (words_.size() == 1 && !argument.behind_dashes &&
@@ -172,14 +170,11 @@ class LineParser {
 
   Attempt<void> TakeOption(const Argument& argument) {
     const std::string_view name = known_[argument.option].name;
-    if (words_.size() != words_before_option_) {
-      words_before_option_ = words_.size();
-      if (argument.alone) {
-        lone_option_ = name;
-        if (!argument.text.empty()) {
-          lone_option_.append(name.starts_with("--") ? "=" : "")
-              .append(argument.text);
-        }
+    if (row_ != nullptr && argument.alone && lone_option_.empty()) {
+      lone_option_ = name;
+      if (!argument.text.empty()) {
+        lone_option_.append(name.starts_with("--") ? "=" : "")
+            .append(argument.text);
       }
     }
     const DeclaredOption* option = setters_[argument.option];
@@ -353,10 +348,9 @@ class LineParser {
   std::vector<const DeclaredOption*> setters_;  // Null for help.
 
   std::vector<Argument> words_;
-  // The option that stands directly behind the last word and is a single
-  // argument; empty when there is none.
+  // The first option behind the verb that is a single argument, as a word would
+  // be; empty when there is none.
   std::string lone_option_;
-  size_t words_before_option_ = 0;
 };
 
 std::vector<std::string> Split(std::string_view names) {

@@ -25,8 +25,8 @@ struct DeclaredOption {
 struct WordOrInput {
   std::optional<std::string> word;
   bool asks_for_input = false;  // It was "-", before any "--".
-  // The option where the word belongs, when there is none: perhaps it was meant
-  // to be the word.
+  // When there is neither: an option that is a single argument, if any. Perhaps
+  // a script meant it to be a word.
   std::string option_instead;
 };
 

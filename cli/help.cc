@@ -51,8 +51,10 @@ std::string GeneralHelp(const Declarations& globals) {
   }
   return text +
          "\nOptions may stand before and behind a command, up to \"--\": what "
-         "follows that\nis a key or a value, whatever it looks like. Scripts "
-         "write:  kvctl set -- \"$k\" \"$v\"\n"
+         "follows that\nis a key or a value, whatever it looks like. Before "
+         "it, "
+         "words that are no known\noptions are keys and values, too. Scripts "
+         "write:\n  kvctl set -- \"$key\" \"$value\"\n"
          "\nkvctl COMMAND --help shows options and examples of a command.\n";
 }
 

@@ -107,11 +107,12 @@ class Latency final : public Verb {
     if (!reply.is_aggregate()) return UnforeseenReply("KV.LATENCY");
     const std::vector<Row> rows = RowsOf(reply);
     if (rows.empty()) {
-      return Refuse(ExitCode::kNegative, "{}",
-                    commands_.empty()
-                        ? "no command was called yet"
-                        : "not called yet, or no command: " +
-                              fmt::format("{}", fmt::join(commands_, ", ")));
+      return Refuse(
+          ExitCode::kNegative, "{}",
+          commands_.empty()
+              ? "no command was called yet"
+              : "not called yet, or no command: " +
+                    Escape(fmt::format("{}", fmt::join(commands_, ", "))));
     }
     if (session.json()) {
       for (const Row& row : rows) PrintJson(session, row);

@@ -32,6 +32,8 @@ class Ls final : public Verb {
           } else {
             PrintKeys(session, page);
           }
+          // Nobody needs the rest when this cannot be written.
+          KVD_TRY(session.output().Flush());
           return left_ > 0;
         }));
     return ExitCode::kOk;

@@ -69,7 +69,7 @@ class Set final : public Verb {
 
  private:
   Attempt<void> CheckOptions() const {
-    if (value_.word && file_) {
+    if ((value_.word || value_.asks_for_input) && file_) {
       return Refuse(ExitCode::kUsage, "either VALUE or --file, not both");
     }
     if (nx_ && xx_) return Refuse(ExitCode::kUsage, "either --nx or --xx");
@@ -96,16 +96,16 @@ class Set final : public Verb {
         StandardInputIsTerminal() ? "a terminal" : "neither a pipe nor a file");
   }
 
-  // A script's value may look like an option.
+  // A script's key or value may look like an option: then the words are one
+  // less, and what else is on standard input must not become a value.
   Attempt<void> CheckNoWordIsLost() const {
-    const std::string& option = value_.option_instead;
-    if (option.empty()) return {};
+    if (value_.option_instead.empty()) return {};
+    const std::string option = Escape(value_.option_instead);
     return Refuse(ExitCode::kUsage,
-                  "set: VALUE is missing, or is it {}?"
-                  "\n  If it is:                       kvctl set -- {} {}"
-                  "\n  If it comes on standard input:  kvctl set {} - {}",
-                  Quote(option), Escape(key_), Escape(option), Escape(key_),
-                  Escape(option));
+                  "set: VALUE is missing, or is \"{0}\" no option?"
+                  "\n  A key or value:         kvctl set -- KEY VALUE"
+                  "\n  From standard input:    kvctl set {1} - {0}",
+                  option, Escape(key_));
   }
 
   // Says which condition it was, by a second look: between the two the key may

@@ -227,7 +227,8 @@ TEST_F(Words, ASwallowedOneIsSeen) {
 TEST_F(Words, AnOptionInThePlaceOfAValueIsNoReasonToReadStandardInput) {
   for (const char* option : {"--json", "--nx", "--keep-ttl", "--ttl=5s"}) {
     EXPECT_EQ(Run({"set", "k", option}), ExitCode::kUsage) << option;
-    EXPECT_EQ(Run({"set", "k", option, "--xx"}), ExitCode::kUsage) << option;
+    EXPECT_EQ(Run({"set", option, "k"}), ExitCode::kUsage) << option;
+    EXPECT_EQ(Run({"set", "k", "--px", "9", option}), ExitCode::kUsage);
     EXPECT_TRUE(ReceivedNothing());
     Run({"set", option, "k", "v"});
     EXPECT_TRUE(Received("v")) << option;

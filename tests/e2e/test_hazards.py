@@ -595,6 +595,7 @@ class Configuration(E2eTest):
                 ({"socket.path": f"/tmp/{'f' * 94}/s"}, "100"),
                 ({"socket.group": "no-such-group"}, "no-such-group"),
                 ({"data_dir": file}, "not a directory"),
+                ({"data_dir": "/tmp/" + "d" * 256}, "too long"),
                 *(({"data_dir": folder}, f"{mode:04o}")
                   for mode, folder in folders.items())):
             with self.subTest(settings=settings):

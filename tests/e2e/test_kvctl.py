@@ -336,6 +336,8 @@ class Streams(E2eTest):
         self.assertEqual(self.kvd.call("GET", "k"), b"old")
         self.run_with([KVCTL, "set", "k", "--ttl", "1h"], "< <(echo other)")
         self.assertEqual(self.kvd.call("GET", "k"), b"other\n")
+        self.run_with([KVCTL, "set", "new", "-", "--nx"], "< <(echo third)")
+        self.assertEqual(self.kvd.call("GET", "new"), b"third\n")
 
     def test_kvd_lives_and_stops_without_them(self):
         every = [["<&-"], [">&-"], ["2>&-"], ["2>/dev/full"],
