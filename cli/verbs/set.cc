@@ -21,10 +21,10 @@ class Set final : public Verb {
     constexpr milliseconds kSecond{1000};
     constexpr milliseconds kMillisecond{1};
     arguments.Word("KEY", &key_, "the key");
-    arguments.OptionalWord(
-        "VALUE", &value_,
-        "the value; without it, or with -, standard input: a "
-        "pipe or a file");
+    arguments.OptionalWord("VALUE", &value_,
+                           "the value; without it, or with -, standard input: "
+                           "a pipe or a file (beside --nx and the like with - "
+                           "only)");
     arguments.Text("--file", "PATH", &file_, "take the value from a file");
     arguments.Duration("--ttl,--ex", kSecond, &ttl_,
                        "how long the key lives; a number alone is in seconds");
