@@ -311,18 +311,8 @@ class LineParser {
   Attempt<void> Resolve() {
     GlobalOptions& options = line_.options;
     const char* variable = std::getenv("KVD_SOCKET");
-    if (socket_) {
-      options.socket = *socket_;
-    } else if (variable == nullptr) {
-      options.socket = kDefaultSocket;
-    } else if (*variable == '\0') {
-      return Refuse(ExitCode::kUsage,
-                    "KVD_SOCKET is set, but empty"
-                    "\n  Give it kvd's socket, or unset it for {}",
-                    kDefaultSocket);
-    } else {
-      options.socket = variable;
-    }
+    options.socket =
+        socket_.value_or(variable != nullptr ? variable : kDefaultSocket);
     options.timeout = timeout_.value_or(options.timeout);
     options.wait = wait_.value_or(options.wait);
     const std::optional<std::string>& color = options.color;

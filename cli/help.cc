@@ -55,6 +55,13 @@ std::string GeneralHelp(const Declarations& globals) {
          "it, "
          "words that are no known\noptions are keys and values, too. Scripts "
          "write:\n  kvctl set -- \"$key\" \"$value\"\n"
+         "\nExit codes:\n"
+         "  0 success                    1 no: no such key, a condition "
+         "failed\n"
+         "  2 usage                      3 kvd is not there, or not ready\n"
+         "  4 permission denied          5 no reply; the outcome is unknown\n"
+         "  6 kvd answered an error      7 stored data is damaged\n"
+         " 74 local input or output\n"
          "\nkvctl COMMAND --help shows options and examples of a command.\n";
 }
 

@@ -106,6 +106,12 @@ Attempt<void> Session::ForEachPage(std::string_view prefix,
 
 Attempt<void> Session::Connect() {
   if (client_) return {};
+  // Not the usual one: whoever set it meant another.
+  if (options_.socket.empty()) {
+    return Refuse(ExitCode::kUsage,
+                  "KVD_SOCKET is set, but empty"
+                  "\n  Give it the path of kvd's socket, or unset it");
+  }
   ClientResult<Client> client = Client::Connect(
       options_.socket, {.timeout = options_.timeout, .wait = options_.wait});
   if (!client) return Unexpected(Describe(client.error(), false));

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/command_line.h"
 #include "cli/verbs/verb.h"
 #include "tests/client/fake_server.h"
 #include "tests/support/temp_dir.h"
@@ -463,15 +464,21 @@ TEST_F(Kvctl, ShowsWhyAServerDoesNotTakeIt) {
       "-ERR max number of clients reached\r\n" +
           std::string(FakeServer::kClose));
   const std::string message = "kvctl: max number of clients reached\n";
-  for (const Args& args : std::vector<Args>{{"ping"},
-                                            {"get", "k"},
-                                            {"set", "k", "v"},
-                                            {"ls", "--json"},
-                                            {"get", "k", "--db", "1"},
-                                            {"call", "SHUTDOWN"},
-                                            {"stat", "-n", "1"},
-                                            {"status"}}) {
-    EXPECT_EQ(Err(3, args), message) << args[0];
+  for (const VerbRow& row : Verbs()) {
+    if (row.name == std::string("help")) continue;  // It asks nobody.
+    Declarations declared;
+    Arguments arguments(&declared);
+    const std::unique_ptr<Verb> verb = row.make();
+    verb->Declare(arguments);
+    Args args = {row.name};
+    for (const DeclaredWord& word : declared.words) {
+      args.push_back(word.name == "BY"         ? "1"
+                     : word.name == "DURATION" ? "1s"
+                                               : "SHUTDOWN");
+    }
+    EXPECT_EQ(Err(3, args), message) << row.name;
+    args.insert(args.begin() + 1, {"--db", "1", "--json"});
+    EXPECT_EQ(Err(3, args), message) << row.name;
   }
 }
 
