@@ -169,7 +169,10 @@ class SocketActivation(E2eTest):
 
         def listens():
             self.assertTrue(process.running(), process.log())
-            return os.path.exists(path)
+            # The name is there before anybody listens.
+            with open("/proc/net/unix", encoding="utf-8") as stream:
+                return any(line.split()[3] == "00010000"
+                           for line in stream if line.rstrip().endswith(path))
 
         wait_until(listens, "the manager listens")
         # The first client starts kvd, and waits in the queue until it answers.
