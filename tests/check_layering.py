@@ -36,6 +36,7 @@ _ROOMS = {
     "histedit.h": ["cli/"],
     "ncurses": ["cli/"],
     "hiredis": [],
+    "CLI/": [],  # It splits and interprets words of users: base/arguments.h.
     "gtest/": [],
     "gmock/": [],
 }
@@ -53,6 +54,8 @@ _FILE_CALL_ROOMS = {
     "cli/": {"open"},  # A person's own files.
     "lib/base/standard_streams": {"open"},  # /dev/null.
 }
+# They throw when the stream cannot be written.
+_THROWING_PRINTS = re.compile(r"\b(fmt::v?print(?:ln)?|std::v?print(?:ln)?)\s*\(")
 _STANDARD_FILES = re.compile(r"\b(std::filesystem|std::[io]?fstream|fopen)\b")
 _STANDARD_FILE_ROOMS = ("lib/config/", "cli/", "daemon/")
 
@@ -104,6 +107,9 @@ def _call_problem(path, line):
     standard = _STANDARD_FILES.search(line)
     if standard and not path.startswith(_STANDARD_FILE_ROOMS):
         return f"{standard.group(1)} belongs behind lib/fs/file_system.h"
+    throwing = _THROWING_PRINTS.search(line)
+    if throwing:
+        return f"{throwing.group(1)} throws when the stream is full or closed"
     return None
 
 

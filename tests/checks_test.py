@@ -54,6 +54,8 @@ class LayeringCheck(Tree):
                 ("daemon/a.cc", "#include <toml++/toml.h>"),
                 ("daemon/a.cc", "#include <nlohmann/json.hpp>"),
                 ("lib/config/a.cc", "#include <spdlog/spdlog.h>"),
+                ("cli/a.cc", "#include <CLI/CLI.hpp>"),
+                ("cli/a.cc", '  fmt::print(stderr, "text");'),
                 ("lib/log/a.cc", "#include <liburing.h>"),
                 ("lib/log/a.cc", "#include <gtest/gtest.h>"),
                 ("lib/log/a.cc", "  int fd = ::open(path, 0);"),
