@@ -11,9 +11,11 @@ namespace {
 
 constexpr size_t kNowhere = std::string_view::npos;
 constexpr size_t kWordBits = 64;
+constexpr size_t kBlockWords = 8;
 // Up to so many elements trying each place costs no more than tables would.
 constexpr size_t kShortElements = 8;
-static_assert(kShortElements <= Glob::kStepsPerByteMax);
+static_assert(kShortElements <= Glob::kStepsPerByteMax &&
+              Glob::kStepsPerByteMax % kBlockWords == 0);
 
 unsigned char Fold(char c, bool ignore_case) {
   const auto byte = static_cast<unsigned char>(c);
@@ -22,8 +24,31 @@ unsigned char Fold(char c, bool ignore_case) {
              : byte;
 }
 
+// One, or a multiple of kBlockWords.
 size_t WordsFor(size_t elements) {
-  return (elements + kWordBits - 1) / kWordBits;
+  if (elements <= kWordBits) return 1;
+  constexpr size_t kBlockBits = kBlockWords * kWordBits;
+  return (elements + kBlockBits - 1) / kBlockBits * kBlockWords;
+}
+
+uint64_t Shifted(const uint64_t* state, uint64_t takers) {
+  return (state[1] << 1 | state[0] >> (kWordBits - 1)) & takers;
+}
+
+// Moves `state` on by a byte that `takers` take; both states begin with the
+// word before the first. Not inline: the compiler makes vectors of it as long
+// as it knows that nothing overlaps.
+[[gnu::noinline]] void ShiftBlocks(const uint64_t* __restrict state,
+                                   const uint64_t* __restrict takers,
+                                   size_t words, uint64_t* __restrict next) {
+  for (size_t left = words; left > 0; left -= kBlockWords) {
+    for (size_t i = 0; i < kBlockWords; ++i) {
+      next[i + 1] = Shifted(state + i, takers[i]);
+    }
+    state += kBlockWords;
+    takers += kBlockWords;
+    next += kBlockWords;
+  }
 }
 
 }  // namespace
@@ -200,21 +225,24 @@ size_t Glob::EndOfFirstByTakers(const Part& part, std::string_view text) const {
   const size_t count = part.elements.size();
   const size_t words = WordsFor(count);
   const uint64_t last_bit = uint64_t{1} << ((count - 1) % kWordBits);
-  std::array<uint64_t, kStepsPerByteMax> state;
-  std::fill_n(state.begin(), words, 0);
-  size_t live = 0;  // Words from here on are 0.
+  const size_t last_word = (count - 1) / kWordBits;
+  // Before the first word there is one whose highest bit makes each place a
+  // beginning.
+  std::array<uint64_t, 1 + kStepsPerByteMax> one = {uint64_t{1} << 63};
+  std::array<uint64_t, 1 + kStepsPerByteMax> other = one;
+  uint64_t* state = one.data();
+  uint64_t* next = other.data();
   for (size_t at = 0; at < text.size(); ++at) {
     const auto byte = static_cast<unsigned char>(text[at]);
     const uint64_t* const takers = part.takers.data() + byte * words;
-    const size_t changing = std::min(live + 1, words);
-    for (size_t i = changing; i-- > 1;) {
-      state[i] = (state[i] << 1 | state[i - 1] >> (kWordBits - 1)) & takers[i];
+    if (words == 1) {
+      next[1] = Shifted(state, takers[0]);
+    } else {
+      ShiftBlocks(state, takers, words, next);
     }
-    state[0] = (state[0] << 1 | 1) & takers[0];
-    steps_ += changing;
-    if ((state[words - 1] & last_bit) != 0) return at + 1;
-    live = changing;
-    while (live > 0 && state[live - 1] == 0) --live;
+    std::swap(state, next);
+    steps_ += words;
+    if ((state[1 + last_word] & last_bit) != 0) return at + 1;
   }
   return kNowhere;
 }

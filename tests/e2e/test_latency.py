@@ -89,7 +89,7 @@ class SlowLog(E2eTest):
         entries = client.call("SLOWLOG", "GET")
         self.assertEqual([entry[3] for entry in entries],
                          [[b"GET", b"k"],
-                          [b"SET", b"k", b"x" * 128 + b"... (72 more bytes)"],
+                          [b"SET", b"k", b"x" * 120 + b"... (80 more bytes)"],
                           [b"CLIENT", b"SETNAME", b"me"]])
         newest = entries[0][0]
         self.assertEqual([entry[0] for entry in entries],
