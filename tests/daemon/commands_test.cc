@@ -448,6 +448,80 @@ TEST_F(CommandsTest, MemoryUsageWaitsForTheChangeThatItShows) {
   EXPECT_EQ(Run({"MEMORY", "USAGE", "a"}, &reply).seen, set.seen);
 }
 
+// The fields that redis_exporter and Datadog's check read or compute with, as
+// far as kvd has a meaning for them.
+TEST_F(CommandsTest, InfoHasWhatExportersComputeWith) {
+  const std::string info = Send("INFO");
+  for (const std::string field : {"used_memory",
+                                  "used_memory_rss",
+                                  "used_memory_peak",
+                                  "used_memory_peak_human",
+                                  "used_memory_peak_perc",
+                                  "used_memory_overhead",
+                                  "used_memory_dataset",
+                                  "total_system_memory",
+                                  "total_system_memory_human",
+                                  "maxmemory",
+                                  "mem_fragmentation_ratio",
+                                  "mem_fragmentation_bytes",
+                                  "mem_clients_normal",
+                                  "maxclients",
+                                  "rdb_last_save_time",
+                                  "rdb_changes_since_last_save",
+                                  "rdb_bgsave_in_progress",
+                                  "rdb_last_bgsave_status",
+                                  "rdb_last_bgsave_time_sec",
+                                  "aof_enabled",
+                                  "aof_current_size",
+                                  "aof_buffer_length",
+                                  "aof_rewrite_in_progress",
+                                  "aof_last_rewrite_time_sec",
+                                  "uptime_in_seconds",
+                                  "connected_clients",
+                                  "blocked_clients",
+                                  "rejected_connections",
+                                  "expired_keys",
+                                  "evicted_keys",
+                                  "keyspace_hits",
+                                  "keyspace_misses",
+                                  "used_cpu_sys",
+                                  "used_cpu_user",
+                                  "connected_slaves",
+                                  "master_repl_offset"}) {
+    EXPECT_NE(info.find("\n" + field + ":"), std::string::npos) << field;
+  }
+}
+
+uint64_t Figure(const std::string& info, const std::string& field) {
+  const size_t at = info.find("\n" + field + ":");
+  KVD_CHECK(at != std::string::npos);
+  return std::stoull(info.substr(at + field.size() + 2));
+}
+
+TEST_F(CommandsTest, InfoRemembersThePeakOfMemory) {
+  Send({"SET", "a", std::string(kValueLimit, 'x')});
+  const uint64_t peak = Figure(Send("INFO memory"), "used_memory");
+  Send("DEL a");
+  const std::string info = Send("INFO memory");
+  EXPECT_LT(Figure(info, "used_memory"), peak);
+  EXPECT_EQ(Figure(info, "used_memory_peak"), peak);
+}
+
+// With all on disk that is now; else when that was so last.
+TEST_F(CommandsTest, InfoTellsWhenAllWasDurable) {
+  const auto now_s = [&] {
+    return static_cast<uint64_t>(clock_.WallMs()) / 1000;
+  };
+  EXPECT_EQ(Figure(Send("INFO persistence"), "rdb_last_save_time"), now_s());
+  service_->all_durable_s = 7;
+  std::string reply;
+  Run({"SET", "a", "1"}, &reply);
+  Run({"INFO", "persistence"}, &reply);
+  EXPECT_EQ(Figure(reply, "rdb_last_save_time"), 7u);
+  EXPECT_EQ(Figure(Send("INFO persistence"), "rdb_last_save_time"), 7u);
+  EXPECT_EQ(Figure(Send("INFO persistence"), "rdb_last_save_time"), now_s());
+}
+
 TEST_F(CommandsTest, MemoryStatsAreAMapOfFigures) {
   Send("SET a 1");
   Send("HELLO 3");

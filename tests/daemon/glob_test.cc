@@ -3,17 +3,16 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/check.h"
+#include "tests/support/glob_reference.h"
 
 namespace kvd {
 namespace {
@@ -104,67 +103,6 @@ TEST(Glob, AgreesWithItsDefinitionOnAllShortWords) {
   }
 }
 
-// Redis's rules in a few lines, with each star tried at each place: to compare
-// odd patterns with.
-class Reference {
- public:
-  Reference(std::string_view pattern, bool ignore_case)
-      : pattern_(pattern), ignore_case_(ignore_case) {}
-
-  bool Matches(std::string_view text) const { return From(0, text); }
-
- private:
-  unsigned Byte(char c) const {
-    const auto byte = static_cast<unsigned char>(c);
-    return ignore_case_ && byte >= 'A' && byte <= 'Z' ? byte + 32u : byte;
-  }
-
-  bool From(size_t at, std::string_view text) const {
-    while (at < pattern_.size()) {
-      if (pattern_[at] == '*') {
-        for (size_t skip = 0; skip <= text.size(); ++skip) {
-          if (From(at + 1, text.substr(skip))) return true;
-        }
-        return false;
-      }
-      if (text.empty() || !One(&at, Byte(text[0]))) return false;
-      text.remove_prefix(1);
-    }
-    return text.empty();
-  }
-
-  bool One(size_t* at, unsigned byte) const {
-    const char c = pattern_[(*at)++];
-    if (c == '?') return true;
-    if (c == '[') return InClass(at, byte);
-    const bool escapes = c == '\\' && *at < pattern_.size();
-    return Byte(escapes ? pattern_[(*at)++] : c) == byte;
-  }
-
-  bool InClass(size_t* at, unsigned byte) const {
-    const std::string_view rest = pattern_.substr(*at);
-    size_t i = rest.starts_with('^') ? 1 : 0;
-    bool in = false;
-    for (; i < rest.size() && rest[i] != ']'; ++i) {
-      if (rest[i] == '\\' && i + 1 < rest.size()) {
-        in |= Byte(rest[++i]) == byte;
-      } else if (i + 2 < rest.size() && rest[i + 1] == '-') {
-        const auto [low, high] =
-            std::minmax({Byte(rest[i]), Byte(rest[i + 2])});
-        in |= low <= byte && byte <= high;
-        i += 2;
-      } else {
-        in |= Byte(rest[i]) == byte;
-      }
-    }
-    *at += std::min(i + 1, rest.size());
-    return in != rest.starts_with('^');
-  }
-
-  std::string_view pattern_;
-  bool ignore_case_;
-};
-
 // Source of randomness that is the same everywhere.
 class Random {
  public:
@@ -192,7 +130,7 @@ TEST(Glob, AgreesWithTheReferenceOnRandomWords) {
     const std::string text = RandomWord(random, "aabbAB[]-\\\xff", 12);
     const bool ignore_case = random.Below(2) == 0;
     ASSERT_EQ(GlobMatches(pattern, text, ignore_case),
-              Reference(pattern, ignore_case).Matches(text))
+              GlobReference(pattern, ignore_case).Matches(text))
         << pattern << " on " << text << (ignore_case ? " in any case" : "");
   }
 }
@@ -211,7 +149,7 @@ TEST(Glob, AgreesWithTheReferenceOnLongParts) {
                        std::string(random.Below(250), 'a');
     const std::string pattern = "*" + part + "*a";
     ASSERT_EQ(GlobMatches(pattern, text),
-              Reference(pattern, false).Matches(text))
+              GlobReference(pattern, false).Matches(text))
         << pattern << " on " << text;
   }
 }
