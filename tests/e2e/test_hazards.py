@@ -9,6 +9,7 @@ import select
 import shutil
 import socket
 import stat
+import subprocess
 import threading
 import time
 import unittest
@@ -846,6 +847,44 @@ class ManyClients(E2eTest):
         wait_until(daemon.serves, "a place is free")
         text = clients[0].call("INFO", "stats").decode()
         self.assertNotIn("rejected_connections:0\r", text)
+
+    def test_root_gets_in_when_others_have_all_places(self):
+        if os.geteuid() != 0:
+            self.skipTest("takes root")
+        daemon = self.started(settings={"limits.connections": "8",
+                                        "limits.reserved_connections": "2",
+                                        "socket.mode": "0666"})
+        os.chmod(daemon.folder, 0o755)
+        # Somebody else's program that takes what it gets.
+        holder = subprocess.Popen(
+            ["/usr/bin/python3", "-c",
+             "import socket, sys\n"
+             "held = []\n"
+             "while True:\n"
+             "    held.append(socket.socket(socket.AF_UNIX))\n"
+             "    held[-1].connect(sys.argv[1])\n"
+             "    held[-1].sendall(b'PING\\r\\n')\n"
+             "    if held[-1].recv(100).startswith(b'-ERR max number'):\n"
+             "        break\n"
+             "print(len(held), flush=True)\n"
+             "sys.stdin.read()\n", daemon.socket_path],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, user=65534)
+        self.addCleanup(holder.stdout.close)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.stdin.close)
+        # With a probe of this test that may not have left yet.
+        self.assertIn(int(holder.stdout.readline()), (8, 9))
+        for _ in range(5):
+            status = daemon.kvctl("status")
+            self.assertEqual(status.returncode, 0, status.stderr)
+        # Not so a second connection of one process.
+        first = daemon.connect()
+        self.assertEqual(first.call("PING"), "PONG")
+        self.assertEqual(daemon.connect().rest(),
+                         b"-ERR max number of clients reached\r\n")
+        self.assertIn(f"pid {holder.pid} (uid 65534) has", daemon.log())
+        self.assertEqual(
+            first.call("CONFIG", "GET", "maxclients"), [b"maxclients", b"8"])
 
     @staticmethod
     def info_of(client):
