@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "daemon/command.h"
-#include "daemon/text.h"
 
 namespace kvd {
 namespace {
@@ -50,31 +49,41 @@ CommandStats& AllCommandStats::Of(const Command& container,
   return stats_[first_subcommand_[index] + static_cast<size_t>(which)];
 }
 
+void AllCommandStats::AddUsed(const Command& container, const Command& command,
+                              std::vector<Row>* rows) {
+  CommandStats& stats = Of(container, command);
+  if (stats.calls == 0 && stats.rejected == 0) return;
+  stats.Settle();
+  std::string name = LowerName(container);
+  if (&container != &command) name += "|" + LowerName(command);
+  rows->push_back({std::move(name), &command, &stats});
+}
+
+void AllCommandStats::AddUsed(const Command& command, std::vector<Row>* rows) {
+  AddUsed(command, command, rows);
+  for (const Command& subcommand : command.subcommands) {
+    AddUsed(command, subcommand, rows);
+  }
+}
+
 std::vector<AllCommandStats::Row> AllCommandStats::Used() {
   std::vector<Row> rows;
-  const auto add = [&](std::string name, const Command& container,
-                       const Command& command) {
-    CommandStats& stats = Of(container, command);
-    if (stats.calls == 0 && stats.rejected == 0) return;
-    stats.Settle();
-    rows.push_back({std::move(name), &command, &stats});
-  };
-  for (const Command& command : Commands()) {
-    add(LowerName(command), command, command);
-    for (const Command& subcommand : command.subcommands) {
-      add(LowerName(command) + "|" + LowerName(subcommand), command,
-          subcommand);
-    }
-  }
+  for (const Command& command : Commands()) AddUsed(command, &rows);
   return rows;
 }
 
+// A client may give many names: not by comparing each with all rows.
 std::vector<AllCommandStats::Row> AllCommandStats::Used(std::string_view name) {
-  const std::string wanted = LowerCase(name);
-  std::vector<Row> rows = Used();
-  std::erase_if(rows, [&](const Row& row) {
-    return row.name != wanted && !row.name.starts_with(wanted + "|");
-  });
+  std::vector<Row> rows;
+  const size_t bar = name.find('|');
+  const Command* command = FindCommand(name.substr(0, bar));
+  if (command == nullptr) return rows;
+  if (bar == std::string_view::npos) {
+    AddUsed(*command, &rows);
+  } else if (const Command* subcommand =
+                 FindSubcommand(*command, name.substr(bar + 1))) {
+    AddUsed(*command, *subcommand, &rows);
+  }
   return rows;
 }
 

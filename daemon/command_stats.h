@@ -111,6 +111,10 @@ class AllCommandStats {
   void Reset();
 
  private:
+  void AddUsed(const Command& command, std::vector<Row>* rows);
+  void AddUsed(const Command& container, const Command& command,
+               std::vector<Row>* rows);
+
   std::vector<CommandStats> stats_;
   std::vector<size_t> first_subcommand_;  // By the container's index.
 };
