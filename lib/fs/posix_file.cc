@@ -2,6 +2,8 @@
 #include "fs/posix_file.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -102,8 +104,19 @@ Result<void> PosixFile::WriteAt(uint64_t offset, std::string_view bytes) {
   return {};
 }
 
+// A file system that copies on write takes new blocks for each write, whatever
+// was reserved; some can be told not to do that with a file while it is empty.
+// Others refuse, and have no need for it.
+void PosixFile::WriteInPlace() {
+  int flags = 0;
+  if (ioctl(fd_.get(), FS_IOC_GETFLAGS, &flags) < 0) return;
+  flags |= FS_NOCOW_FL;
+  (void)ioctl(fd_.get(), FS_IOC_SETFLAGS, &flags);
+}
+
 Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
   KVD_TRY(Truncate(0));
+  WriteInPlace();
   // At once, so that a full disk shows before much is written.
   KVD_TRY(TakeSpace(bytes));
   // A block that is only taken is "unwritten": the first write to it changes
@@ -114,6 +127,7 @@ Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
 
 Result<void> PosixFile::AllocateReserved(uint64_t bytes) {
   KVD_TRY(Truncate(0));
+  WriteInPlace();
   KVD_TRY_ASSIGN(const bool taken, TakeSpace(bytes));
   return taken ? Result<void>() : ZeroReserved(bytes);
 }

@@ -56,6 +56,7 @@ class PosixFile final : public File {
 
  private:
   bool SetDirect(bool direct);
+  void WriteInPlace();
   template <typename Write>
   Result<void> PastCache(bool whole_blocks, Write write);
   Result<bool> TakeSpace(uint64_t bytes);

@@ -174,7 +174,7 @@ class PosixDirectory final : public Directory {
     const Result<void> works = RingDurableWriter::Probe(fd_.get(), path_);
     if (works) return ring;
     // A store on a full disk has to open: there, whoever asked for it knows.
-    const bool untold = works.error().code() == ErrorCode::kNoSpace;
+    const bool untold = NeedsRoom(works.error());
     if (device == WriteDevice::kRing && untold) return ring;
     return Unexpected(works.error());
   }
