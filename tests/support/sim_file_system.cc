@@ -14,14 +14,31 @@ namespace kvd {
 namespace {
 
 constexpr std::string_view kOpNames[SimFileSystem::kOpCount] = {
-    "create",         "open", "read",       "write",  "allocate", "reserve",
-    "truncate",       "sync", "size",       "list",   "remove",   "rename",
-    "sync directory", "lock", "free bytes", "submit", "complete"};
+    "create",
+    "open",
+    "read",
+    "write",
+    "allocate",
+    "reserve",
+    "truncate",
+    "sync",
+    "size",
+    "list",
+    "remove",
+    "rename",
+    "sync directory",
+    "lock",
+    "free bytes",
+    "submit",
+    "complete",
+    "make a writer",
+    "make a read queue"};
 
 constexpr bool ChangesDisk(SimFileSystem::Op op) {
   using Op = SimFileSystem::Op;
   return op != Op::kOpen && op != Op::kRead && op != Op::kSize &&
-         op != Op::kList && op != Op::kFreeBytes;
+         op != Op::kList && op != Op::kFreeBytes && op != Op::kNewWriter &&
+         op != Op::kNewQueue;
 }
 
 tl::unexpected<Error> FailCrashed() {
@@ -63,6 +80,7 @@ Result<void> SimFileSystem::Begin(Op op, std::string_view name,
   if (!met) return {};
   ++failure_count_;
   if (met->sys_errno == EINTR) return {};
+  met_.push_back({op, met->sys_errno});
   if (partial_bytes != nullptr) *partial_bytes = met->partial_bytes;
   return Unexpected(OpError(met->sys_errno, op, name));
 }
@@ -260,6 +278,11 @@ void SimFileSystem::ClearFailures() {
 uint64_t SimFileSystem::failures() const {
   std::lock_guard hold(mutex_);
   return failure_count_;
+}
+
+std::vector<SimFileSystem::Met> SimFileSystem::met() const {
+  std::lock_guard hold(mutex_);
+  return met_;
 }
 
 void SimFileSystem::SetFailedSync(FailedSync policy) {

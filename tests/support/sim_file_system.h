@@ -27,6 +27,8 @@
 // - A failed sync: nothing, or everything, has reached the disk; reads go on
 //   showing the bytes, or no more; a later sync that succeeds does not make
 //   those bytes durable. A page that is written again afterwards is whole.
+// - A failed write that was not to be synced leaves what it has put down, and
+//   what was written before, to a later sync.
 // - A process that dies alone (kill -9) loses nothing: destroy the Directory
 //   and its files, then open another one on the same disk.
 //
@@ -106,8 +108,10 @@ class SimFileSystem {
     kFreeBytes,
     kSubmit,    // A DurableWriter's write begins …
     kComplete,  // … and ends.
+    kNewWriter,
+    kNewQueue,
   };
-  static constexpr size_t kOpCount = 17;
+  static constexpr size_t kOpCount = 19;
 
   explicit SimFileSystem(std::string path = "/sim");
   ~SimFileSystem();
@@ -148,8 +152,8 @@ class SimFileSystem {
   enum class Repeat { kOnce, kForever };
   // The nth call of that kind from now (0 is the next) fails with `sys_errno`,
   // and with kForever all of that kind thereafter. EINTR is resumed inside, as
-  // the real implementation does, so that it shows no effect. A kWrite puts
-  // down `partial_bytes` before.
+  // the real implementation does, so that it shows no effect. A kWrite or a
+  // kSubmit puts down `partial_bytes` before.
   void FailAt(Op op, uint64_t nth, int sys_errno, Repeat repeat = Repeat::kOnce,
               size_t partial_bytes = 0);
   // The same over the calls of all kinds.
@@ -157,6 +161,12 @@ class SimFileSystem {
   void ClearFailures();
   // How many calls have met a planted error.
   uint64_t failures() const;
+  // Which of them, without those that showed no effect.
+  struct Met {
+    Op op;
+    int sys_errno;
+  };
+  std::vector<Met> met() const;
 
   struct FailedSync {
     bool reaches_disk = false;
@@ -348,6 +358,7 @@ class SimFileSystem {
   std::array<uint64_t, kOpCount> calls_{};
   std::vector<Failure> failures_;
   uint64_t failure_count_ = 0;
+  std::vector<Met> met_;
   FailedSync failed_sync_;
   uint64_t capacity_ = UINT64_C(1) << 40;
   std::optional<uint64_t> zeroing_limit_;

@@ -165,7 +165,11 @@ class SimFileSystem::SimWriter final : public DurableWriter {
     file_ = file;
     bytes_ = bytes;
     durability_ = durability;
-    if (Result<void> begun = disk_.Begin(Op::kSubmit, file->name_); !begun) {
+    size_t partial_bytes = 0;
+    if (Result<void> begun =
+            disk_.Begin(Op::kSubmit, file->name_, &partial_bytes);
+        !begun) {
+      disk_.WriteBytes(file->inode(), offset, bytes.substr(0, partial_bytes));
       result_ = std::move(begun);
       return;
     }
@@ -339,12 +343,16 @@ class SimFileSystem::SimDirectory final : public Directory {
 
   Result<std::unique_ptr<DurableWriter>> NewDurableWriter(WriteDevice,
                                                           Wake wake) override {
+    std::lock_guard hold(disk_.mutex_);
+    KVD_TRY(disk_.Begin(Op::kNewWriter, ""));
     return std::make_unique<SimWriter>(disk_, std::move(wake));
   }
 
   std::unique_ptr<ReadQueue> NewReadQueue(size_t reads_max,
                                           Wake wake) override {
     if (!disk_.has_read_queues_) return nullptr;
+    std::lock_guard hold(disk_.mutex_);
+    if (!disk_.Begin(Op::kNewQueue, "")) return nullptr;
     return std::make_unique<SimReadQueue>(reads_max, &disk_.reads_past_cache_,
                                           std::move(wake));
   }
@@ -357,7 +365,7 @@ class SimFileSystem::SimDirectory final : public Directory {
   }
 
   Result<void> CheckWritable(Op op, std::string_view name) {
-    if (read_only_) return Unexpected(disk_.OpError(EROFS, op, name));
+    if (read_only_) return Unexpected(disk_.OpError(EPERM, op, name));
     return {};
   }
 
@@ -390,7 +398,10 @@ void SimFileSystem::Finish(SimWriter& writer) {
   const bool synced = writer.durability_ == DurableWriter::Durability::kSynced;
   writer.result_ = Begin(Op::kComplete, writer.file_->name_);
   if (crashed_) return;
-  if (!*writer.result_) return AbandonUnsynced(id);
+  if (!*writer.result_) {
+    if (synced) AbandonUnsynced(id);
+    return;
+  }
   if (synced && !ignore_durable_sync_) MakeDurable(id);
 }
 
