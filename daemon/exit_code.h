@@ -15,7 +15,7 @@ enum class ExitCode {
   kHeld = 3,         // Another process holds the data directory.
   kDamage = 7,       // Stored bytes are not what was written.
   kFormat = 8,       // The data directory has a format that is not known.
-  kDiskFault = 9,    // A write or flush failed while running.
+  kDiskFault = 9,    // The disk failed, or had no room for a start.
   kLocalIo = 74,     // Standard output cannot be written.
 };
 
@@ -28,6 +28,9 @@ inline ExitCode ExitCodeOf(const Error& error) {
       return ExitCode::kDamage;
     case ErrorCode::kFormat:
       return ExitCode::kFormat;
+    case ErrorCode::kIo:
+    case ErrorCode::kNoSpace:
+      return ExitCode::kDiskFault;
     default:
       return ExitCode::kCannotStart;
   }

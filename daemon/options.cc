@@ -35,7 +35,7 @@ constexpr char kHelp[] =
     "  0 stopped as asked           1 cannot start (socket, permissions)\n"
     "  2 usage or configuration     3 the data directory is held by another\n"
     "  7 damage                     8 format not known\n"
-    "  9 disk fault while running  74 the output cannot be written\n";
+    "  9 disk fault, or no room     74 the output cannot be written\n";
 
 enum Name {
   kHelpShort,

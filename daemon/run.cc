@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/run.h"
 
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <memory>
@@ -14,6 +17,7 @@
 #include "base/allocator.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/unique_fd.h"
 #include "config/units.h"
 #include "daemon/config_check.h"
 #include "daemon/event_loop.h"
@@ -37,6 +41,9 @@ constexpr mode_t kUmask = 0077;
 // What the process holds open beside clients and the store's files: the
 // standard streams, epoll, eventfds, listening sockets, lock.
 constexpr int64_t kOwnDescriptors = 32;
+// Of them, those that the loop and its helpers open, which cannot report that
+// there are none.
+constexpr size_t kEarlyDescriptors = 12;
 // Segments that are kept open for reading values: a share of the descriptors,
 // of which each takes two, for reads through the page cache and past it.
 constexpr int64_t kReadFilesShare = 8;
@@ -57,6 +64,20 @@ void IgnoreSignals() {
   for (const int number : {SIGPIPE, SIGXFSZ, SIGHUP}) {
     std::signal(number, SIG_IGN);
   }
+}
+
+Result<void> CheckDescriptors() {
+  std::array<UniqueFd, kEarlyDescriptors> opened;
+  for (UniqueFd& fd : opened) {
+    fd = UniqueFd(eventfd(0, EFD_CLOEXEC));
+    if (!fd) {
+      return Unexpected(Error::FromErrno(
+          errno, fmt::format("kvd needs {} descriptors to start (ulimit -n, "
+                             "LimitNOFILE=)",
+                             kOwnDescriptors)));
+    }
+  }
+  return {};
 }
 
 // Who gets how many descriptors.
@@ -295,6 +316,9 @@ ExitCode RunDaemon(const Config& config) {
   umask(kUmask);
   SetUpLogging(config.logging.level);
   LogInfo("kvd {} starts", kVersion);
+  if (const auto enough = CheckDescriptors(); !enough) {
+    return Refuse(enough.error(), ExitCode::kCannotStart);
+  }
   EventLoop loop;
   Waker waker(loop);
   StopSignals signals(loop);

@@ -243,6 +243,8 @@ void Server::ScheduleTick() {
 
 void Server::KeepHouse() {
   notify::Alive();
+  // A stop may wait for room that the log needs.
+  if (stage_ == Stage::kClosing) service_.store->Tick();
   const int64_t now_ms = loop_.now_ms();
   const int64_t passed_ms = now_ms - std::exchange(last_look_ms_, now_ms);
   looked_ms_ += LookedOf(passed_ms);

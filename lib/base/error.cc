@@ -4,6 +4,8 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/planted_bug.h"
+
 namespace kvd {
 namespace {
 
@@ -16,7 +18,6 @@ ErrorCode CodeOf(int sys_errno) {
       return ErrorCode::kExists;
     case EACCES:
     case EPERM:
-    case EROFS:
       return ErrorCode::kPermission;
     case ENOSPC:
     case EDQUOT:
@@ -25,9 +26,10 @@ ErrorCode CodeOf(int sys_errno) {
     case EMFILE:
     case ENFILE:
     case ENOMEM:
+    case ENOBUFS:
+    case EINTR:
+    case EAGAIN:
       return ErrorCode::kResources;
-    case EWOULDBLOCK:
-      return ErrorCode::kHeld;
     case EINVAL:
     case ENAMETOOLONG:
     case ELOOP:
@@ -46,6 +48,18 @@ Error Error::FromErrno(int sys_errno, std::string_view what) {
       fmt::format("{}: {}", what, std::generic_category().message(sys_errno)));
   error.sys_errno_ = sys_errno;
   return error;
+}
+
+Outlook OutlookOf(const Error& error) {
+  switch (error.code()) {
+    case ErrorCode::kResources:
+      return IsPlanted(PlantedBug::kPassingIsFinal) ? Outlook::kFinal
+                                                    : Outlook::kPasses;
+    case ErrorCode::kNoSpace:
+      return Outlook::kNeedsRoom;
+    default:
+      return Outlook::kFinal;
+  }
 }
 
 }  // namespace kvd

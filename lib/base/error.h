@@ -20,9 +20,9 @@ enum class ErrorCode {
   kExists,       // The name is taken.
   kPermission,   // The system forbids it.
   kNoSpace,      // ENOSPC, EDQUOT, EFBIG: the disk or a quota is full.
-  kResources,    // EMFILE, ENFILE, ENOMEM: try again later.
+  kResources,    // EMFILE, ENFILE, ENOMEM and such: try again later.
   kHeld,         // Another process holds the directory or the socket.
-  kIo,           // The device failed.
+  kIo,           // The device failed, or takes no writes any more.
   kCorruption,   // Stored bytes are not what was written.
   kFormat,       // Written by a newer kvd, or not by kvd.
   kUnavailable,  // Not reachable, or not now.
@@ -57,6 +57,22 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
   using tl::expected<T, Error>::expected;
   bool ok() const { return this->has_value(); }
 };
+
+// What work that met an error can hope for. Every errno is sorted once, by its
+// code here; nobody else asks which ones pass.
+enum class Outlook {
+  kPasses,     // By itself: the same may work a little later.
+  kNeedsRoom,  // When somebody frees space or raises a quota.
+  kFinal,      // Not before a person has looked.
+};
+Outlook OutlookOf(const Error& error);
+
+inline bool NeedsRoom(const Error& error) {
+  return OutlookOf(error) == Outlook::kNeedsRoom;
+}
+inline bool IsFinal(const Error& error) {
+  return OutlookOf(error) == Outlook::kFinal;
+}
 
 inline tl::unexpected<Error> Unexpected(Error error) {
   return tl::unexpected<Error>(std::move(error));

@@ -6,13 +6,14 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "log/segment_file.h"
 
 namespace kvd {
 
 Result<std::unique_ptr<CompactedWriter>> CompactedWriter::Create(
     Directory& directory, const SegmentIdentity& identity) {
   KVD_TRY_ASSIGN(std::unique_ptr<File> file,
-                 directory.Create(SegmentName(identity.id)));
+                 CreateSegmentFile(directory, identity.id));
   return std::unique_ptr<CompactedWriter>(
       new CompactedWriter(std::move(file), identity));
 }

@@ -4,7 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <span>
 #include <string>
+#include <system_error>
 #include <utility>
 
 #include "base/checksum.h"
@@ -360,15 +362,97 @@ class SealedWalk {
 
 }  // namespace
 
+namespace {
+
+using Report = std::function<void(const std::string&)>;
+
+constexpr uint64_t kReadPieceBytes = uint64_t{64} << 10;
+
+// Reads a file as far as the device gives it. For what it does not give there
+// are zeros, and a report of each place.
+class ReadableBytes {
+ public:
+  ReadableBytes(File& file, const std::string& path, const Report& report)
+      : file_(file), path_(path), report_(report) {}
+
+  Result<std::string> Read() {
+    KVD_TRY_ASSIGN(const uint64_t size, file_.Size());
+    bytes_.assign(size, '\0');
+    for (uint64_t at = 0; at < size; at += kReadPieceBytes) {
+      if (ReadPiece(at, kReadPieceBytes)) continue;
+      for (uint64_t block = at; block < std::min(size, at + kReadPieceBytes);
+           block += kBlockBytes) {
+        const Result<void> read = ReadPiece(block, kBlockBytes);
+        if (read) continue;
+        if (read.error().code() != ErrorCode::kIo) {
+          return Unexpected(read.error());
+        }
+        NoteGap(block, read.error());
+      }
+    }
+    ReportGap();
+    return std::move(bytes_);
+  }
+
+ private:
+  Result<void> ReadPiece(uint64_t at, uint64_t size) {
+    const std::span<char> out(bytes_.data() + at,
+                              std::min(size, bytes_.size() - at));
+    KVD_TRY_ASSIGN(const size_t got, file_.ReadAt(at, out));
+    std::fill(out.begin() + static_cast<ptrdiff_t>(got), out.end(), '\0');
+    return {};
+  }
+
+  void NoteGap(uint64_t block, const Error& error) {
+    if (gap_end_ == 0 || gap_end_ != block) {
+      ReportGap();
+      gap_begin_ = block;
+      why_ = std::generic_category().message(error.sys_errno());
+    }
+    gap_end_ = block + kBlockBytes;
+  }
+
+  void ReportGap() {
+    if (gap_end_ == 0) return;
+    report_(fmt::format("{}: bytes {} to {} cannot be read: {}", path_,
+                        gap_begin_,
+                        std::min<uint64_t>(gap_end_, bytes_.size()) - 1, why_));
+    gap_end_ = 0;
+  }
+
+  File& file_;
+  const std::string& path_;
+  const Report& report_;
+  std::string bytes_;
+  uint64_t gap_begin_ = 0;
+  uint64_t gap_end_ = 0;  // 0: there is none.
+  std::string why_;
+};
+
+Result<std::string> ReadReadable(Directory& directory, std::string_view name,
+                                 const std::string& path,
+                                 const Report& report) {
+  KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
+                 directory.Open(name, Directory::OpenMode::kRead));
+  return ReadableBytes(*file, path, report).Read();
+}
+
+}  // namespace
+
 Result<bool> ReadSealedSegment(
     Directory& directory, const Manifest& manifest,
     const SealedSegment& segment, const GroupVisitor& visit,
     const std::function<void(const std::string&)>& report) {
   const std::string path = PathOf(directory, segment.id);
   const Result<std::string> bytes =
-      ReadWholeFile(directory, SegmentName(segment.id));
+      ReadReadable(directory, SegmentName(segment.id), path, report);
   if (!bytes && bytes.error().code() == ErrorCode::kNotFound) {
     report(fmt::format("{}: missing; {} records are affected", path,
+                       segment.records));
+    return false;
+  }
+  if (!bytes && bytes.error().code() == ErrorCode::kIo) {
+    report(fmt::format("{}; {} records are affected", bytes.error().message(),
                        segment.records));
     return false;
   }
@@ -540,7 +624,6 @@ Result<std::vector<std::string>> FindLeftovers(Directory& directory,
   KVD_TRY_ASSIGN(const std::vector<std::string> names, directory.List());
   std::vector<std::string> leftovers;
   for (const std::string& name : names) {
-    if (name == kManifestTemporaryName) leftovers.push_back(name);
     if (const auto hint = HintIdOf(name); hint && !manifest.Names(*hint)) {
       leftovers.push_back(name);
     }

@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/planted_bug.h"
+#include "log/segment_file.h"
 
 namespace kvd {
 namespace {
@@ -20,11 +21,6 @@ constexpr uint64_t kIdleBufferBytes = 16 << 10;
 // A trial takes space that others might miss.
 constexpr uint64_t kTrialFreeBytesMin = uint64_t{64} << 20;
 
-bool IsFull(const Error& error) {
-  return error.code() == ErrorCode::kNoSpace ||
-         error.code() == ErrorCode::kResources;
-}
-
 // Writes that nobody flushes are for the page cache, which io_uring leaves to
 // threads of the kernel's: nothing is gained.
 WriteDevice DeviceFor(const LogWriterOptions& options) {
@@ -36,8 +32,7 @@ WriteDevice DeviceFor(const LogWriterOptions& options) {
 // Creates a segment of zeros, durable in bytes and name. Thread: slow work.
 Result<std::unique_ptr<File>> CreateSegment(Directory& directory, uint64_t id,
                                             uint64_t bytes, bool zeroed) {
-  const std::string name = SegmentName(id);
-  KVD_TRY_ASSIGN(std::unique_ptr<File> file, directory.Create(name));
+  KVD_TRY_ASSIGN(std::unique_ptr<File> file, CreateSegmentFile(directory, id));
   Result<void> done =
       zeroed ? file->AllocateZeroed(bytes) : file->AllocateReserved(bytes);
   if (done) done = file->Sync();
@@ -47,7 +42,7 @@ Result<std::unique_ptr<File>> CreateSegment(Directory& directory, uint64_t id,
   if (!done) {
     // It would take the very space whose lack is being reported. Should this
     // fail too, the next start removes the file.
-    (void)directory.Remove(name);
+    (void)directory.Remove(SegmentName(id));
     return Unexpected(done.error());
   }
   return file;
@@ -140,10 +135,12 @@ Room LogWriter::RoomFor(uint64_t bytes, Purpose purpose) {
 
 bool LogWriter::FitsActive(uint64_t bytes, Purpose purpose) const {
   if (!active_) return false;
-  if (active_->removals_only && purpose == Purpose::kWrite) return false;
+  const bool uses_reserve =
+      purpose == Purpose::kRemoval || IsPlanted(PlantedBug::kExpiryFromReserve);
+  if (active_->removals_only && !uses_reserve) return false;
   const uint64_t end = AlignUp(open_.End() + bytes, kGroupAlignment);
   uint64_t kept = kGroupHeaderBytes;  // For the group that declares this one.
-  if (purpose == Purpose::kWrite && !prepared_) {
+  if (!uses_reserve && !prepared_) {
     kept += std::min(kRemovalReserveBytes, active_->capacity / 16);
   }
   return end + kept <= active_->capacity;
@@ -169,10 +166,13 @@ Room LogWriter::WantSegment(uint64_t bytes) {
     return Room::kWait;
   }
   const bool retry_later = NowMs() < retry_at_ms_;
-  if (candidate_) return retry_later ? Room::kDiskFull : Room::kWait;
+  if (candidate_) {
+    return retry_later && ManifestHasNoRoom() ? Room::kDiskFull : Room::kWait;
+  }
   const uint64_t needed =
       std::max(SegmentBytesFor(bytes), SmallestSegmentBytes());
   if (needed >= full_for_bytes_ && retry_later) return Room::kDiskFull;
+  if (shortage_) return Room::kWait;
   // What is prepared is too small. It stays named until the larger one is, but
   // must not be entered any more.
   displaced_ = std::exchange(prepared_, std::nullopt);
@@ -204,7 +204,7 @@ LogWriter::Appended LogWriter::Append(RecordKind kind, uint8_t database,
 // --- The device -------------------------------------------------------------
 
 void LogWriter::Pump() {
-  if (failure_ || stopped_ || device_->busy()) return;
+  if (failure_ || stopped_ || InFlight()) return;
   if (retiring_ && !PumpRetiring()) return;
   if (SyncDue()) {
     SubmitSync(*active_->file, written_seq_);
@@ -219,8 +219,7 @@ void LogWriter::Pump() {
 
 bool LogWriter::Gathers() const {
   return options_.gathers && options_.sync == SyncMode::kAlways && !stopping_ &&
-         !failure_ && !device_->busy() && open_.records() > 0 &&
-         !OpenIsLarge() &&
+         !failure_ && !InFlight() && open_.records() > 0 && !OpenIsLarge() &&
          gathering_.Waits(clock_.MonotonicNs(), open_since_ns_);
 }
 
@@ -262,18 +261,22 @@ void LogWriter::SubmitGroup() {
     figures_.group_bytes.Add(flying_.NewBytes().size());
   }
   flying_since_ns_ = open_since_ns_;
-  submitted_ns_ = clock_.MonotonicNs();
-
   flight_ = Flight::kGroup;
+  flight_file_ = active_->file.get();
   flight_covers_ = last_seq();
-  const bool synced = options_.sync == SyncMode::kAlways;
   if (IsPlanted(PlantedBug::kAcknowledgeEarly)) BecameDurable(flight_covers_);
-  device_->Submit(*active_->file, flying_.offset(), flying_.Bytes(),
-                  synced ? DurableWriter::Durability::kSynced
-                         : DurableWriter::Durability::kUnsynced);
+  SendGroup();
   // While the disk works.
   active_->checksum.Update(flying_.NewBytes());
   LeaveUnzeroed();
+}
+
+void LogWriter::SendGroup() {
+  submitted_ns_ = clock_.MonotonicNs();
+  const bool synced = options_.sync == SyncMode::kAlways;
+  device_->Submit(*flight_file_, flying_.offset(), flying_.Bytes(),
+                  synced ? DurableWriter::Durability::kSynced
+                         : DurableWriter::Durability::kUnsynced);
 }
 
 void LogWriter::NoteUsual(uint64_t group_bytes) {
@@ -312,6 +315,7 @@ bool LogWriter::DeclareDue() const {
 
 void LogWriter::FinishFlight() {
   const Flight flight = std::exchange(flight_, Flight::kNone);
+  EndTrouble(&stalled_, "the log is written again");
   CountFlight(flight);
   if (flight == Flight::kSync) {
     ++syncs_;
@@ -358,8 +362,34 @@ void LogWriter::BecameDurable(uint64_t seq) {
   }
 }
 
+// A group that found no room, or met what passes, is written again: the same
+// bytes to the same place. On file systems that copy on write, or promise more
+// blocks than there are, space that was reserved may be missing all the same.
+//
+// That is right although a failed sync must not be repeated in general. The
+// sync may have dropped pages from the cache, and the next one would succeed
+// without them. But here every page that it may have dropped is written anew
+// first: in SyncMode::kAlways each group is synced with its write, so the one
+// in flight is all that is not durable in this file, and its buffer is kept
+// until it has landed. In the lazy modes older groups, whose buffers are gone,
+// wait for the same sync: there a failed sync is the end, and only a write,
+// which claims nothing and drops nothing, is tried again.
+void LogWriter::FailFlight(const Error& error) {
+  const bool waits_too_long = stopping_ && NowMs() >= stop_by_ms_;
+  if (flight_ == Flight::kSync || IsFinal(error) || waits_too_long) {
+    return FailWith(error);
+  }
+  NoteTrouble(&stalled_, error);
+  retry_flight_ms_ = NowMs() + kDiskFullRetryMs;
+}
+
+void LogWriter::RetryFlight() {
+  if (!stalled_ || device_->busy() || NowMs() < retry_flight_ms_) return;
+  SendGroup();
+}
+
 bool LogWriter::Poll() {
-  bool changed = false;
+  bool changed = std::exchange(has_news_, false);
   if (device_->busy()) {
     if (std::optional<Result<void>> done = device_->Poll()) {
       changed = true;
@@ -367,7 +397,7 @@ bool LogWriter::Poll() {
         FinishFlight();
         if (OpenIsLarge()) Pump();
       } else {
-        FailWith(done->error());
+        FailFlight(done->error());
       }
     }
   }
@@ -378,7 +408,7 @@ bool LogWriter::Poll() {
     if (event.manifest) OnManifest(std::move(*event.manifest));
     if (event.zeroed) OnZeroed(*event.zeroed);
   }
-  if (retiring_ && !device_->busy() && !unsynced_ && !failure_) PumpRetiring();
+  if (retiring_ && !InFlight() && !unsynced_ && !failure_) PumpRetiring();
   if (stopping_) Pump();
   return changed;
 }
@@ -386,14 +416,17 @@ bool LogWriter::Poll() {
 std::optional<int64_t> LogWriter::Tick() {
   if (failure_ || stopped_) return std::nullopt;
   const int64_t now = NowMs();
+  RetryFlight();
   if (now >= retry_at_ms_ && !stopping_) {
     if (WantsRetry()) PrepareAhead();
+    if (WantsLook()) LookAgain();
     WriteManifestIfNeeded();
   }
   if (SyncDue() || DeclareDue()) Pump();
 
   int64_t next = INT64_MAX;
-  if (WantsRetry() || (manifest_dirty_ && !manifest_writing_)) {
+  if (stalled_ && !device_->busy()) next = std::max(retry_flight_ms_, now + 1);
+  if (WantsRetry() || WantsLook() || (manifest_dirty_ && !manifest_writing_)) {
     next = std::min(next, std::max(retry_at_ms_, now + 1));
   }
   if (options_.sync == SyncMode::kInterval && unsynced_) {
@@ -446,7 +479,7 @@ void LogWriter::ZeroPrepared() {
 }
 
 void LogWriter::OnZeroed(const ZeroDone& done) {
-  if (!done.result && !IsFull(done.result.error())) {
+  if (!done.result && IsFinal(done.result.error())) {
     return FailWith(done.result.error());
   }
   // A file system that has no room to write what it has reserved is not asked
@@ -516,11 +549,11 @@ Result<LogWriter::Prepared> LogWriter::Prepare(uint64_t id,
   // A disk without room for a whole segment still takes a smaller one.
   Result<Prepared> made = make(wanted.bytes, kDiskReserveBytes);
   for (uint64_t size = wanted.bytes;
-       !made && size > wanted.bytes_min && IsFull(made.error());) {
+       !made && size > wanted.bytes_min && NeedsRoom(made.error());) {
     size = std::max(AlignUp(size / 2, kBlockBytes), wanted.bytes_min);
     made = make(size, kDiskReserveBytes);
   }
-  if (!made && wanted.may_use_reserve && IsFull(made.error())) {
+  if (!made && wanted.may_use_reserve && NeedsRoom(made.error())) {
     Result<Prepared> last = make(SmallestSegmentBytes(), kManifestReserveBytes);
     if (last) {
       last->from_reserve = true;
@@ -539,16 +572,19 @@ void LogWriter::OnPrepared(PrepareDone done) {
   if (!done.result) {
     // Back to what there was before, however small.
     if (displaced_) prepared_ = std::exchange(displaced_, std::nullopt);
-    if (!IsFull(done.result.error())) {
-      FailWith(done.result.error());
-      return;
+    const Error& error = done.result.error();
+    if (IsFinal(error)) return FailWith(error);
+    if (!NeedsRoom(error)) {
+      NoteTrouble(&shortage_, error);
+      retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+      return WriteManifestIfNeeded();
     }
+    EndTrouble(&shortage_, "segments can be made again");
     if (full_for_bytes_ == UINT64_MAX) {
-      options_.log(
-          Severity::kWarning,
-          "no room for another log segment: " + done.result.error().message() +
-              "; new data will be refused when the current one is "
-              "full, deletes and reads go on");
+      options_.log(Severity::kWarning,
+                   "no room for another log segment: " + error.message() +
+                       "; new data will be refused when the current one is "
+                       "full, deletes and reads go on");
     }
     FoundNoRoom(done.bytes_min);
     // The MANIFEST waits for no segment that does not come: what it is about to
@@ -556,6 +592,7 @@ void LogWriter::OnPrepared(PrepareDone done) {
     WriteManifestIfNeeded();
     return;
   }
+  EndTrouble(&shortage_, "segments can be made again");
   if (done.result->from_reserve) {
     FoundNoRoom(done.bytes_min);
   } else {
@@ -589,6 +626,38 @@ void LogWriter::FoundNoRoom(uint64_t bytes) {
 void LogWriter::FoundRoom() {
   if (std::exchange(full_for_bytes_, UINT64_MAX) == UINT64_MAX) return;
   options_.log(Severity::kInfo, "there is room for log segments again");
+}
+
+// What is prepared is too small for somebody, who was told of a full disk, or
+// waits.
+void LogWriter::LookAgain() {
+  if (shortage_) {
+    shortage_.reset();
+    has_news_ = true;
+    wake_();
+  }
+  const uint64_t free = directory_.FreeBytes().value_or(0);
+  if (FullForSegments() && free >= full_for_bytes_ + kDiskReserveBytes) {
+    FoundRoom();
+  }
+  retry_at_ms_ = NowMs() + kDiskFullRetryMs;
+}
+
+void LogWriter::NoteTrouble(std::optional<Error>* trouble, const Error& error) {
+  if (!*trouble) {
+    options_.log(Severity::kWarning,
+                 "writers wait, reads go on, and every second it is tried "
+                 "again: " +
+                     error.message());
+  }
+  *trouble = error;
+}
+
+void LogWriter::EndTrouble(std::optional<Error>* trouble,
+                           std::string_view words) {
+  if (!*trouble) return;
+  trouble->reset();
+  options_.log(Severity::kInfo, std::string(words));
 }
 
 void LogWriter::Discard(std::optional<LiveSegment>* segment) {
@@ -628,19 +697,23 @@ void LogWriter::WriteManifestIfNeeded() {
   }
   closing_ = std::exchange(sealed_files_, {});
   removing_ = std::exchange(garbage_, {});
-  ++jobs_;
+  jobs_ += 2;  // For the MANIFEST and for its spare, an event each.
   // Room that was ample may not be for this user, or not any more.
   slow_work_.Post([this, wake = wake_, manifest = manifest_,
                    cut = std::move(cut), garbage = removing_,
                    give_space_back = SpaceToGiveBack(0)] {
     if (give_space_back) give_space_back();
     ManifestDone done{SaveManifest(directory_, manifest)};
-    if (done.result) {
+    const bool saved = done.result.has_value();
+    if (saved) {
       // Both only give space back; the next start makes up for a failure.
       for (const auto& [file, bytes] : cut) (void)file->Truncate(bytes);
       for (const std::string& name : garbage) (void)directory_.Remove(name);
     }
     events_.Put({std::nullopt, std::move(done), std::nullopt});
+    wake();
+    if (saved) LeaveManifestSpare(directory_, manifest);
+    events_.Put({});
     wake();
   });
 }
@@ -659,16 +732,18 @@ void LogWriter::OnManifest(ManifestDone done) {
     return;
   }
   if (!done.result) {
-    if (!IsFull(done.result.error())) {
-      FailWith(done.result.error());
-      return;
-    }
+    const Error& error = done.result.error();
+    if (IsFinal(error)) return FailWith(error);
     manifest_dirty_ = true;
     for (SealedFile& file : closing_) sealed_files_.push_back(std::move(file));
     for (std::string& name : removing_) garbage_.push_back(std::move(name));
     closing_.clear();
-    FoundNoRoom(options_.segment_bytes);
+    NoteTrouble(&manifest_trouble_, error);
+    retry_at_ms_ = NowMs() + kDiskFullRetryMs;
     return;
+  }
+  if (!IsPlanted(PlantedBug::kStaysFull)) {
+    EndTrouble(&manifest_trouble_, "the MANIFEST is written again");
   }
   closing_.clear();
   manifest_durable_ = manifest_covers_;
@@ -725,6 +800,7 @@ void LogWriter::WantDurable() {
 
 void LogWriter::Stop() {
   stopping_ = true;
+  stop_by_ms_ = NowMs() + kStopStallMs;
   Pump();
 }
 

@@ -57,6 +57,7 @@ enum class Purpose {
   kWrite,    // May add bytes to the store.
   kRemoval,  // Frees some: may use a reserve, so that deletes work on a full
              // disk.
+  kExpiry,   // Frees some, too, but nobody asked: it leaves the reserve alone.
 };
 
 // Larger groups are refused: offsets in a segment fit 32 bits.
@@ -72,6 +73,8 @@ inline constexpr uint64_t kManifestReserveBytes = 256 << 10;
 // to this size.
 inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
 inline constexpr int64_t kDiskFullRetryMs = 1000;
+// How long a stop waits for room that a group needs which is under way.
+inline constexpr int64_t kStopStallMs = 3000;
 // A flush of this size takes as long as its bytes need: that others come along
 // saves nothing, and a disk that waits for them loses time.
 inline constexpr uint64_t kLargeGroupBytes = 512 << 10;
@@ -165,8 +168,11 @@ class LogWriter {
   // Every change up to this one can be read from its segment.
   uint64_t written_seq() const { return written_seq_; }
   const std::optional<Error>& failure() const { return failure_; }
-  // Whether new data is refused because the disk has no room.
-  bool disk_full() const { return full_for_bytes_ <= options_.segment_bytes; }
+  // Whether new data is refused, or waits, because the disk has no room.
+  bool disk_full() const {
+    return FullForSegments() || ManifestHasNoRoom() ||
+           (stalled_ && NeedsRoom(*stalled_));
+  }
   const Manifest& manifest() const { return manifest_; }
   // Memory of the open group and of the one being written.
   uint64_t buffer_bytes() const {
@@ -239,6 +245,12 @@ class LogWriter {
 
   // Room.
   bool FitsActive(uint64_t bytes, Purpose purpose) const;
+  bool FullForSegments() const {
+    return full_for_bytes_ <= options_.segment_bytes;
+  }
+  bool ManifestHasNoRoom() const {
+    return manifest_trouble_ && NeedsRoom(*manifest_trouble_);
+  }
   bool FitsPrepared(uint64_t bytes) const;
   void Roll();
   Room WantSegment(uint64_t bytes);
@@ -254,10 +266,15 @@ class LogWriter {
 
   // The device.
   bool OpenIsLarge() const { return open_.body_bytes() >= kLargeGroupBytes; }
+  // Whether a group or a sync is under way, or waits to be tried again.
+  bool InFlight() const { return flight_ != Flight::kNone; }
   void SubmitGroup();
+  void SendGroup();
   void NoteUsual(uint64_t group_bytes);
   void SubmitSync(File& file, uint64_t covers);
   void FinishFlight();
+  void FailFlight(const Error& error);
+  void RetryFlight();
   void CountFlight(Flight flight);
   void BecameDurable(uint64_t seq);
   bool SyncDue() const;
@@ -284,14 +301,23 @@ class LogWriter {
   void ZeroPrepared();
   // Whether another try to get a segment may bring what is missing.
   bool WantsRetry() const {
-    return disk_full() && !preparing_ && !candidate_ && !prepared_ && !zeroing_;
+    return (FullForSegments() || shortage_) && !preparing_ && !candidate_ &&
+           !prepared_ && !zeroing_;
   }
+  // Whether such a mark stands, and no try to come will end it.
+  bool WantsLook() const {
+    return (FullForSegments() || shortage_) && prepared_;
+  }
+  void LookAgain();
   // Thread: slow work.
   Result<Prepared> Prepare(uint64_t id, const Wanted& wanted);
   void OnPrepared(PrepareDone done);
   // For segments of `bytes` and more; to be tried again after a while.
   void FoundNoRoom(uint64_t bytes);
   void FoundRoom();
+  // Notes what is in the way for a while; once for people.
+  void NoteTrouble(std::optional<Error>* trouble, const Error& error);
+  void EndTrouble(std::optional<Error>* trouble, std::string_view words);
   void Seal(LiveSegment& segment);
   void WriteManifestIfNeeded();
   void Discard(std::optional<LiveSegment>* segment);
@@ -341,12 +367,21 @@ class LogWriter {
   bool zeros_tried_ = false;
   uint64_t full_for_bytes_ =
       UINT64_MAX;  // A segment of this size found no room.
+  // What the last try met and the next may not: to prepare a segment, room set
+  // aside; to write the MANIFEST.
+  std::optional<Error> shortage_;
+  std::optional<Error> manifest_trouble_;
+  bool has_news_ = false;  // For those who wait, with the next Poll().
   int64_t retry_at_ms_ = 0;
   uint64_t free_disk_bytes_ = 0;
 
   GroupBuffer open_;
   GroupBuffer flying_;
   Flight flight_ = Flight::kNone;
+  File* flight_file_ = nullptr;
+  // Why the flight did not land; it is tried again at retry_flight_ms_.
+  std::optional<Error> stalled_;
+  int64_t retry_flight_ms_ = 0;
   uint64_t flight_covers_ = 0;  // Durable, or written, once it has landed.
 
   uint64_t next_seq_ = 1;
@@ -367,6 +402,7 @@ class LogWriter {
 
   std::optional<Error> failure_;
   bool stopping_ = false;
+  int64_t stop_by_ms_ = 0;  // While stopping, for a flight that does not land.
   bool stopped_ = false;
   // Declared last: its destructor waits for the write in flight.
   std::unique_ptr<DurableWriter> device_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/checksum.h"
+#include "base/coding.h"
 #include "base/planted_bug.h"
 
 namespace kvd {
@@ -291,21 +292,56 @@ Result<Manifest> LoadManifest(Directory& directory) {
                         fmt::format("{}/{}", directory.path(), kManifestName));
 }
 
+namespace {
+
+// What the spare has room for beyond the MANIFEST that was written last: some
+// more segments.
+constexpr uint64_t kSpareExtraBytes = 8 << 10;
+
+// Opens the spare, or makes a new file where there is none.
+Result<std::unique_ptr<File>> OpenSpare(Directory& directory) {
+  auto spare =
+      directory.Open(kManifestTemporaryName, Directory::OpenMode::kReadWrite);
+  if (spare || !IsFinal(spare.error())) return spare;
+  if (spare.error().code() != ErrorCode::kNotFound) {
+    // What cannot be opened would only be in the way.
+    KVD_TRY(directory.Remove(kManifestTemporaryName));
+  }
+  return directory.Create(kManifestTemporaryName);
+}
+
+// Whatever an earlier try or a crash has left in the spare is written over or
+// cut off. It never was a MANIFEST: a file that had that name is not used
+// again.
+Result<void> WriteSpare(Directory& directory, std::string_view text) {
+  KVD_TRY_ASSIGN(const std::unique_ptr<File> file, OpenSpare(directory));
+  KVD_TRY(file->WriteAt(0, text));
+  KVD_TRY(file->Truncate(text.size()));
+  if (IsPlanted(PlantedBug::kManifestNotSynced)) return {};
+  Result<void> synced = file->Sync();
+  // What is durable of it is unknown for good.
+  if (!synced) (void)directory.Remove(kManifestTemporaryName);
+  return synced;
+}
+
+}  // namespace
+
 Result<void> SaveManifest(Directory& directory, const Manifest& manifest) {
-  // A left-over of a crash would only be in the way of the exclusive creation.
-  if (auto removed = directory.Remove(kManifestTemporaryName);
-      !removed && removed.error().code() != ErrorCode::kNotFound) {
-    return removed;
-  }
-  {
-    KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
-                   directory.Create(kManifestTemporaryName));
-    KVD_TRY(file->WriteAt(0, EncodeManifest(manifest)));
-    if (!IsPlanted(PlantedBug::kManifestNotSynced)) KVD_TRY(file->Sync());
-  }
+  KVD_TRY(WriteSpare(directory, EncodeManifest(manifest)));
   KVD_TRY(directory.Rename(kManifestTemporaryName, kManifestName));
   if (!IsPlanted(PlantedBug::kManifestNameNotSynced)) KVD_TRY(directory.Sync());
   return {};
+}
+
+void LeaveManifestSpare(Directory& directory, const Manifest& manifest) {
+  const uint64_t bytes =
+      AlignUp(EncodeManifest(manifest).size() + kSpareExtraBytes, kBlockBytes);
+  auto file = directory.Create(kManifestTemporaryName);
+  if (!file) return;  // It is there, or the next MANIFEST does without.
+  Result<void> made = (*file)->AllocateReserved(bytes);
+  if (made) made = (*file)->Sync();
+  if (made) made = directory.Sync();
+  if (!made) (void)directory.Remove(kManifestTemporaryName);
 }
 
 }  // namespace kvd

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "store/compaction_job.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
@@ -15,7 +16,11 @@ CompactionJob::CompactionJob(Directory& directory, CompactionOrder order)
                kCompactionRecordsPerSlice),
       hiding_places_(directory, order_.uuid, std::move(order_.hiding_places)) {}
 
-Result<void> CompactionJob::ReadVictims() { return victims_.Step(); }
+Result<void> CompactionJob::ReadVictims() {
+  Result<void> read = victims_.Step();
+  victim_failed_ = !read;
+  return read;
+}
 
 Result<void> CompactionJob::Write(std::span<const Fate> fates) {
   const std::span<const Record> records = victims_.records();
@@ -64,12 +69,28 @@ Result<void> CompactionJob::Finish() {
   if (!IsPlanted(PlantedBug::kCompactedNameNotSynced)) {
     KVD_TRY(directory_.Sync());
   }
-  moved_ = std::make_unique<SealedCursor>(directory_, order_.uuid, outputs_,
-                                          kCompactionRecordsPerSlice);
+  BeginOutputs();
   return {};
 }
 
-Result<void> CompactionJob::ReadOutputs() { return moved_->Step(); }
+void CompactionJob::BeginOutputs() {
+  passed_ = 0;
+  moved_ = std::make_unique<SealedCursor>(directory_, order_.uuid, outputs_,
+                                          kCompactionRecordsPerSlice);
+}
+
+Result<void> CompactionJob::ReadOutputs() {
+  if (Result<void> read = moved_->Step(); !read) {
+    known_ = true;
+    // Slices of the same bytes are the same.
+    if (!IsFinal(read.error())) BeginOutputs();
+    return read;
+  }
+  known_ = passed_ < handed_out_;
+  passed_ += moved_->records().size();
+  handed_out_ = std::max(handed_out_, passed_);
+  return {};
+}
 
 Place CompactionJob::place_of_moved(size_t i) const {
   return {static_cast<uint32_t>(moved_->segment().id),

@@ -62,6 +62,8 @@ class CompactionJob {
   std::span<const Record> records() const { return victims_.records(); }
   uint64_t bytes_read() const { return victims_.bytes_read(); }
   uint64_t damaged() const { return victims_.segment().id; }
+  // Whether the last error was met in reading that victim.
+  bool victim_failed() const { return victim_failed_; }
 
   // Writes those of records() that stay.
   Result<void> Write(std::span<const Fate> fates);
@@ -70,11 +72,14 @@ class CompactionJob {
   Result<void> Finish();
   const std::vector<SealedSegment>& outputs() const { return outputs_; }
 
-  // Reads on in the new segments: moved() has the next records and where they
-  // are now.
+  // Reads on in the new segments: moved() has the next records, or none, and
+  // where they are now. After an error that is not final it may be called
+  // again, and no record comes out twice.
   Result<void> ReadOutputs();
   bool reread_all() const { return moved_ == nullptr || moved_->done(); }
-  std::span<const Record> moved() const { return moved_->records(); }
+  std::span<const Record> moved() const {
+    return known_ ? std::span<const Record>() : moved_->records();
+  }
   Place place_of_moved(size_t i) const;
 
   // Either, at the end: what is not needed any more. Best effort; the next
@@ -88,6 +93,7 @@ class CompactionJob {
   Result<void> Append(const Record& record);
   Result<void> FinishOutput();
   void RemoveSegment(uint64_t id);
+  void BeginOutputs();
 
   Directory& directory_;
   CompactionOrder order_;
@@ -98,6 +104,10 @@ class CompactionJob {
   uint64_t outputs_made_ = 0;
   std::vector<SealedSegment> outputs_;
   std::unique_ptr<SealedCursor> moved_;
+  uint64_t handed_out_ = 0;  // Of the records that were moved …
+  uint64_t passed_ = 0;      // … and how many of them this reading has seen.
+  bool known_ = false;       // The last ones were handed out before.
+  bool victim_failed_ = false;
 };
 
 }  // namespace kvd

@@ -207,6 +207,7 @@ void Compactor::Advance() {
         phase_ = Phase::kRepointing;
         break;
       case Phase::kRepointing:
+        if (NowMs() < repoint_at_ms_) return;
         if (!job_->reread_all()) return StepRepoint();
         // Entries of a flushed database still count for their segments.
         if (!store_.cleared.empty()) return;
@@ -419,7 +420,13 @@ void Compactor::StepRepoint() {
   Step([job = job_.get()] { return job->ReadOutputs(); },
        [this](const Result<void>& done) {
          if (stopping_) return;
-         if (!done) {
+         if (!done && !IsFinal(done.error())) {
+           // The index has to follow the files: later, then.
+           repoint_at_ms_ = NowMs() + kDiskFullRetryMs;
+           store_.options.log(
+               Severity::kWarning,
+               "compaction waits, nothing is lost: " + done.error().message());
+         } else if (!done) {
            failure_ = done.error();
          } else {
            HandleSlice(job_->moved(),
@@ -490,7 +497,8 @@ void Compactor::EndJob() {
 }
 
 void Compactor::GiveUp(const Error& error) {
-  const bool damaged = error.code() == ErrorCode::kCorruption;
+  const bool damaged =
+      job_->victim_failed() && store_.IsDamage(job_->damaged(), error);
   if (damaged) {
     store_.damaged_segments.insert(job_->damaged());
     store_.options.log(
@@ -529,7 +537,9 @@ std::optional<int64_t> Compactor::Tick() {
     const int64_t wait_us = PaceUs() - store_.clock.MonotonicUs();
     return std::max<int64_t>(wait_us / 1000, kNextSliceMs);
   }
-  if (phase_ == Phase::kRepointing) return kNextSliceMs;
+  if (phase_ == Phase::kRepointing) {
+    return std::max<int64_t>(repoint_at_ms_ - NowMs(), kNextSliceMs);
+  }
   return std::nullopt;
 }
 

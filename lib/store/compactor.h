@@ -165,7 +165,8 @@ class Compactor {
   // may hide.
   Seq hiding_from_seq_ = 0;
   bool had_dead_puts_ = false;
-  Seq seen_seq_ = 0;  // The newest change at the last answer.
+  int64_t repoint_at_ms_ = 0;  // After an error that passes.
+  Seq seen_seq_ = 0;           // The newest change at the last answer.
   std::vector<Fate> fates_;
   std::vector<uint64_t> hashes_;
   // For the rate: bytes since when.

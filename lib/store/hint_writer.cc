@@ -184,7 +184,7 @@ void HintWriter::StepMaking() {
 
 void HintWriter::GiveUp(const Error& error) {
   const uint64_t id = making_->segment.id;
-  if (error.code() != ErrorCode::kNoSpace) given_up_.insert(id);
+  if (IsFinal(error)) given_up_.insert(id);
   store_.options.log(Severity::kWarning,
                      fmt::format("no hint for segment {}, nothing is lost: {}",
                                  id, error.message()));

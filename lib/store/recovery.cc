@@ -192,13 +192,9 @@ Files CleanUp(Directory& directory, const std::vector<std::string>& leftovers,
   return nameless;
 }
 
-// Closes what has no name any more, cuts what was sealed to its length, by this
-// start or by a life that ended before it could, and removes what was live and
-// is not sealed.
-void GiveSpaceBack(Directory& directory, Files& nameless,
-                   const std::vector<LiveSegmentLine>& live,
-                   const std::vector<SealedSegment>& sealed) {
-  nameless.clear();
+// Cuts what was sealed to its length, by this start or by a life that ended
+// before it could.
+void CutSealed(Directory& directory, const std::vector<SealedSegment>& sealed) {
   for (const SealedSegment& segment : sealed) {
     const auto file = directory.Open(SegmentName(segment.id),
                                      Directory::OpenMode::kReadWrite);
@@ -208,12 +204,48 @@ void GiveSpaceBack(Directory& directory, Files& nameless,
       (void)(*file)->Truncate(segment.bytes);
     }
   }
+}
+
+// Calls `each` with the names of those that were live and are not sealed.
+void ForEachUnused(const std::vector<LiveSegmentLine>& live,
+                   const std::vector<SealedSegment>& sealed,
+                   const std::function<void(const std::string&)>& each) {
   for (const LiveSegmentLine& line : live) {
     const bool survives =
         std::any_of(sealed.begin(), sealed.end(),
                     [&](const SealedSegment& s) { return s.id == line.id; });
-    if (!survives) (void)directory.Remove(SegmentName(line.id));
+    if (!survives) each(SegmentName(line.id));
   }
+}
+
+// Closes what has no name any more, cuts what was sealed, and removes what was
+// live and is not sealed.
+void GiveSpaceBack(Directory& directory, Files& nameless,
+                   const std::vector<LiveSegmentLine>& live,
+                   const std::vector<SealedSegment>& sealed) {
+  nameless.clear();
+  CutSealed(directory, sealed);
+  ForEachUnused(live, sealed,
+                [&](const std::string& name) { (void)directory.Remove(name); });
+}
+
+// Without a free byte on the disk, and without a spare for the MANIFEST, what
+// nobody needs has to go first: the files that no MANIFEST names, and what
+// segments have behind their last group. `next` is the MANIFEST that waits for
+// room. A start after a crash in between may count the ends of live segments as
+// a torn tail; they hold nothing.
+void MakeRoom(Directory& directory, const Manifest& before,
+              const Manifest& next, const std::vector<std::string>& leftovers) {
+  // A power loss must not bring back an older MANIFEST, which names them.
+  if (!directory.Sync()) return;
+  for (const std::string& name : leftovers) (void)directory.Remove(name);
+  CutSealed(directory, next.sealed);
+  ForEachUnused(before.Live(), next.sealed, [&](const std::string& name) {
+    auto file = directory.Open(name, Directory::OpenMode::kReadWrite);
+    if (file) (void)(*file)->Truncate(0);
+  });
+  // Some give space away again no sooner.
+  (void)directory.Sync();
 }
 
 void Report(const Manifest& before, const LogTail& tail, Store::Impl* store) {
@@ -279,14 +311,20 @@ Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
     KVD_TRY(RewriteSurvivors(directory, tail));
   }
   const Manifest next = NextEpoch(before, tail, store->databases);
-  KVD_TRY(SaveManifest(directory, next));
+  Result<void> saved = SaveManifest(directory, next);
+  if (!saved && NeedsRoom(saved.error())) {
+    MakeRoom(directory, before, next, leftovers);
+    saved = SaveManifest(directory, next);
+  }
+  if (!saved) return Unexpected(saved.error());
   auto nameless =
       std::make_shared<Files>(CleanUp(directory, leftovers, scanned));
   store->report.hinted = before.sealed.size() - scanned.size();
   Report(before, tail, store);
   return Recovered{next, [&directory, nameless = std::move(nameless),
-                          live = before.Live(), sealed = next.sealed] {
-                     GiveSpaceBack(directory, *nameless, live, sealed);
+                          live = before.Live(), next] {
+                     GiveSpaceBack(directory, *nameless, live, next.sealed);
+                     LeaveManifestSpare(directory, next);
                    }};
 }
 

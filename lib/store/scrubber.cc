@@ -14,19 +14,6 @@ constexpr int64_t kStepLookMs = 1;
 // … or compaction.
 constexpr int64_t kPauseLookMs = 50;
 
-// A shortage of descriptors or memory says nothing about the bytes.
-bool IsDamage(const Error& error) {
-  switch (error.code()) {
-    case ErrorCode::kCorruption:
-    case ErrorCode::kIo:
-    case ErrorCode::kNotFound:
-    case ErrorCode::kInvalid:
-      return true;
-    default:
-      return false;
-  }
-}
-
 }  // namespace
 
 Scrubber::Scrubber(Store::Impl& store, Directory& directory,
@@ -132,19 +119,29 @@ void Scrubber::TakeResult(const Result<void>& result) {
   next_step_ms_ =
       NowMs() + (rate == 0 ? 0 : static_cast<int64_t>(bytes * 1000 / rate));
   // What compaction has removed meanwhile is not missing.
-  if (!result && IsSealed(id) && !IsDamage(result.error())) {
-    store_.options.log(Severity::kWarning, "the scrub skips a segment: " +
-                                               result.error().message());
-  } else if (!result && IsSealed(id)) {
+  if (!result && IsSealed(id)) NoteFailure(result.error());
+  if (verifier_ && verifier_->done()) verifier_.reset();
+}
+
+void Scrubber::NoteFailure(const Error& error) {
+  const SealedSegment& segment = verifier_->segment();
+  if (store_.IsDamage(segment.id, error)) {
     ++status_.errors;
-    store_.damaged_segments.insert(id);
+    store_.damaged_segments.insert(segment.id);
     store_.options.log(
         Severity::kError,
-        "damage found by the scrub: " + result.error().message() +
+        "damage found by the scrub: " + error.message() +
             "\n  Copy the data directory before anything else, then list all "
             "damage with \"kvd verify\" while kvd is stopped.");
+    return;
   }
-  if (verifier_->done()) verifier_.reset();
+  if (IsFinal(error)) {
+    // Once more, before it is believed.
+    Interrupt();
+    return;
+  }
+  store_.options.log(Severity::kWarning,
+                     "the scrub skips a segment: " + error.message());
 }
 
 bool Scrubber::IsSealed(uint64_t id) const {

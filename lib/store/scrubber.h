@@ -48,6 +48,7 @@ class Scrubber {
   void Interrupt();
   void Step();
   void TakeResult(const Result<void>& result);
+  void NoteFailure(const Error& error);
   bool IsSealed(uint64_t id) const;
   int64_t NowMs() const;
 

@@ -128,7 +128,7 @@ bool Store::Impl::RemoveExpiredKeys() {
       if (static_cast<int64_t>(entry->deadline_ms()) > now) break;
       if (budget-- == 0) return true;
       const uint64_t bytes = RecordBytes(entry->key().size(), 0);
-      if (log->RoomFor(bytes, Purpose::kRemoval) != Room::kReady) return false;
+      if (log->RoomFor(bytes, Purpose::kExpiry) != Room::kReady) return false;
       Remove(*keyspace, keyspace->Hash(entry->key()), entry->key(),
              RecordKind::kExpire);
       ++expired_keys;
@@ -149,6 +149,12 @@ std::optional<int64_t> Store::Impl::NextDeadlineMs() const {
     next = next ? std::min(*next, left) : left;
   }
   return next;
+}
+
+bool Store::Impl::IsDamage(uint64_t segment, const Error& error) {
+  if (!IsFinal(error)) return false;
+  return error.code() != ErrorCode::kIo ||
+         !unreadable_once.insert(segment).second;
 }
 
 void Store::Impl::NoteMemoryFull() {

@@ -68,6 +68,12 @@ class Store::Impl {
   // A logged exchange of two clients' databases, within granted room.
   Seq Swap(uint8_t one, uint8_t other);
 
+  // Whether `error`, met in reading a sealed segment, is damage, which leaves
+  // the segment alone for good. What the device does not give may come with the
+  // next try: it is when it is met for the second time. A shortage says nothing
+  // about the bytes.
+  bool IsDamage(uint64_t segment, const Error& error);
+
   // Bounded slices of background work; true when more is left.
   bool DropDurableGhosts();
   bool FreeClearedTables();
@@ -104,6 +110,7 @@ class Store::Impl {
   std::unique_ptr<LogWriter> log;
   // Sealed segments that were found damaged: nobody takes them away.
   std::set<uint64_t> damaged_segments;
+  std::set<uint64_t> unreadable_once;
   std::unique_ptr<Compactor> compactor;
   std::unique_ptr<Scrubber> scrubber;
   std::unique_ptr<HintWriter> hint_writer;

@@ -42,11 +42,6 @@ Result<std::string> Verified(const Directory& directory, const ColdValue& of,
   return bytes;
 }
 
-// A shortage of descriptors or memory says nothing about the bytes.
-bool IsDamage(const Error& error) {
-  return error.code() != ErrorCode::kResources;
-}
-
 }  // namespace
 
 void ColdValues::Abandon() {
@@ -285,7 +280,7 @@ void ValueReader::Take(Done done) {
 }
 
 void ValueReader::NoteDamage(const ColdValue& of, const Error& error) {
-  if (!IsDamage(error)) return;
+  if (!store_.IsDamage(of.place.segment, error)) return;
   ++damaged_values_;
   // Once a segment: a client may ask again and again.
   if (!store_.damaged_segments.insert(of.place.segment).second) return;

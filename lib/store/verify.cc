@@ -14,9 +14,13 @@ Result<VerifyReport> VerifyDirectory(
     ++result.damages;
     report(what);
   };
-  // Damage is the answer here, not the failure of the question.
+  // Damage is the answer here, not the failure of the question; so is what the
+  // device does not give.
   const auto note = [&](const Error& error) -> Result<void> {
-    if (error.code() != ErrorCode::kCorruption) return Unexpected(error);
+    if (error.code() != ErrorCode::kCorruption &&
+        error.code() != ErrorCode::kIo) {
+      return Unexpected(error);
+    }
     damage(error.message().substr(0, error.message().find('\n')));
     return {};
   };

@@ -21,7 +21,8 @@ struct VerifyReport {
   uint64_t torn_bytes = 0;  // A torn tail is no damage: the next start cuts it.
 };
 
-// Calls `report` once per damage, with path, offset and what is affected.
+// Calls `report` once per damage, with path, offset and what is affected; a
+// place that the device does not give is one, and what is behind it is read.
 // Changes nothing. An Error only when the directory cannot be read or is no
 // data directory of a format that this version knows.
 Result<VerifyReport> VerifyDirectory(

@@ -2,6 +2,7 @@
 """What goes wrong around a daemon, and what then happens."""
 
 import contextlib
+import errno
 import os
 import re
 import resource
@@ -182,7 +183,7 @@ class Disk(E2eTest):
         daemon.stop()
         disk.remount("ro")
         code, log = daemon.refuses_to_start()
-        self.assertEqual(code, 1, log)
+        self.assertEqual(code, 9, log)
         self.assertIn(daemon.data_dir, log)
         self.assertRegex(log, "[Rr]ead-only")
         # Reading is all that verify needs.
@@ -267,6 +268,62 @@ class Disk(E2eTest):
             self.assertEqual(daemon.status()["state"], b"ok")
             daemon.restart()
             self.assertEqual(set(daemon.call("KEYS", "*")), alive)
+
+    def test_a_start_on_a_disk_without_a_free_byte(self):
+        disk = SmallDisk(self, "size=12m")
+        daemon = self.daemon(data_dir=os.path.join(disk.path, "data"))
+        daemon.settings["log.segment_size"] = "1MiB"
+        daemon.start()
+        fill(daemon)
+        for life in range(4):
+            with self.subTest(life=life):
+                if life % 2 == 0:
+                    daemon.kill()
+                else:
+                    daemon.stop()
+                self.take_every_byte(disk)
+                daemon.start()
+                check_filled(self, daemon)
+                # What the start gave back others may take, too.
+                self.take_every_byte(disk)
+
+    def take_every_byte(self, disk):
+        with open(os.path.join(disk.path, "filler"), "ab", 0) as file:
+            for size in (1 << 16, 1):
+                try:
+                    while True:
+                        file.write(b"x" * size)
+                except OSError as error:
+                    self.assertEqual(error.errno, errno.ENOSPC)
+
+    def test_few_descriptors_are_a_shortage_not_a_full_disk(self):
+        for descriptors in range(6, 30, 2):
+            with self.subTest(descriptors=descriptors):
+                daemon = self.daemon(limits={
+                    resource.RLIMIT_NOFILE: (descriptors, descriptors)})
+                daemon.launch()
+                answer = self.first_answer(daemon)
+                log = daemon.log()
+                self.assertNotIn("check failed", log.lower())
+                self.assertNotIn("DISKFULL", str(answer))
+                self.assertNotIn("no room", log)
+                if answer is None:
+                    self.assertEqual(daemon.process.wait(), 1, log)
+                    self.assertRegex(log, "[Tt]oo many open files")
+                else:
+                    daemon.process.kill()
+                    daemon.process.wait()
+
+    def first_answer(self, daemon):
+        """To a SET; None when the daemon ends instead."""
+        wait_until(lambda: not daemon.process.running()
+                   or os.path.exists(daemon.socket_path), "a start or an end")
+        try:
+            return daemon.connect(seconds_max=1).call("SET", "k", "v")
+        except (OSError, Closed):
+            pass
+        time.sleep(0.1)  # It may be about to end.
+        return "waits" if daemon.process.running() else None
 
     def test_a_limit_on_file_sizes_is_an_error_not_a_signal(self):
         limit = 2 << 20

@@ -233,6 +233,46 @@ TEST(ManifestFile, IsReplacedAtomicallyAndDurably) {
   }
 }
 
+// With a spare it takes not a byte, and leaves the next one where it can.
+TEST(ManifestFile, NeedsNoSpaceWhereASpareIs) {
+  Manifest manifest = Sample();
+  SimFileSystem disk;
+  ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), manifest).ok());
+  LeaveManifestSpare(*disk.OpenDirectory(), manifest);
+  disk.SetCapacity(disk.used_bytes());
+  for (int i = 0; i < 5; ++i) {
+    manifest.epoch = 100 + static_cast<uint64_t>(i);
+    ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), manifest).ok()) << i;
+    EXPECT_EQ(*LoadManifest(*disk.OpenDirectory()), manifest);
+    LeaveManifestSpare(*disk.OpenDirectory(), manifest);
+    EXPECT_TRUE(disk.Exists(kManifestTemporaryName)) << i;
+  }
+}
+
+// Nor does a crash at any operation take the spare's space from the next one,
+// as long as nobody else takes it.
+TEST(ManifestFile, ACrashLeavesTheSpaceForTheNextOne) {
+  Manifest before = Sample();
+  Manifest after = Sample();
+  after.epoch = 8;
+  SimFileSystem start;
+  ASSERT_TRUE(SaveManifest(*start.OpenDirectory(), before).ok());
+  LeaveManifestSpare(*start.OpenDirectory(), before);
+  start.SetCapacity(start.used_bytes());
+  ForEachCrash(
+      start, 40,
+      [&](SimFileSystem& disk) {
+        if (!SaveManifest(*disk.OpenDirectory(), after)) return;
+        LeaveManifestSpare(*disk.OpenDirectory(), after);
+      },
+      [&](SimFileSystem& image, const std::string& words) {
+        SCOPED_TRACE(words);
+        EXPECT_TRUE(LoadManifest(*image.OpenDirectory()).ok());
+        const Result<void> saved = SaveManifest(*image.OpenDirectory(), after);
+        EXPECT_TRUE(saved.ok()) << saved.error().message();
+      });
+}
+
 TEST(ManifestFile, AFailureLeavesTheOldOrTheNewOne) {
   Manifest before = Sample();
   Manifest after = Sample();
@@ -240,11 +280,12 @@ TEST(ManifestFile, AFailureLeavesTheOldOrTheNewOne) {
   for (uint64_t nth = 0;; ++nth) {
     SimFileSystem disk;
     ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), before).ok());
-    disk.FailAtCall(nth, ENOSPC);
+    if (nth % 2 == 0) LeaveManifestSpare(*disk.OpenDirectory(), before);
+    disk.FailAtCall(nth / 2, ENOSPC);
     const Result<void> saved = SaveManifest(*disk.OpenDirectory(), after);
     if (disk.failures() == 0) {
       EXPECT_TRUE(saved.ok());
-      EXPECT_GT(nth, 4u);
+      EXPECT_GT(nth, 8u);
       break;
     }
     disk.ClearFailures();

@@ -300,7 +300,76 @@ TEST_F(Recovery, RemovesWhatACrashedPreparationLeft) {
   disk_.Put("MANIFEST.tmp", "half a man");
   PutSome(2, 3);
   EXPECT_FALSE(disk_.Exists(SegmentName(next + 7)));
-  EXPECT_FALSE(disk_.Exists("MANIFEST.tmp"));
+  EXPECT_NE(disk_.ReadAll("MANIFEST.tmp").substr(0, 4), "half");
+}
+
+// A store that was killed opens though others have taken every free byte, and
+// so does one whose start was killed, wherever that was.
+TEST_F(Recovery, OpensOnADiskWithoutAFreeByte) {
+  for (const bool clean_stop : {false, true}) {
+    SimFileSystem disk;
+    History history;
+    {
+      Machine machine(&disk, &history);
+      ASSERT_TRUE(machine.Open());
+      for (int i = 0; i < 20; ++i) {
+        machine.Put("key" + std::to_string(i % 7), std::string(2000, 'v'));
+      }
+      machine.Settle();
+      if (clean_stop) {
+        ASSERT_TRUE(machine.Stop());
+      }
+    }
+    disk.SetCapacity(disk.used_bytes());
+    ForEachCrash(
+        disk, 16,
+        [&](SimFileSystem& start) {
+          History scratch = history;
+          Machine machine(&start, &scratch);
+          const Result<void> opened = machine.Open();
+          ASSERT_TRUE(opened || start.crashed()) << opened.error().message();
+        },
+        [&](SimFileSystem& image, const std::string& words) {
+          SCOPED_TRACE(words);
+          History scratch = history;
+          Machine machine(&image, &scratch);
+          const Result<void> opened = machine.Open();
+          ASSERT_TRUE(opened) << opened.error().message();
+          EXPECT_EQ(machine.Dump(), history.states.back());
+        });
+  }
+}
+
+// Of an older version, say: what live segments have too much goes first.
+TEST_F(Recovery, OpensWithoutAFreeByteAndWithoutASpare) {
+  SimFileSystem disk;
+  History history;
+  {
+    Machine machine(&disk, &history);
+    ASSERT_TRUE(machine.Open());
+    for (int i = 0; i < 20; ++i) {
+      machine.Put("key" + std::to_string(i % 7), std::string(2000, 'v'));
+    }
+    machine.Settle();
+  }
+  disk.Remove("MANIFEST.tmp");
+  disk.SetCapacity(disk.used_bytes());
+  ForEachCrash(
+      disk, 16,
+      [&](SimFileSystem& start) {
+        History scratch = history;
+        Machine machine(&start, &scratch);
+        const Result<void> opened = machine.Open();
+        ASSERT_TRUE(opened || start.crashed()) << opened.error().message();
+      },
+      [&](SimFileSystem& image, const std::string& words) {
+        SCOPED_TRACE(words);
+        History scratch = history;
+        Machine machine(&image, &scratch);
+        const Result<void> opened = machine.Open();
+        ASSERT_TRUE(opened) << opened.error().message();
+        EXPECT_EQ(machine.Dump(), history.states.back());
+      });
 }
 
 // Writers wait for the first new segment. On a full disk that needs the room.
@@ -473,6 +542,34 @@ TEST_F(Verify, ListsAllDamageNotOnlyTheFirst) {
   EXPECT_THAT(damages[1], HasSubstr(first + ": damaged from offset"));
   EXPECT_THAT(damages[2], HasSubstr(second + ": missing"));
   EXPECT_EQ(report_.records, 2u);
+}
+
+// What the device does not give is reported, and the rest is read.
+TEST_F(Verify, GoesOnBehindWhatCannotBeRead) {
+  using Op = SimFileSystem::Op;
+  Live([](Machine& m) {
+    for (int i = 0; i < 40; ++i) m.Put("key", std::string(2000, 'v'));
+  });
+  for (const Op op : {Op::kRead, Op::kOpen, Op::kSize}) {
+    disk_.FailAt(op, 1, EIO, SimFileSystem::Repeat::kForever);
+    const std::vector<std::string> damages = Damages(&disk_);
+    EXPECT_GT(damages.size(), 1u);
+    for (const std::string& text : damages) {
+      const bool is_told =
+          text.find("Input/output error") != std::string::npos ||
+          text.find("header is not that") != std::string::npos ||
+          text.find("damaged at offset") != std::string::npos;
+      EXPECT_TRUE(is_told) << text;
+    }
+    disk_.ClearFailures();
+    EXPECT_EQ(Damages(&disk_), std::vector<std::string>{});
+    // A shortage is no answer.
+    disk_.FailAt(op, 1, EMFILE, SimFileSystem::Repeat::kForever);
+    const std::vector<std::string> answer = Damages(&disk_);
+    ASSERT_EQ(answer.size(), 1u);
+    EXPECT_TRUE(answer.front().starts_with("error: ")) << answer.front();
+    disk_.ClearFailures();
+  }
 }
 
 TEST_F(Verify, ReportsAMissingManifest) {

@@ -152,9 +152,21 @@ TEST_F(Scrub, AShortageIsNoDamage) {
   EXPECT_EQ(status().rounds, 1u);
   EXPECT_EQ(status().errors, 0u);
   EXPECT_EQ(m().store().Stats().damaged_segments, 0u);
+}
+
+// What the device does not give is damage when it does not come with the second
+// try either.
+TEST_F(Scrub, AFailedReadIsTriedAgain) {
+  Open();
+  disk_.FailAt(SimFileSystem::Op::kRead, 0, EIO);
+  Round();
+  EXPECT_EQ(status().rounds, 1u);
+  EXPECT_EQ(status().bytes_done, status().bytes_all);
+  EXPECT_EQ(status().errors, 0u);
   disk_.FailAt(SimFileSystem::Op::kRead, 0, EIO);
   Round();
   EXPECT_EQ(status().errors, 1u);
+  EXPECT_EQ(m().store().Stats().damaged_segments, 1u);
 }
 
 TEST_F(Scrub, StopsInTheMiddle) {

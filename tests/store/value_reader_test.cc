@@ -633,10 +633,14 @@ TEST_F(ValueReaderTest, AFailedReadAtOnceIsTriedAgain) {
   Get({"key"});
   disk_->FailAt(SimFileSystem::Op::kRead, 0, EIO);
   EXPECT_EQ(Get({"key"}), Texts{"value"});
-  disk_->FailAt(SimFileSystem::Op::kRead, 0, EIO);
-  disk_->FailAt(SimFileSystem::Op::kRead, 1, EIO);
-  EXPECT_NE(Get({"key"}), Texts{"value"});
-  EXPECT_EQ(store().Stats().damaged_segments, 1u);
+  // It is damage when it happens twice.
+  for (const uint64_t damaged : {0, 1}) {
+    disk_->FailAt(SimFileSystem::Op::kRead, 0, EIO);
+    disk_->FailAt(SimFileSystem::Op::kRead, 1, EIO);
+    EXPECT_NE(Get({"key"}), Texts{"value"});
+    EXPECT_EQ(store().Stats().damaged_segments, damaged);
+  }
+  EXPECT_EQ(Get({"key"}), Texts{"value"});
 }
 
 // --- The read queue ---------------------------------------------------------
