@@ -93,6 +93,7 @@ void Entry::Overwrite(std::string_view value, uint64_t seq, Place place,
   }
   seq_ = seq;
   place_ = place;
+  judged_expired_ = false;
   CopyTo(const_cast<char*>(key_data()) + key_size_, value);
 }
 

@@ -103,6 +103,11 @@ class Entry {
     if (visited_ != visited) visited_ = visited;
   }
 
+  // For Operation alone: somebody was told that the deadline has passed, so it
+  // stays so whatever the wall clock says later.
+  bool judged_expired() const { return judged_expired_; }
+  void set_judged_expired() const { judged_expired_ = true; }
+
   // For ValuePin alone: somebody reads the value, whatever becomes of the key.
   void set_pinned(bool pinned) const { pinned_ = pinned; }
 
@@ -164,6 +169,7 @@ class Entry {
   uint8_t flags_;
   mutable bool visited_ : 1 = false;
   mutable bool pinned_ : 1 = false;
+  mutable bool judged_expired_ : 1 = false;
 };
 static_assert(sizeof(Entry) == Entry::kHeaderBytes);
 

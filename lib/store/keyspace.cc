@@ -161,6 +161,7 @@ void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
 void Keyspace::Exchange(uint64_t hash, Entry* old, EntryPtr fresh) {
   Uncount(*old);
   Count(*fresh);
+  if (old->judged_expired()) fresh->set_judged_expired();
   deadlines_->Update(old, fresh.get());
   index_->Replace(hash, std::move(fresh));
 }

@@ -50,7 +50,7 @@ const Entry* Operation::Find(std::string_view key) {
     return nullptr;
   }
   if (!entry->is_ghost() && IsExpired(*entry)) {
-    RemoveExpired(hash, key);
+    RemoveExpired(hash, *entry);
     return nullptr;
   }
   Saw(entry->seq());
@@ -59,19 +59,21 @@ const Entry* Operation::Find(std::string_view key) {
 
 bool Operation::IsExpired(const Entry& entry) {
   return entry.has_deadline() &&
-         static_cast<int64_t>(entry.deadline_ms()) <= now_ms();
+         (entry.judged_expired() ||
+          static_cast<int64_t>(entry.deadline_ms()) <= now_ms());
 }
 
-void Operation::RemoveExpired(uint64_t hash, std::string_view key) {
+void Operation::RemoveExpired(uint64_t hash, const Entry& entry) {
+  // Without a record the absence is that of what this change wrote.
+  Saw(entry.seq());
+  const uint64_t bytes = RemoveBytes(entry.key().size());
   // It would take room that was reserved for a change.
-  KVD_CHECK(reserved_ == 0);
-  const Room room =
-      store_.log->RoomFor(RemoveBytes(key.size()), Purpose::kRemoval);
-  if (room != Room::kReady) {
-    blocked_ = room;
+  if (reserved_ != 0 ||
+      store_.log->RoomFor(bytes, Purpose::kExpiry) != Room::kReady) {
+    entry.set_judged_expired();
     return;
   }
-  Saw(store_.Remove(keyspace_, hash, key, RecordKind::kExpire));
+  Saw(store_.Remove(keyspace_, hash, entry.key(), RecordKind::kExpire));
   ++store_.expired_keys;
 }
 
@@ -135,10 +137,13 @@ void Operation::KeepValues() {
 
 Room Operation::AdmitPut(std::string_view key, size_t value_size) {
   if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
-  const Entry* old = Find(key);
-  if (blocked_ != Room::kReady) return blocked_;
-  if (old != nullptr && value_size <= old->value_size()) return blocked_;
+  Find(key);
   if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
+  // Also of one that has expired and is still there.
+  const Entry* old = keyspace_.Find(HashOf(key), key);
+  if (old != nullptr && !old->is_ghost() && value_size <= old->value_size()) {
+    return blocked_;
+  }
   if (store_.IsMemoryFull()) {
     store_.NoteMemoryFull();
     return blocked_ = Room::kMemoryFull;
@@ -225,18 +230,18 @@ uint64_t Operation::Count() {
 
 uint64_t Operation::Scan(uint64_t cursor, size_t count,
                          const std::function<void(const Entry&)>& each) {
-  std::vector<std::string> expired;
+  std::vector<const Entry*> expired;
   const uint64_t next =
       keyspace_.index().Scan(cursor, count, [&](const Entry& entry) {
         if (entry.is_ghost()) return;
         if (IsExpired(entry)) {
-          expired.emplace_back(entry.key());
+          expired.push_back(&entry);
         } else {
           each(entry);
         }
       });
-  for (const std::string& key : expired) {
-    if (blocked_ == Room::kReady) RemoveExpired(keyspace_.Hash(key), key);
+  for (const Entry* entry : expired) {
+    RemoveExpired(keyspace_.Hash(entry->key()), *entry);
   }
   Saw(swapped_);
   Saw(keyspace_.last_change());

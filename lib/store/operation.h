@@ -28,8 +28,9 @@ class Operation {
   // The live entry of `key`, or null. Valid until the next change. After
   // Reserve() only for keys that were looked up before it; and `key` stays
   // unchanged while the operation lives. An expired key is removed by a logged
-  // change first; when the log has no room even for that, blocked() says so and
-  // no later Reserve() of this operation succeeds.
+  // change first; when the log has no room for that at once, it is a miss
+  // without one, and stays one until it is removed or replaced, whatever the
+  // wall clock says by then.
   const Entry* Find(std::string_view key);
 
   // The value of an entry that Find() returned; asked for before Reserve().
@@ -100,7 +101,7 @@ class Operation {
 
   uint64_t HashOf(std::string_view key);
   bool IsExpired(const Entry& entry);
-  void RemoveExpired(uint64_t hash, std::string_view key);
+  void RemoveExpired(uint64_t hash, const Entry& entry);
   std::string_view ColdValueOf(const Entry& entry);
   const ColdValues::Read* AskFor(const Entry& entry);
   void Spend(uint64_t bytes);
