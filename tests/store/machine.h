@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -81,9 +82,12 @@ class Machine {
   // be read first. Nothing happens when the key is missing.
   bool Append(std::string_view key, std::string_view suffix, int database = 0);
   // A lookup; removes an expired key, which is then a step. A value that cannot
-  // be read gives the error, an expired key that cannot be removed kBlocked.
+  // be read gives the error, and read_failed().
   std::optional<std::string> Get(std::string_view key, int database = 0);
-  static constexpr std::string_view kBlocked = "(blocked)";
+  bool read_failed() const { return read_failed_; }
+  // Whether a lookup took what this change wrote for expired, and could not
+  // remove it.
+  bool WasJudgedExpired(Seq seq) const { return judged_.contains(seq); }
 
   // Starts the open group.
   void Pump() { store_->Pump(); }
@@ -98,8 +102,10 @@ class Machine {
   void Compact(std::vector<uint64_t> segments);
   // Until that run has ended.
   void AwaitCompaction(uint64_t run);
-  // A clean stop; true when it was completed.
+  // A clean stop; true when it was completed. It ends or fails by itself.
   bool Stop();
+  // How long a step waits for room, in turns.
+  void set_turns_max(int turns) { turns_max_ = turns; }
   // Takes note of what the store says is durable.
   void NoteDurable();
 
@@ -129,6 +135,10 @@ class Machine {
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<Store> store_;
   ColdValues cold_;
+  bool read_failed_ = false;
+  std::set<Seq> judged_;
+  // A wait that does not end is a failed test, not a hung one.
+  int turns_max_ = 1000;
 };
 
 // Opens `disk` and checks it against the history: the state is that of some

@@ -102,6 +102,10 @@ const Planted kPlanted[] = {
      CheckVictimsStayWhileTheyAreRead},
     {"RunWithoutValue", PlantedBug::kRunWithoutValue,
      CheckNoEffectBeforeTheValue},
+    {"ExpiryFromReserve", PlantedBug::kExpiryFromReserve,
+     CheckExpiryLeavesTheReserve},
+    {"StaysFull", PlantedBug::kStaysFull, CheckFullEnds},
+    {"PassingIsFinal", PlantedBug::kPassingIsFinal, CheckPassingErrorsPass},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

@@ -551,4 +551,117 @@ std::string CheckNoEffectBeforeTheValue() {
   return found == "value and more" ? "" : "the value is " + found;
 }
 
+std::string CheckExpiryLeavesTheReserve() {
+  SimFileSystem disk;
+  History history;
+  disk.SetCapacity(kDiskReserveBytes + 100 * 1024);
+  Machine machine(&disk, &history);
+  if (!machine.Open()) return "does not open";
+  machine.Put("stays", "value");
+  const int64_t deadline_ms = machine.clock().WallMs() + 1000;
+  int written = 0;
+  while (machine.Put(fmt::format("key{}", written), std::string(500, 'a'),
+                     deadline_ms + written)) {
+    ++written;
+  }
+  machine.Settle();
+  if (!machine.store().Stats().disk_full) return "the disk is not full";
+  machine.AdvanceMs(2000);
+  for (int i = 0; i < 20; ++i) {
+    machine.Tick();
+    machine.Turn();
+  }
+  if (machine.Get("key3")) return "a key is there behind its deadline";
+  if (!machine.Delete("stays")) return "no room is left for a removal";
+  if (!machine.Flush(1)) return "no room is left for a flush";
+  machine.Settle();
+  return machine.Dump().empty() ? "" : "keys are there behind their deadlines";
+}
+
+namespace {
+
+// Until the log has gone on to another segment.
+bool RollSegment(Machine* machine) {
+  const size_t before = machine->store().SealedSegments().size();
+  for (int i = 0; i < 30; ++i) {
+    machine->Put(fmt::format("key{}", i % 7), std::string(2000, 'a'));
+    machine->Settle();
+    if (machine->store().SealedSegments().size() != before) return true;
+  }
+  return false;
+}
+
+void LetPass(Machine* machine) {
+  for (int i = 0; i < 4; ++i) {
+    machine->AdvanceMs(kDiskFullRetryMs);
+    machine->Tick();
+    machine->Turn();
+  }
+}
+
+}  // namespace
+
+std::string CheckFullEnds() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history);
+  if (!machine.Open() || !RollSegment(&machine)) return "does not open";
+  machine.set_turns_max(100);
+  disk.FailAt(SimFileSystem::Op::kRename, 0, ENOSPC,
+              SimFileSystem::Repeat::kForever);
+  RollSegment(&machine);
+  machine.Turn();
+  if (disk.failures() == 0) return "no MANIFEST was written";
+  if (!machine.store().Stats().disk_full) return "is not full at all";
+  disk.ClearFailures();
+  LetPass(&machine);
+  if (!RollSegment(&machine)) return "does not go on";
+  return machine.store().Stats().disk_full ? "is full for ever" : "";
+}
+
+namespace {
+
+std::string CheckPasses(SimFileSystem::Op op, uint64_t nth, int sys_errno) {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history, SmallStoreWithHints());
+  machine.set_turns_max(100);
+  if (!machine.Open() || !RollSegment(&machine)) return "does not open";
+  disk.FailAt(op, nth, sys_errno);
+  RollSegment(&machine);
+  LetPass(&machine);
+  machine.Compact();
+  LetPass(&machine);
+  LetPass(&machine);
+  disk.ClearFailures();
+  LetPass(&machine);
+  if (machine.store().failure()) return machine.store().failure()->message();
+  machine.Compact();
+  if (machine.store().compaction().running) return "compaction does not end";
+  if (!machine.Put("key", "value")) return "takes no writes";
+  machine.Settle();
+  if (machine.store().MustWait(machine.store().last_seq())) {
+    return "does not become durable";
+  }
+  if (machine.store().Stats().disk_full) return "says full";
+  return machine.Dump() == history.states.back() ? "" : "holds another state";
+}
+
+}  // namespace
+
+std::string CheckPassingErrorsPass() {
+  for (size_t op = 0; op < SimFileSystem::kOpCount; ++op) {
+    for (uint64_t nth = 0; nth < 12; ++nth) {
+      for (const int sys_errno : {EMFILE, ENOMEM, EAGAIN, ENOSPC, EDQUOT}) {
+        const std::string wrong =
+            CheckPasses(static_cast<SimFileSystem::Op>(op), nth, sys_errno);
+        if (wrong.empty()) continue;
+        return fmt::format("call {} of kind {} with errno {}: {}", nth, op,
+                           sys_errno, wrong);
+      }
+    }
+  }
+  return "";
+}
+
 }  // namespace kvd

@@ -44,6 +44,13 @@ std::string CheckValuesStayUntilWritten();
 // A segment whose values somebody reads outlives its compaction until they are
 // read.
 std::string CheckVictimsStayWhileTheyAreRead();
+// On a full disk expiry leaves what is kept for removals to those.
+std::string CheckExpiryLeavesTheReserve();
+// Nothing says "full" once a MANIFEST that found no room has been written.
+std::string CheckFullEnds();
+// Whatever passes by itself, met once in any call, ends neither the store nor
+// its service.
+std::string CheckPassingErrorsPass();
 // A command whose value has to be read first has no effect before.
 std::string CheckNoEffectBeforeTheValue();
 

@@ -14,11 +14,16 @@
 namespace kvd {
 namespace {
 
+// By themselves, or with room.
+constexpr int kPassing[] = {ENOSPC, EDQUOT, EFBIG,  EMFILE, ENFILE,
+                            ENOMEM, EINTR,  EAGAIN, ENOBUFS};
+constexpr int kFinal[] = {EIO, EROFS, EACCES};
+
 class RandomRun {
  public:
   explicit RandomRun(uint64_t seed) : random_(seed), seed_(seed) {}
 
-  std::string Run() {
+  std::string Run(uint64_t* lives_done) {
     constexpr SyncMode kModes[] = {SyncMode::kAlways, SyncMode::kAlways,
                                    SyncMode::kInterval, SyncMode::kNever};
     options_ = SmallStore(kModes[Below(4)]);
@@ -29,6 +34,7 @@ class RandomRun {
     long_ = Below(4) == 0;
     const int lives = 1 + Below(long_ ? 3 : 5);
     for (int life = 0; life < lives; ++life) {
+      ++*lives_done;
       std::string wrong = Live();
       if (wrong.empty()) wrong = Crash();
       if (!wrong.empty()) {
@@ -44,7 +50,10 @@ class RandomRun {
   }
 
   std::string Live() {
-    if (Below(3) == 0) PlantFault();
+    faulty_ = false;
+    const bool fails = Below(3) == 0;
+    // Of the opening, too, or not.
+    if (fails && Below(2) == 0) PlantFaults();
     if (Below(3) == 0) {
       const int operations = Below(long_ ? 300 : 60);
       disk_->CrashAt(disk_->operations() + static_cast<uint64_t>(operations));
@@ -56,12 +65,84 @@ class RandomRun {
     disk_->SetReadsWait(Below(2) == 0);
     disk_->SetReadQueues(seed_ / 6 % 2 == 0);
     Machine machine(disk_.get(), &history_, options_);
-    if (!machine.Open()) return "";
+    if (Result<void> opened = machine.Open(); !opened) {
+      const ErrorCode code = opened.error().code();
+      const bool blames_bytes =
+          code == ErrorCode::kCorruption || code == ErrorCode::kFormat;
+      if (!blames_bytes && (faulty_ || disk_->crashed())) return "";
+      return "did not open: " + opened.error().message();
+    }
     const int steps = long_ ? 60 + Below(160) : Below(60);
     for (int i = 0; i < steps && !Ended(machine); ++i) {
-      if (std::string wrong = Step(machine); !wrong.empty()) return wrong;
+      if (fails && Below(12) == 0) PlantFaults();
+      machine.set_turns_max(faulty_ ? kTurnsMaxOfFaulty : kTurnsMax);
+      std::string wrong = Step(machine);
+      if (wrong.empty() && faulty_ && Below(24) == 0) wrong = Heal(machine);
+      if (!wrong.empty()) return wrong;
     }
-    if (Below(4) == 0 && !Ended(machine)) machine.Stop();
+    if (faulty_ && Below(2) == 0 && !Ended(machine)) {
+      if (std::string wrong = Heal(machine); !wrong.empty()) return wrong;
+    }
+    return Below(4) == 0 ? Stop(machine) : CheckEnd(machine);
+  }
+
+  std::string Stop(Machine& machine) {
+    if (std::string wrong = CheckEnd(machine); !wrong.empty()) return wrong;
+    if (Ended(machine)) return "";
+    machine.set_turns_max(kTurnsMax);
+    if (machine.Stop() || Ended(machine)) return "";
+    return "a stop does not end";
+  }
+
+  // A store ends for what is final; in the lazy modes, for a failed sync of
+  // several groups, whatever it failed with.
+  std::string CheckEnd(Machine& machine) {
+    if (disk_->crashed() || !machine.store().failure()) return "";
+    using Op = SimFileSystem::Op;
+    for (const SimFileSystem::Met& met : disk_->met()) {
+      const bool is_flight = met.op == Op::kSubmit || met.op == Op::kComplete;
+      if (std::ranges::count(kFinal, met.sys_errno) > 0) return "";
+      if (options_.sync != SyncMode::kAlways && is_flight) return "";
+    }
+    return "took for the end what passes: " +
+           machine.store().failure()->message();
+  }
+
+  // The faults pass; service resumes by itself, or something final was met.
+  std::string Heal(Machine& machine) {
+    if (Ended(machine)) return CheckEnd(machine);
+    disk_->ClearFailures();
+    disk_->SetCapacity(kAmpleBytes);
+    faulty_ = false;
+    machine.set_turns_max(kTurnsMax);
+    machine.maintenance().set_auto_run(true);
+    for (int i = 0; i < kTurnsToResume; ++i) {
+      machine.executor().RunAll();
+      machine.maintenance().RunAll();
+      machine.AdvanceMs(kDiskFullRetryMs);
+      machine.Tick();
+      machine.Turn();
+    }
+    std::string wrong = CheckService(machine);
+    if (Ended(machine)) return CheckEnd(machine);
+    return wrong.empty() ? "" : "after the faults have passed: " + wrong;
+  }
+
+  std::string CheckService(Machine& machine) {
+    if (!machine.Put("key0", "in service")) return "takes no writes";
+    machine.Settle();
+    Store& store = machine.store();
+    if (store.MustWait(store.last_seq())) return "writes do not become durable";
+    if (machine.Get("key0") != "in service") return "reads something else";
+    if (store.Stats().disk_full) return "a flag says full";
+    machine.Compact();
+    // A run that was under way may have met the faults.
+    machine.Compact();
+    const CompactionStatus& compaction = store.compaction();
+    if (compaction.running) return "compaction does not end";
+    if (!compaction.last_error.empty()) {
+      return "compaction: " + compaction.last_error;
+    }
     return "";
   }
 
@@ -69,12 +150,15 @@ class RandomRun {
   std::string CheckGet(Machine& machine) {
     const std::string key = Key();
     const std::optional<std::string> found = machine.Get(key);
-    if (Ended(machine) || disk_->failures() > 0) return "";
+    if (Ended(machine) || (faulty_ && machine.read_failed())) return "";
     const Contents& state = history_.states.back();
     const auto held = state.find({0, key});
+    // What was told to be gone stays so.
+    const bool gone =
+        held == state.end() || machine.WasJudgedExpired(held->second.seq);
     const auto expected =
-        held == state.end() ? std::nullopt : std::optional(held->second.value);
-    if (found == expected || found == Machine::kBlocked) return "";
+        gone ? std::nullopt : std::optional(held->second.value);
+    if (found == expected) return "";
     return fmt::format("{} is {}, should be {}", key, found.value_or("(none)"),
                        expected.value_or("(none)"));
   }
@@ -83,22 +167,34 @@ class RandomRun {
     return disk_->crashed() || machine.store().failure().has_value();
   }
 
-  // A disk that fails: the store may end, and must not lie before it does.
-  void PlantFault() {
-    using Op = SimFileSystem::Op;
-    constexpr Op kOps[] = {Op::kWrite,    Op::kAllocate, Op::kSync,
-                           Op::kRename,   Op::kCreate,   Op::kDirectorySync,
-                           Op::kSubmit,   Op::kComplete, Op::kRemove,
-                           Op::kTruncate, Op::kReserve};
-    constexpr int kErrors[] = {EIO, ENOSPC, EDQUOT, EMFILE, ENOMEM, EROFS};
+  // A disk that fails, in any call of the seam, once or until it is healed, or
+  // that is full. The store may wait, refuse or end, and must not lie.
+  void PlantFaults() {
+    faulty_ = true;
     // Named, since the order in which arguments are evaluated is anybody's.
     const bool reaches_disk = Below(2) == 0;
     const bool stays_in_cache = Below(2) == 0;
     disk_->SetFailedSync({reaches_disk, stays_in_cache});
-    const Op op = kOps[Below(std::size(kOps))];
-    const int nth = Below(12);
-    const int sys_errno = kErrors[Below(std::size(kErrors))];
-    disk_->FailAt(op, static_cast<uint64_t>(nth), sys_errno);
+    // Most lives meet nothing that is final.
+    const bool passing_only = Below(3) != 0;
+    for (int left = 1 + Below(4); left > 0; --left) {
+      if (Below(8) == 0) {
+        const auto room = static_cast<uint64_t>(Below(64)) << 10;
+        disk_->SetCapacity(disk_->used_bytes() + room);
+        continue;
+      }
+      const int op = Below(SimFileSystem::kOpCount);
+      const int nth = Below(12);
+      const bool passes = passing_only || Below(4) != 0;
+      const int sys_errno = passes ? kPassing[Below(std::size(kPassing))]
+                                   : kFinal[Below(std::size(kFinal))];
+      const auto repeat = Below(4) == 0 ? SimFileSystem::Repeat::kForever
+                                        : SimFileSystem::Repeat::kOnce;
+      const auto partial_bytes = static_cast<size_t>(Below(3)) * 512;
+      disk_->FailAt(static_cast<SimFileSystem::Op>(op),
+                    static_cast<uint64_t>(nth), sys_errno, repeat,
+                    partial_bytes);
+    }
   }
 
   std::string Key() { return fmt::format("key{}", Below(12)); }
@@ -211,6 +307,7 @@ class RandomRun {
   // Power goes, or the process alone; what is left must check out.
   std::string Crash() {
     disk_->ClearFailures();
+    disk_->SetCapacity(kAmpleBytes);
     const bool power_lost = disk_->crashed() || Below(2) == 0;
     if (power_lost) {
       const std::vector<CrashChoice> choices = disk_->Choices(48);
@@ -245,6 +342,12 @@ class RandomRun {
     return "";
   }
 
+  static constexpr uint64_t kAmpleBytes = uint64_t{1} << 40;
+  static constexpr int kTurnsMax = 1000;
+  // What waits for a fault to pass waits in vain.
+  static constexpr int kTurnsMaxOfFaulty = 20;
+  static constexpr int kTurnsToResume = 8;
+
   std::mt19937_64 random_;
   uint64_t seed_;
   StoreOptions options_;
@@ -252,12 +355,15 @@ class RandomRun {
   History history_;
   bool long_ = false;
   bool slow_ = false;
+  bool faulty_ = false;  // Faults are planted, and not healed.
   int64_t deadlines_ = 0;
   const int64_t first_deadline_ms_ = ManualClock::kStartWallMs;
 };
 
 }  // namespace
 
-std::string RunRandomly(uint64_t seed) { return RandomRun(seed).Run(); }
+std::string RunRandomly(uint64_t seed, uint64_t* lives) {
+  return RandomRun(seed).Run(lives);
+}
 
 }  // namespace kvd

@@ -9,7 +9,8 @@
 
 namespace kvd {
 
-// Returns what is wrong, or "". The same seed does the same.
-std::string RunRandomly(uint64_t seed);
+// Returns what is wrong, or "". The same seed does the same. Adds the lives to
+// `*lives`.
+std::string RunRandomly(uint64_t seed, uint64_t* lives);
 
 }  // namespace kvd

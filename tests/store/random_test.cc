@@ -4,6 +4,8 @@
 // where they begin.
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -22,11 +24,16 @@ TEST(RandomLives, LoseNothingAndInventNothing) {
       FromEnvironment("KVD_SEED", FromEnvironment("KVD_SEED_BASE", 1));
   const uint64_t count =
       std::getenv("KVD_SEED") ? 1 : FromEnvironment("KVD_SEEDS", 3000);
+  uint64_t lives = 0;
+  const auto begin = std::chrono::steady_clock::now();
   for (uint64_t seed = base; seed < base + count; ++seed) {
-    ASSERT_EQ(RunRandomly(seed), "") << "replay with KVD_SEED=" << seed;
+    ASSERT_EQ(RunRandomly(seed, &lives), "") << "replay with KVD_SEED=" << seed;
   }
-  std::printf("%lu seeds from %lu on\n", static_cast<unsigned long>(count),
-              static_cast<unsigned long>(base));
+  const std::chrono::duration<double> took =
+      std::chrono::steady_clock::now() - begin;
+  std::printf("%lu lives from %lu seeds, %lu to %lu; %.0f lives/s\n", lives,
+              count, base, base + count - 1,
+              static_cast<double>(lives) / took.count());
 }
 
 }  // namespace

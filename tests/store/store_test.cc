@@ -239,6 +239,49 @@ TEST_F(StoreTest, ALargeValueThatFindsNoRoomLeavesTheRestAlone) {
   }
 }
 
+// Reads are answered whether there is room for the record of an expiry or not,
+// and what they said holds.
+TEST_F(StoreTest, AFullDiskAnswersReadsOfExpiredKeys) {
+  EXPECT_EQ(CheckExpiryLeavesTheReserve(), "");
+  disk_.SetCapacity(kDiskReserveBytes + 100 * 1024);
+  Open();
+  const int64_t start_ms = machine().clock().WallMs();
+  machine().Put("expires", "value", start_ms + 100);
+  machine().Put("later", "value", start_ms + 100);
+  while (machine().Put("filler", std::string(500, 'x'))) continue;
+  while (machine().Put("f", "")) continue;
+  machine().Settle();
+  machine().AdvanceMs(200);
+  const Seq before = store().last_seq();
+  EXPECT_EQ(machine().Get("expires"), std::nullopt);
+  EXPECT_FALSE(machine().Delete("expires"));
+  EXPECT_EQ(store().last_seq(), before);
+  // The wall clock steps back: who was not told may see the key, no other.
+  machine().clock().SetWallMs(start_ms);
+  EXPECT_EQ(machine().Get("expires"), std::nullopt);
+  EXPECT_EQ(machine().Get("later"), "value");
+  EXPECT_FALSE(machine().Append("expires", "+"));
+
+  // Set anew, it is a key like others.
+  disk_.SetCapacity(kDiskReserveBytes + 1000 * 1024);
+  machine().AdvanceMs(2 * kDiskFullRetryMs);
+  machine().clock().SetWallMs(start_ms);
+  machine().Tick();
+  machine().Turn();
+  EXPECT_TRUE(machine().Put("expires", "other", start_ms + 100));
+  EXPECT_EQ(machine().Get("expires"), "other");
+  machine().AdvanceMs(200);
+  machine().Tick();
+  machine().Settle();
+  EXPECT_EQ(machine().Dump(), history_.states.back());
+  EXPECT_EQ(machine().Get("expires"), std::nullopt);
+}
+
+TEST_F(StoreTest, WhatPassesEndsNothing) {
+  EXPECT_EQ(CheckFullEnds(), "");
+  EXPECT_EQ(CheckPassingErrorsPass(), "");
+}
+
 // --- Deadlines --------------------------------------------------------------
 
 TEST_F(StoreTest, TheLookupThatFindsAKeyExpiredRemovesItAndWaits) {
