@@ -273,6 +273,7 @@ class Disk(E2eTest):
         disk = SmallDisk(self, "size=12m")
         daemon = self.daemon(data_dir=os.path.join(disk.path, "data"))
         daemon.settings["log.segment_size"] = "1MiB"
+        spare = os.path.join(daemon.data_dir, "MANIFEST.tmp")
         daemon.start()
         fill(daemon)
         for life in range(4):
@@ -284,7 +285,10 @@ class Disk(E2eTest):
                 self.take_every_byte(disk)
                 daemon.start()
                 check_filled(self, daemon)
-                # What the start gave back others may take, too.
+                # What the start gave back others may take, too, but for the
+                # space of the next MANIFEST.
+                wait_until(lambda: os.path.exists(spare)
+                           and os.path.getsize(spare) > 0, "the spare")
                 self.take_every_byte(disk)
 
     def take_every_byte(self, disk):
