@@ -24,6 +24,11 @@ State StateOf(const Service& service, const StoreStats& stats) {
   if (service.store == nullptr) {
     return {"loading", service.loading.Text(service.NowMs())};
   }
+  if (service.store->storage_lost()) {
+    return {"lost",
+            service.store->failure()->message() +
+                ". Writes are refused; copy what is in memory, then kvd exits"};
+  }
   if (stats.disk_full) {
     return {"full", "the disk has no room for writes; deleting keys works"};
   }

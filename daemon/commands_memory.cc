@@ -155,6 +155,7 @@ void HandleMemoryStats(Call& call) {
   pairs.Number("kvd.values", figures.values);
   pairs.Number("kvd.index", figures.index);
   pairs.Number("kvd.deadlines", figures.deadlines);
+  pairs.Number("kvd.queued", figures.queued);
   pairs.Number("kvd.value-cache", figures.value_cache);
   pairs.Reply(call);
 }

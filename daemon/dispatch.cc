@@ -154,6 +154,12 @@ std::string RefusalOf(Room room, const Store& store) {
           "not grow go on",
           FormatSize(store.memory_bytes()),
           FormatSize(store.memory_limit_bytes()));
+    case Room::kLost:
+      return fmt::format(
+          "IOERR {}; nothing was changed, and no write is taken any more. "
+          "Reads "
+          "go on for a while: copy what is needed",
+          store.failure()->message());
   }
   return {};
 }

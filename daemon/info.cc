@@ -112,6 +112,7 @@ std::string Memory(Service& service) {
   lines.Add("kvd_value_bytes", figures.values);
   lines.Add("kvd_index_bytes", figures.index);
   lines.Add("kvd_deadline_bytes", figures.deadlines);
+  lines.Add("kvd_queued_bytes", figures.queued);
   lines.Add("kvd_connection_bytes", figures.connections);
   lines.Add("kvd_log_buffer_bytes", figures.log_buffers);
   lines.Add("kvd_slow_log_bytes", figures.slow_log);
@@ -187,7 +188,8 @@ std::string Persistence(Service& service) {
             compaction.last_error.empty() ? "ok" : "err");
   lines.Add("aof_current_size", stats.live_bytes + stats.dead_bytes);
   lines.Add("aof_buffer_length", stats.log_buffer_bytes);
-  lines.Add("aof_last_write_status", stats.disk_full ? "err" : "ok");
+  const bool lost = !loads && service.store->storage_lost();
+  lines.Add("aof_last_write_status", stats.disk_full || lost ? "err" : "ok");
   lines.Add("kvd_sync", ToString(service.config.durability.sync));
   if (!loads) {
     lines.Add("kvd_log_device", service.store->write_device());
@@ -224,6 +226,7 @@ std::string Persistence(Service& service) {
   if (!loads) AddLogFigures(service.store->log_figures(), &lines);
   lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
   lines.Add("kvd_disk_full", stats.disk_full ? 1 : 0);
+  lines.Add("kvd_storage_lost", lost ? 1 : 0);
   lines.Add("kvd_free_disk_bytes", stats.free_disk_bytes);
   if (loads) AddLoading(service, &lines);
   return lines.Take();

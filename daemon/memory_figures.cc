@@ -18,6 +18,7 @@ MemoryFigures MemoryFiguresOf(const Service& service) {
   figures.values = stats.value_bytes;
   figures.index = stats.index_bytes;
   figures.deadlines = stats.deadline_bytes;
+  figures.queued = stats.queued_bytes;
   figures.log_buffers = stats.log_buffer_bytes;
   figures.value_cache = stats.value_cache_bytes;
   figures.limit = service.store->memory_limit_bytes();

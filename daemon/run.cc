@@ -166,6 +166,7 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.write_device = config.log.device;
   options.gathers = true;
   options.idle_declare_ms = config.durability.declare_after_ms;
+  options.look_interval_ms = config.durability.look_interval_ms;
   options.segment_bytes = config.log.segment_bytes;
   options.compaction.interval_ms = config.compaction.interval_ms;
   options.compaction.min_dead_ratio = config.compaction.min_dead_ratio;

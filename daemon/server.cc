@@ -12,6 +12,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "config/units.h"
 #include "daemon/command.h"
 #include "daemon/logging.h"
 #include "daemon/memory_figures.h"
@@ -290,7 +291,7 @@ void Server::EndHalfCommands(int64_t passed_ms) {
 }
 
 void Server::CheckFlushes() {
-  if (service_.store == nullptr) return;
+  if (service_.store == nullptr || stage_ == Stage::kLost) return;
   const Store& store = *service_.store;
   const Seq durable_seq = store.durable_seq();
   const bool waits = store.MustWait(store.last_seq());
@@ -324,6 +325,10 @@ void Server::NoteFigures() {
 }
 
 void Server::BeginStop(std::string_view reason) {
+  if (stage_ == Stage::kLost) {
+    LogInfo("stopping: {}", reason);
+    return Fail(*service_.store->failure());
+  }
   if (stage_ != Stage::kLoading && stage_ != Stage::kServing) return;
   stage_ = Stage::kDraining;
   LogInfo("stopping: {}", reason);
@@ -353,7 +358,10 @@ void Server::StopLimitReached() {
 void Server::Advance() {
   const Store* store = service_.store;
   if (store != nullptr && store->failure() && stage_ != Stage::kFailing &&
-      stage_ != Stage::kEnded) {
+      stage_ != Stage::kLost && stage_ != Stage::kEnded) {
+    const bool may_read = store->storage_lost() && stage_ == Stage::kServing &&
+                          service_.config.durability.reads_after_loss_ms > 0;
+    if (may_read) return ServeReadsOnly(*store->failure());
     return Fail(*store->failure());
   }
   const bool late = !stop_limit_.active();
@@ -367,6 +375,9 @@ void Server::Advance() {
       return;
     case Stage::kClosing:
       if (store->stopped()) BeginFlushing(kFlushMsMax);
+      return;
+    case Stage::kLost:
+      if (late) Fail(*store->failure());
       return;
     case Stage::kFlushing:
     case Stage::kFailing:
@@ -408,26 +419,58 @@ void Server::BeginFlushing(int64_t limit_ms) {
 }
 
 void Server::Fail(const Error& error) {
+  const bool lost = service_.store->storage_lost();
   stage_ = Stage::kFailing;
   exit_code_ = ExitCode::kDiskFault;
-  LogError("disk fault: {}", error.message());
-  LogError(
-      "what was in flight is answered with \"outcome unknown\"; kvd exits "
-      "and does not write again. Check the disk, then start kvd");
+  if (lost) {
+    LogError("exits, and what is in memory is not all on disk: {}",
+             error.message());
+  } else {
+    LogError("disk fault: {}", error.message());
+    LogError(
+        "what was in flight is answered with \"outcome unknown\"; kvd exits "
+        "and does not write again. Check the disk, then start kvd");
+  }
   notify::Stopping();
   acceptors_.clear();
   sockets_.clear();
   tick_.Stop();
-  const std::string unknown =
-      "-IOERR outcome unknown: a disk fault happened; the write may or may not "
-      "be there after a restart\r\n";
-  for (auto& [id, connection] : connections_) {
-    connection->EndInput();
-    connection->replies().ReplaceWithheld(unknown);
-  }
+  for (auto& [id, connection] : connections_) connection->EndInput();
+  DisownWithheld();
   turn_.StopExecuting(
       "IOERR disk fault; the command was not executed, nothing was changed");
   BeginFlushing(kLastWordsMsMax);
+}
+
+// Replies that promise what may not be on disk say so instead.
+void Server::DisownWithheld() {
+  constexpr std::string_view kUnknown =
+      "-IOERR outcome unknown: a disk fault happened; the write may or may not "
+      "be there after a restart\r\n";
+  for (auto& [id, connection] : connections_) {
+    connection->replies().ReplaceWithheld(kUnknown);
+    turn_.NeedsFlush(*connection);
+  }
+}
+
+void Server::ServeReadsOnly(const Error& loss) {
+  stage_ = Stage::kLost;
+  exit_code_ = ExitCode::kDiskFault;
+  const int64_t limit_ms = service_.config.durability.reads_after_loss_ms;
+  const std::string& socket = service_.socket_path;
+  LogError("the data is not on disk any more: {}", loss.message());
+  LogError(
+      "writes are refused from now on. What is in memory can be read for {}, "
+      "then kvd exits; SIGTERM ends it at once, and with it what is only in "
+      "memory. Copy it now: \"kvctl --socket {} ls\" prints all keys, and "
+      "\"kvctl --socket {} get KEY\" a value",
+      FormatDuration(limit_ms), socket, socket);
+  notify::Status("Lost its data directory: reads only, then it exits");
+  DisownWithheld();
+  tick_.Stop();
+  stop_limit_.Start(limit_ms);
+  turn_.Run();
+  BuryClosed();
 }
 
 void Server::End() {

@@ -88,6 +88,7 @@ class Server {
     kClosing,   // The store stops.
     kFlushing,  // The last replies go out.
     kFailing,   // After a disk fault the last words go out.
+    kLost,      // The data directory is gone: reads go on for a while.
     kEnded,
   };
 
@@ -111,6 +112,8 @@ class Server {
   void StopStore();
   void BeginFlushing(int64_t limit_ms);
   void Fail(const Error& error);
+  void ServeReadsOnly(const Error& loss);
+  void DisownWithheld();
   void End();
 
   EventLoop& loop_;

@@ -117,8 +117,8 @@ void Turn::StayAwakeOrNot() {
 }
 
 void Turn::TakeNews() {
-  // After a fault the owner replaces what is withheld.
-  if (service_.store->failure()) return;
+  // After a fault the owner replaces what is withheld, and lets nobody in.
+  if (service_.store->failure() && !service_.store->storage_lost()) return;
   const Seq durable_seq = service_.store->durable_seq();
   reply_times_.Release(durable_seq);
   std::erase_if(waiting_, [&](Connection* connection) {

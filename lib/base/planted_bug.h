@@ -44,6 +44,8 @@ enum class PlantedBug {
   kForgetSwaps,             // The MANIFEST does not follow durable swaps.
   kJudgeUnreadInput,        // A half command's rest may be there, unread.
   kSwallowWord,             // An argument of a program is dropped.
+  kBelieveStorage,          // Nobody minds that the data directory is gone.
+  kUncountedQueue,          // What waits to be worked off costs no memory.
   kExpiryFromReserve,       // Expiry takes what is kept for removals.
   kStaysFull,               // A full disk's mark outlives its cause.
   kPassingIsFinal,          // What passes by itself is taken for the end.

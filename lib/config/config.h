@@ -54,6 +54,10 @@ struct Config {
     // Idle time after which an empty commit group declares the last one
     // durable.
     int64_t declare_after_ms = 100;
+    // How often kvd looks whether its files are still there, and how long it
+    // then lets clients read when they are not.
+    int64_t look_interval_ms = 1000;
+    int64_t reads_after_loss_ms = 300'000;
   } durability;
 
   struct Log {

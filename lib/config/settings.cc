@@ -36,6 +36,10 @@ constexpr Setting kSettings[] = {
      DurationKind{KVD_FIELD(durability.interval_ms), 10, kHour}},
     {"durability.declare_after",
      DurationKind{KVD_FIELD(durability.declare_after_ms), 10, kHour}},
+    {"durability.look_interval",
+     DurationKind{KVD_FIELD(durability.look_interval_ms), 10, kHour}},
+    {"durability.reads_after_loss",
+     DurationKind{KVD_FIELD(durability.reads_after_loss_ms), 0, 24 * kHour}},
 
     {"log.segment_size",
      SizeKind{KVD_FIELD(log.segment_bytes), 64 * kKiB, kGiB, 4 * kKiB}},

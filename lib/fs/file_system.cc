@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "fs/file_system.h"
 
+#include <cerrno>
+
 #include "base/check.h"
 
 namespace kvd {
@@ -13,6 +15,21 @@ Result<std::string> ReadWholeFile(Directory& directory, std::string_view name) {
   KVD_TRY_ASSIGN(size_t got, file->ReadAt(0, content));
   content.resize(got);
   return content;
+}
+
+bool IsLostStorage(int sys_errno) {
+  switch (sys_errno) {
+    case ENOENT:
+    case ENOTDIR:
+    case EROFS:
+    case ESTALE:
+    case ENODEV:
+    case ENXIO:
+    case ENOTCONN:
+      return true;
+    default:
+      return false;
+  }
 }
 
 void CheckFileName(std::string_view name) {

@@ -32,10 +32,26 @@ inline constexpr uint64_t kBlockBytes = 4096;
 // of its business.
 inline constexpr std::string_view kLockFileName = "LOCK";
 
+// A file that somebody relies on.
+struct ExpectedFile {
+  std::string name;
+  uint64_t bytes_min = 0;
+  uint64_t identity = 0;  // File::identity(); 0 for any.
+};
+
+// Something that is not there any more, or not what it was.
+struct Missing {
+  std::string name;  // Empty: the directory itself.
+  std::string what;  // For people, with the path.
+};
+
 // An open file. Thread: one at a time; reads may go on in several at once.
 class File {
  public:
   virtual ~File() = default;
+
+  // Tells this file from others of its directory, whatever their names.
+  virtual uint64_t identity() const = 0;
 
   // Reads up to out.size() bytes at `offset`; returns how many there were. Less
   // than asked means the end of the file.
@@ -155,6 +171,14 @@ class Directory {
   // Makes creations, removals and renames durable.
   virtual Result<void> Sync() = 0;
 
+  // Which of `files` are not there any more under their names, and first
+  // whether the directory itself is not at its path any more or cannot be
+  // written. What cannot be told now is not missing. Takes as long as the disk
+  // takes, and other calls may go on meanwhile: a file that is being removed or
+  // replaced may count as missing.
+  virtual std::vector<Missing> FindMissing(
+      std::span<const ExpectedFile> files) = 0;
+
   // Takes an exclusive flock on the directory until destruction and writes the
   // pid into a LOCK file for people. kHeld, naming the holder, when it is
   // taken.
@@ -180,6 +204,10 @@ class Directory {
 Result<std::string> ReadWholeFile(Directory& directory, std::string_view name);
 
 // For implementations.
+
+// Whether a call that failed like this had no disk under it any more, or one
+// that takes nothing: other than a fault, which may concern single blocks.
+bool IsLostStorage(int sys_errno);
 
 // Fails the process unless `name` can be that of a file in a directory.
 void CheckFileName(std::string_view name);

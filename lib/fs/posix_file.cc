@@ -37,8 +37,8 @@ UniqueFd NamelessFile(int directory_fd) {
   }));
 }
 
-PosixFile::PosixFile(UniqueFd fd, std::string path)
-    : fd_(std::move(fd)), path_(std::move(path)) {}
+PosixFile::PosixFile(UniqueFd fd, std::string path, uint64_t identity)
+    : fd_(std::move(fd)), path_(std::move(path)), identity_(identity) {}
 
 Result<size_t> PosixFile::ReadAt(uint64_t offset, std::span<char> out) {
   size_t done = 0;

@@ -20,9 +20,11 @@ UniqueFd NamelessFile(int directory_fd);
 
 class PosixFile final : public File {
  public:
-  // `path` is for messages.
-  PosixFile(UniqueFd fd, std::string path);
+  // `path` is for messages; without an identity the file is one without a
+  // name.
+  PosixFile(UniqueFd fd, std::string path, uint64_t identity = 0);
 
+  uint64_t identity() const override { return identity_; }
   Result<size_t> ReadAt(uint64_t offset, std::span<char> out) override;
   Result<bool> TryReadAt(uint64_t offset, std::span<char> out) override;
   Result<void> WriteAt(uint64_t offset, std::string_view bytes) override;
@@ -63,6 +65,7 @@ class PosixFile final : public File {
 
   UniqueFd fd_;
   std::string path_;
+  uint64_t identity_;
   bool direct_ = false;
   UniqueFd direct_fd_;
   uint64_t direct_block_ = 0;

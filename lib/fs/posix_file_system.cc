@@ -109,6 +109,20 @@ class PosixDirectory final : public Directory {
     return {};
   }
 
+  std::vector<Missing> FindMissing(
+      std::span<const ExpectedFile> files) override {
+    std::vector<Missing> missing;
+    if (std::string what = FindDirectory(); !what.empty()) {
+      missing.push_back({"", std::move(what)});
+    }
+    for (const ExpectedFile& file : files) {
+      if (std::string what = FindFile(file); !what.empty()) {
+        missing.push_back({file.name, std::move(what)});
+      }
+    }
+    return missing;
+  }
+
   Result<void> Lock() override {
     if (Retry([&] { return flock(fd_.get(), LOCK_EX | LOCK_NB); }) < 0) {
       if (errno == EWOULDBLOCK) return FailHeld(path_, ReadHolder());
@@ -179,6 +193,61 @@ class PosixDirectory final : public Directory {
     return Unexpected(works.error());
   }
 
+  // What is wrong with the directory; empty for nothing.
+  std::string FindDirectory() {
+    struct stat held;
+    struct stat named;
+    if (fstat(fd_.get(), &held) < 0) return ErrnoIfLost(path_);
+    if (held.st_nlink == 0) {
+      return fmt::format("data directory {} was removed", path_);
+    }
+    if (stat(path_.c_str(), &named) < 0) {
+      if (errno != ENOENT && errno != ENOTDIR) return ErrnoIfLost(path_);
+      return fmt::format(
+          "data directory {} is not there any more: it was removed or renamed, "
+          "or its file system was unmounted",
+          path_);
+    }
+    if (held.st_dev != named.st_dev || held.st_ino != named.st_ino) {
+      return fmt::format(
+          "{} is another directory now: the data directory was renamed, or "
+          "something was mounted over it or unmounted",
+          path_);
+    }
+    struct statvfs info;
+    if (fstatvfs(fd_.get(), &info) < 0) return ErrnoIfLost(path_);
+    if ((info.f_flag & ST_RDONLY) != 0 && !read_only_) {
+      return fmt::format(
+          "the file system of data directory {} has become read-only", path_);
+    }
+    return {};
+  }
+
+  std::string FindFile(const ExpectedFile& file) {
+    CheckFileName(file.name);
+    struct stat info;
+    if (fstatat(fd_.get(), file.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) < 0) {
+      if (errno != ENOENT) return ErrnoIfLost(PathOf(file.name));
+      return fmt::format("{} is not there any more", PathOf(file.name));
+    }
+    if (!S_ISREG(info.st_mode) ||
+        (file.identity != 0 && file.identity != info.st_ino)) {
+      return fmt::format("{} is another file now", PathOf(file.name));
+    }
+    const auto bytes = static_cast<uint64_t>(info.st_size);
+    if (bytes >= file.bytes_min) return {};
+    return fmt::format("{} has {} bytes, and must have {}", PathOf(file.name),
+                       bytes, file.bytes_min);
+  }
+
+  // What errno says of a disk that is lost; empty for what may pass.
+  static std::string ErrnoIfLost(const std::string& path) {
+    const int sys_errno = errno;
+    if (!IsLostStorage(sys_errno) && sys_errno != EIO) return {};
+    return Error::FromErrno(sys_errno, fmt::format("look at {}", path))
+        .message();
+  }
+
   Result<void> CheckWritable(std::string_view what, std::string_view name) {
     CheckFileName(name);
     if (!read_only_) return {};
@@ -212,7 +281,8 @@ class PosixDirectory final : public Directory {
       return Fail(ErrorCode::kInvalid, "{} {}: it is not a regular file", what,
                   path);
     }
-    return std::make_unique<PosixFile>(std::move(fd), std::move(path));
+    return std::make_unique<PosixFile>(std::move(fd), std::move(path),
+                                       info.st_ino);
   }
 
   // The process that LOCK names, if it is alive; otherwise LOCK is a leftover

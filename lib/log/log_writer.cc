@@ -111,6 +111,7 @@ uint64_t LogWriter::SegmentBytesFor(uint64_t bytes) {
 
 Room LogWriter::RoomFor(uint64_t bytes, Purpose purpose) {
   if (bytes > kGroupBodyBytesMax) return Room::kTooLarge;
+  if (abandoned_) return Room::kLost;
   if (failure_ || stopping_) return Room::kWait;
 
   const bool over_cap =
@@ -195,6 +196,10 @@ LogWriter::Appended LogWriter::Append(RecordKind kind, uint8_t database,
   if (kind == RecordKind::kFlush || kind == RecordKind::kSwap) {
     const uint8_t other = value.empty() ? 0 : static_cast<uint8_t>(value[0]);
     database_changes_.push_back({kind, database, other, seq});
+    if (database_changes_.size() >= kDatabaseChangesMax &&
+        wanted_seq_ <= durable_seq_) {
+      wanted_seq_ = seq;
+    }
   }
   return {seq,
           {static_cast<uint32_t>(active_->identity.id),
@@ -393,7 +398,9 @@ bool LogWriter::Poll() {
   if (device_->busy()) {
     if (std::optional<Result<void>> done = device_->Poll()) {
       changed = true;
-      if (*done) {
+      if (abandoned_) {
+        // Durable or not, it is not where anyone would find it.
+      } else if (*done) {
         FinishFlight();
         if (OpenIsLarge()) Pump();
       } else {
@@ -703,7 +710,8 @@ void LogWriter::WriteManifestIfNeeded() {
                    cut = std::move(cut), garbage = removing_,
                    give_space_back = SpaceToGiveBack(0)] {
     if (give_space_back) give_space_back();
-    ManifestDone done{SaveManifest(directory_, manifest)};
+    ManifestDone done;
+    done.result = SaveManifest(directory_, manifest, &done.identity);
     const bool saved = done.result.has_value();
     if (saved) {
       // Both only give space back; the next start makes up for a failure.
@@ -720,6 +728,8 @@ void LogWriter::WriteManifestIfNeeded() {
 
 void LogWriter::OnManifest(ManifestDone done) {
   manifest_writing_ = false;
+  // After an error it may be either.
+  manifest_identity_ = done.result ? done.identity : 0;
   if (manifest_is_last_) {
     if (!done.result) {
       options_.log(Severity::kWarning,
@@ -794,6 +804,30 @@ uint64_t LogWriter::ReplaceSealed(const std::vector<SealedSegment>& victims,
 void LogWriter::WantDurable() {
   wanted_seq_ = last_seq();
   Pump();
+}
+
+// --- Whether it is all still there ------------------------------------------
+
+std::vector<ExpectedFile> LogWriter::LiveFiles() const {
+  std::vector<ExpectedFile> files;
+  // One that is being replaced may be either.
+  if (!manifest_writing_) {
+    files.push_back({std::string(kManifestName), 1, manifest_identity_});
+  }
+  for (const auto* segment : {&active_, &retiring_, &prepared_, &candidate_,
+                              &displaced_, &zeroing_}) {
+    if (!*segment) continue;
+    const LiveSegment& live = **segment;
+    // What is behind the end may be cut off soon.
+    files.push_back(
+        {SegmentName(live.identity.id), live.end, live.file->identity()});
+  }
+  return files;
+}
+
+void LogWriter::Abandon(Error error) {
+  abandoned_ = true;
+  FailWith(std::move(error));
 }
 
 // --- The end ----------------------------------------------------------------

@@ -51,6 +51,7 @@ enum class Room {
   kDiskFull,    // Not before somebody frees space.
   kTooLarge,    // Never: larger than a commit group may be.
   kMemoryFull,  // Not before keys go. Not the log's answer: the store's.
+  kLost,        // Never again: what is on disk is not there any more.
 };
 
 enum class Purpose {
@@ -73,6 +74,9 @@ inline constexpr uint64_t kManifestReserveBytes = 256 << 10;
 // to this size.
 inline constexpr uint64_t kSmallSegmentBytes = 1 << 20;
 inline constexpr int64_t kDiskFullRetryMs = 1000;
+// Flushes of databases and swaps that wait to be durable; with more of them the
+// lazy modes sync.
+inline constexpr size_t kDatabaseChangesMax = 16 << 10;
 // How long a stop waits for room that a group needs which is under way.
 inline constexpr int64_t kStopStallMs = 3000;
 // A flush of this size takes as long as its bytes need: that others come along
@@ -159,6 +163,15 @@ class LogWriter {
   // modes too.
   void WantDurable();
 
+  // For whoever looks whether the files are still there. Between two calls that
+  // both name a file, it was there all the time, and nobody was about to take
+  // it away: those which groups enter or may enter soon, and the MANIFEST. (The
+  // sealed ones are in manifest().)
+  std::vector<ExpectedFile> LiveFiles() const;
+  // Nothing is written any more, nothing becomes durable; failure() says why.
+  void Abandon(Error error);
+  bool abandoned() const { return abandoned_; }
+
   // Seals everything and marks the MANIFEST clean; stopped() after some Poll().
   void Stop();
   bool stopped() const { return stopped_; }
@@ -220,6 +233,7 @@ class LogWriter {
   };
   struct ManifestDone {
     Result<void> result;
+    uint64_t identity = 0;
   };
   struct ZeroDone {
     Result<void> result;
@@ -339,8 +353,9 @@ class LogWriter {
   Manifest manifest_;  // As it should be; written when dirty.
   bool manifest_dirty_ = false;
   bool manifest_writing_ = false;
-  bool manifest_is_last_ = false;  // The one under way is of the clean stop.
-  bool naming_ = false;            // The one under way names candidate_.
+  uint64_t manifest_identity_ = 0;  // Of the file; 0 for not known.
+  bool manifest_is_last_ = false;   // The one under way is of the clean stop.
+  bool naming_ = false;             // The one under way names candidate_.
   // Changes by compaction: made, in the MANIFEST under way, in the durable one.
   uint64_t manifest_changes_ = 0;
   uint64_t manifest_covers_ = 0;
@@ -401,6 +416,7 @@ class LogWriter {
   Gathering gathering_;
 
   std::optional<Error> failure_;
+  bool abandoned_ = false;
   bool stopping_ = false;
   int64_t stop_by_ms_ = 0;  // While stopping, for a flight that does not land.
   bool stopped_ = false;

@@ -313,10 +313,12 @@ Result<std::unique_ptr<File>> OpenSpare(Directory& directory) {
 // Whatever an earlier try or a crash has left in the spare is written over or
 // cut off. It never was a MANIFEST: a file that had that name is not used
 // again.
-Result<void> WriteSpare(Directory& directory, std::string_view text) {
+Result<void> WriteSpare(Directory& directory, std::string_view text,
+                        uint64_t* identity) {
   KVD_TRY_ASSIGN(const std::unique_ptr<File> file, OpenSpare(directory));
   KVD_TRY(file->WriteAt(0, text));
   KVD_TRY(file->Truncate(text.size()));
+  if (identity != nullptr) *identity = file->identity();
   if (IsPlanted(PlantedBug::kManifestNotSynced)) return {};
   Result<void> synced = file->Sync();
   // What is durable of it is unknown for good.
@@ -326,8 +328,9 @@ Result<void> WriteSpare(Directory& directory, std::string_view text) {
 
 }  // namespace
 
-Result<void> SaveManifest(Directory& directory, const Manifest& manifest) {
-  KVD_TRY(WriteSpare(directory, EncodeManifest(manifest)));
+Result<void> SaveManifest(Directory& directory, const Manifest& manifest,
+                          uint64_t* identity) {
+  KVD_TRY(WriteSpare(directory, EncodeManifest(manifest), identity));
   KVD_TRY(directory.Rename(kManifestTemporaryName, kManifestName));
   if (!IsPlanted(PlantedBug::kManifestNameNotSynced)) KVD_TRY(directory.Sync());
   return {};

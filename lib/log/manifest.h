@@ -99,8 +99,9 @@ Result<Manifest> LoadManifest(Directory& directory);
 // Replaces the MANIFEST, durably: temporary file, sync, rename, directory sync.
 // After an error either the old or the new one is there. Takes no space where a
 // spare was left that is large enough, so that a store opens on a disk without
-// a free byte.
-Result<void> SaveManifest(Directory& directory, const Manifest& manifest);
+// a free byte. `identity` gets the new file's.
+Result<void> SaveManifest(Directory& directory, const Manifest& manifest,
+                          uint64_t* identity = nullptr);
 
 // Makes, if it is not there, the file that the MANIFEST after this one will be
 // written to, with the space for it. Nobody has to wait for it.

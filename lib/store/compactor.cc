@@ -75,6 +75,7 @@ uint64_t Compactor::Begin(CompactionMode mode, std::vector<uint64_t> chosen) {
     }
   }
   if (stopping_ || store_.log->failure()) {
+    if (store_.log->failure()) run_.error = store_.log->failure()->message();
     EndRun();
   } else {
     Measure();
@@ -209,8 +210,11 @@ void Compactor::Advance() {
       case Phase::kRepointing:
         if (NowMs() < repoint_at_ms_) return;
         if (!job_->reread_all()) return StepRepoint();
-        // Entries of a flushed database still count for their segments.
-        if (!store_.cleared.empty()) return;
+        tables_before_ = store_.tables_cleared;
+        phase_ = Phase::kParting;
+        break;
+      case Phase::kParting:
+        if (store_.tables_freed < tables_before_) return;
         if (AreBeingRead()) return;
         EndJob();
         return;
@@ -540,6 +544,9 @@ std::optional<int64_t> Compactor::Tick() {
   if (phase_ == Phase::kRepointing) {
     return std::max<int64_t>(repoint_at_ms_ - NowMs(), kNextSliceMs);
   }
+  if (phase_ == Phase::kParting) {
+    return kNextSliceMs;
+  }
   return std::nullopt;
 }
 
@@ -567,10 +574,20 @@ void Compactor::Stop() {
   AdvanceStop();
 }
 
+void Compactor::Abandon(const Error& error) {
+  stopping_ = true;
+  if (!status_.running) return;
+  const bool asked = asked_;
+  run_.error = error.message();
+  EndRun();
+  if (asked) Begin(CompactionMode::kAsked, {});  // Which ends as well.
+}
+
 void Compactor::AdvanceStop() {
   if (step_under_way_ || job_ == nullptr) return;
-  const bool installed =
-      phase_ == Phase::kInstalling || phase_ == Phase::kRepointing;
+  const bool installed = phase_ == Phase::kInstalling ||
+                         phase_ == Phase::kRepointing ||
+                         phase_ == Phase::kParting;
   if (installed || store_.log->failure()) {
     // The next start removes the victims.
     job_.reset();

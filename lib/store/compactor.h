@@ -68,6 +68,9 @@ class Compactor {
 
   // Gives up what is under way; idle() after some Poll().
   void Stop();
+  // The same because of `error`, which everyone who waits is told, and whoever
+  // asks later. Files stay as they are.
+  void Abandon(const Error& error);
   bool idle() const { return !step_under_way_ && job_ == nullptr; }
 
   const CompactionStatus& status() const { return status_; }
@@ -88,6 +91,7 @@ class Compactor {
     kWaiting,     // For the durability of what made records dead.
     kInstalling,  // The MANIFEST is about to name the new segments.
     kRepointing,  // Steps read the new segments.
+    kParting,     // Until nothing points to the victims any more.
     kRetiring,    // A step removes the victims.
     kGivingUp,    // A step removes the new segments.
   };
@@ -161,6 +165,9 @@ class Compactor {
   std::unique_ptr<CompactionJob> job_;
   std::vector<SealedSegment> victims_;
   uint64_t ticket_ = 0;
+  // So many tables were cleared before all was repointed: their entries may
+  // still count for the victims, those of later ones do not.
+  uint64_t tables_before_ = 0;
   // From this sequence number on other segments hold dead puts: what tombstones
   // may hide.
   Seq hiding_from_seq_ = 0;

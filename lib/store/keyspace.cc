@@ -16,6 +16,7 @@ Keyspace::Keyspace(uint64_t hash_seed, SegmentUsage* usage, MemoryUse* memory)
       index_(std::make_unique<Index>(hash_seed)),
       deadlines_(std::make_unique<DeadlineQueue>()) {
   CountTables();
+  new_index_bytes_ = counted_index_bytes_;
 }
 
 uint64_t Keyspace::RecordBytesOf(const Entry& entry) {
@@ -187,6 +188,9 @@ std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
   flushed_ = seq;
   last_change_ = std::max(last_change_, seq);
   ghosts_ = 0;
+  if (index_->size() == 0 && index_->memory_bytes() <= new_index_bytes_) {
+    return nullptr;
+  }
   deadlines_ = std::make_unique<DeadlineQueue>();
   auto cleared = std::exchange(index_, std::make_unique<Index>(hash_seed_));
   counted_index_bytes_ = 0;  // The cleared table's leave with it.

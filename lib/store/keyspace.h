@@ -27,8 +27,11 @@ struct MemoryUse {
   uint64_t evictable_bytes = 0;
   uint64_t index_bytes = 0;     // Of slots and directories.
   uint64_t deadline_bytes = 0;  // Of the queues.
+  uint64_t queued_bytes = 0;    // Of what is to be worked off later.
 
-  uint64_t all() const { return entry_bytes + index_bytes + deadline_bytes; }
+  uint64_t all() const {
+    return entry_bytes + index_bytes + deadline_bytes + queued_bytes;
+  }
   // What cannot go to disk.
   uint64_t without_values() const { return all() - evictable_bytes; }
 };
@@ -62,7 +65,7 @@ class Keyspace {
   // Removes a live key without a trace.
   void Erase(uint64_t hash, std::string_view key, uint64_t seq);
   // Empties the database at once and hands its table over, to be freed by
-  // Free() in slices.
+  // Free() in slices; null if that would be as good as new.
   std::unique_ptr<Index> Clear(uint64_t seq);
   // Frees up to `entries_max` entries of a cleared table; returns what is left.
   // When nothing is, the table counts as gone.
@@ -106,6 +109,7 @@ class Keyspace {
   MemoryUse& memory_;
   std::unique_ptr<Index> index_;
   std::unique_ptr<DeadlineQueue> deadlines_;
+  uint64_t new_index_bytes_ = 0;      // Of an index that never held a key.
   uint64_t counted_index_bytes_ = 0;  // In memory_, as are …
   uint64_t counted_deadline_bytes_ = 0;
   uint64_t ghosts_ = 0;

@@ -137,6 +137,7 @@ void Operation::KeepValues() {
 
 Room Operation::AdmitPut(std::string_view key, size_t value_size) {
   if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
+  if (store_.log->abandoned()) return blocked_ = Room::kLost;
   Find(key);
   if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
   // Also of one that has expired and is still there.
@@ -144,7 +145,8 @@ Room Operation::AdmitPut(std::string_view key, size_t value_size) {
   if (old != nullptr && !old->is_ghost() && value_size <= old->value_size()) {
     return blocked_;
   }
-  if (store_.IsMemoryFull()) {
+  // What a flushed database leaves is about to go.
+  if (store_.IsMemoryFull() && store_.cleared.empty()) {
     store_.NoteMemoryFull();
     return blocked_ = Room::kMemoryFull;
   }
@@ -184,6 +186,7 @@ Seq Operation::Put(std::string_view key, std::string_view value,
   const auto [seq, place] = store_.log->Append(
       RecordKind::kPut, store_.NumberOf(keyspace_), key, value, deadline);
   keyspace_.Put(hash, key, value, seq, place, deadline);
+  store_.PayForPut();
   Saw(seq);
   return seq;
 }

@@ -135,7 +135,7 @@ void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
       if (change.seq > keyspace.flushed()) {
         store_.databases.flushed[change.database] = change.seq;
         const auto table = keyspace.Clear(change.seq);
-        while (keyspace.Free(table.get(), SIZE_MAX) != 0) continue;
+        while (table && keyspace.Free(table.get(), SIZE_MAX) != 0) continue;
       }
       return;
     case RecordKind::kSwap:

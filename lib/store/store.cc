@@ -16,6 +16,14 @@ namespace {
 // Slices of background work on the loop: what they handle at the most at once.
 constexpr size_t kGhostsPerSlice = 4096;
 constexpr size_t kFreedEntriesPerSlice = 2048;
+// A table costs about as much as so many entries, beside those in it.
+constexpr size_t kEntriesPerTable = 64;
+// What a change pays for what it will have freed later: more than that.
+constexpr size_t kGhostsPerRemoval = 2;
+constexpr size_t kFreedEntriesPerPut = 2;
+constexpr size_t kFreedEntriesPerFlush = 4 * kEntriesPerTable;
+// Puts pay together: freeing a few entries costs a search for them.
+constexpr size_t kOwedEntriesMax = 256;
 constexpr int kExpiredKeysPerSlice = 512;
 // How soon the next slice follows when one did not suffice.
 constexpr int64_t kNextSliceMs = 1;
@@ -32,6 +40,10 @@ constexpr uint64_t kRoomPart = 16;
 // missed.
 constexpr size_t kPrefetchedBytes = 192;
 
+// Of a cleared table beside its entries and slots.
+constexpr uint64_t kClearedTableBytes =
+    sizeof(Index) + sizeof(Store::Impl::ClearedTable);
+
 }  // namespace
 
 Store::Impl::Impl(StoreOptions store_options, Clock& store_clock)
@@ -40,6 +52,12 @@ Store::Impl::Impl(StoreOptions store_options, Clock& store_clock)
   for (auto& keyspace : keyspaces) {
     keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &memory);
   }
+}
+
+uint64_t Store::Impl::Removal::memory_bytes() const {
+  // Short keys are kept inside.
+  const bool inside = key.capacity() < sizeof(key) / 2;
+  return sizeof(*this) + (inside ? 0 : key.capacity() + 1);
 }
 
 uint8_t Store::Impl::NumberOf(const Keyspace& keyspace) const {
@@ -69,7 +87,11 @@ Seq Store::Impl::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
   // `key` may point into the entry, which goes last.
   if (waits) {
     undurable_removals.push_back({seq, database, hash, std::string(key)});
+    if (!IsPlanted(PlantedBug::kUncountedQueue)) {
+      memory.queued_bytes += undurable_removals.back().memory_bytes();
+    }
     keyspace.Bury(hash, key, seq, place);
+    DropDurableGhosts(kGhostsPerRemoval);
   } else {
     keyspace.Erase(hash, key, seq);
   }
@@ -80,7 +102,12 @@ Seq Store::Impl::Flush(Keyspace& keyspace) {
   const auto [seq, place] =
       log->Append(RecordKind::kFlush, NumberOf(keyspace), {}, {}, 0);
   usage.AddDatabaseChange(place.segment);
-  cleared.push_back({keyspace.Clear(seq), &keyspace});
+  if (auto table = keyspace.Clear(seq)) {
+    cleared.push_back({std::move(table), &keyspace});
+    ++tables_cleared;
+    memory.queued_bytes += kClearedTableBytes;
+  }
+  FreeClearedTables(kFreedEntriesPerFlush);
   return seq;
 }
 
@@ -96,9 +123,9 @@ Seq Store::Impl::Swap(uint8_t one, uint8_t other) {
   return seq;
 }
 
-bool Store::Impl::DropDurableGhosts() {
+bool Store::Impl::DropDurableGhosts(size_t ghosts_max) {
   const Seq durable = log->durable_seq();
-  for (size_t i = 0; i < kGhostsPerSlice; ++i) {
+  for (size_t i = 0; i < ghosts_max; ++i) {
     if (undurable_removals.empty() ||
         undurable_removals.front().seq > durable) {
       return false;
@@ -106,18 +133,36 @@ bool Store::Impl::DropDurableGhosts() {
     const Removal& removal = undurable_removals.front();
     keyspaces[removal.database]->DropGhost(removal.hash, removal.key,
                                            removal.seq);
+    if (!IsPlanted(PlantedBug::kUncountedQueue)) {
+      memory.queued_bytes -= removal.memory_bytes();
+    }
     undurable_removals.pop_front();
   }
   return true;
 }
 
-bool Store::Impl::FreeClearedTables() {
-  if (cleared.empty()) return false;
-  ClearedTable& oldest = cleared.front();
-  if (oldest.keyspace->Free(oldest.table.get(), kFreedEntriesPerSlice) == 0) {
-    cleared.pop_front();
+bool Store::Impl::FreeClearedTables(size_t entries_max) {
+  while (!cleared.empty() && entries_max > 0) {
+    ClearedTable& oldest = cleared.front();
+    const size_t before = oldest.table->size();
+    const size_t left = oldest.keyspace->Free(oldest.table.get(), entries_max);
+    size_t cost = before - left;
+    if (left == 0) {
+      cleared.pop_front();
+      ++tables_freed;
+      memory.queued_bytes -= kClearedTableBytes;
+      cost += kEntriesPerTable;
+    }
+    entries_max -= std::min(entries_max, cost);
   }
   return !cleared.empty();
+}
+
+void Store::Impl::PayForPut() {
+  if (cleared.empty()) return;
+  entries_owed += kFreedEntriesPerPut;
+  if (entries_owed < kOwedEntriesMax) return;
+  FreeClearedTables(std::exchange(entries_owed, 0));
 }
 
 bool Store::Impl::RemoveExpiredKeys() {
@@ -176,6 +221,8 @@ void Store::Impl::NoteMemoryRoom() {
 }
 
 bool Store::Impl::TrimValues() {
+  // What is on disk may not be there to be read again.
+  if (log->abandoned()) return false;
   const bool more = cache.Trim();
   if (HasMemoryNews()) wake();
   return more;
@@ -212,6 +259,8 @@ Result<std::unique_ptr<Store>> Store::Open(Directory& directory,
       std::make_unique<Scrubber>(*impl, directory, maintenance, wake);
   impl->hint_writer =
       std::make_unique<HintWriter>(*impl, directory, maintenance, wake);
+  impl->watch =
+      std::make_unique<StorageWatch>(*impl, directory, maintenance, wake);
   impl->reader =
       std::make_unique<ValueReader>(*impl, directory, workers.reads, wake);
   impl->wake = std::move(wake);
@@ -241,19 +290,21 @@ bool Store::gathers() const { return impl_->log->Gathers(); }
 
 bool Store::Poll() {
   const bool changed = impl_->log->Poll();
-  if (changed) impl_->DropDurableGhosts();
+  if (changed) impl_->DropDurableGhosts(kGhostsPerSlice);
   impl_->reader->Poll();
   impl_->scrubber->Poll();
   const bool compacted = impl_->compactor->Poll();
   impl_->hint_writer->Poll();
+  // It must know what the others have removed.
+  const bool lost = impl_->watch->Poll();
   const bool memory_news = impl_->HasMemoryNews();
   if (memory_news) impl_->memory_awaited = false;
-  return compacted || changed || memory_news;
+  return compacted || changed || memory_news || lost;
 }
 
 std::optional<int64_t> Store::Tick() {
-  bool more = impl_->DropDurableGhosts();
-  more |= impl_->FreeClearedTables();
+  bool more = impl_->DropDurableGhosts(kGhostsPerSlice);
+  more |= impl_->FreeClearedTables(kFreedEntriesPerSlice);
   more |= impl_->TrimValues();
   impl_->NoteMemoryRoom();
   std::optional<int64_t> next;
@@ -262,8 +313,9 @@ std::optional<int64_t> Store::Tick() {
     impl_->log->Pump();
     next = impl_->log->Tick();
   }
-  for (const auto& wanted : {impl_->compactor->Tick(), impl_->scrubber->Tick(),
-                             impl_->hint_writer->Tick()}) {
+  for (const auto& wanted :
+       {impl_->compactor->Tick(), impl_->scrubber->Tick(),
+        impl_->hint_writer->Tick(), impl_->watch->Tick()}) {
     if (wanted) next = next ? std::min(*next, *wanted) : *wanted;
   }
   if (more) return kNextSliceMs;
@@ -278,7 +330,7 @@ Seq Store::last_seq() const { return impl_->log->last_seq(); }
 
 bool Store::MustWait(Seq seq) const {
   return impl_->options.sync == SyncMode::kAlways &&
-         seq > impl_->log->durable_seq();
+         seq > impl_->log->durable_seq() && !storage_lost();
 }
 
 const std::optional<Error>& Store::failure() const {
@@ -286,15 +338,19 @@ const std::optional<Error>& Store::failure() const {
   return impl_->log->failure();
 }
 
+bool Store::storage_lost() const { return impl_->watch->lost().has_value(); }
+
 void Store::Stop() {
   impl_->compactor->Stop();
   impl_->scrubber->Stop();
   impl_->hint_writer->Stop();
   impl_->log->Stop();
+  impl_->watch->Stop();
 }
 bool Store::stopped() const {
-  return impl_->log->stopped() && impl_->compactor->idle() &&
-         impl_->scrubber->idle() && impl_->hint_writer->idle();
+  return !failure() && impl_->log->stopped() && impl_->compactor->idle() &&
+         impl_->scrubber->idle() && impl_->hint_writer->idle() &&
+         impl_->watch->done();
 }
 const LogFigures& Store::log_figures() const { return impl_->log->figures(); }
 
@@ -357,6 +413,9 @@ StoreStats Store::Stats() const {
   stats.index_bytes = impl_->memory.index_bytes;
   stats.deadline_bytes = impl_->memory.deadline_bytes;
   stats.entry_bytes = impl_->memory.entry_bytes;
+  stats.queued_bytes = impl_->memory.queued_bytes;
+  stats.removals_queued = impl_->undurable_removals.size();
+  stats.tables_queued = impl_->cleared.size();
   stats.value_bytes = impl_->memory.value_bytes;
   stats.value_cache_bytes = impl_->cache.bound();
   stats.log_buffer_bytes = log.buffer_bytes();

@@ -70,6 +70,8 @@ struct StoreOptions {
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
   CompactionOptions compaction;
   ScrubOptions scrub;
+  // Between two looks at whether the files are still there; 0: only at a stop.
+  int64_t look_interval_ms = 1000;
   bool write_hints = true;  // Of sealed segments (log/hint.h).
   // How long the log has to go without sealing a segment before hints are
   // written, unless kHintsBehindMax segments have none.
@@ -143,6 +145,9 @@ struct StoreStats {
   uint64_t deadline_bytes = 0;     // … of the queues of deadlines …
   uint64_t entry_bytes = 0;        // … of entries, keys and values …
   uint64_t value_bytes = 0;        // … and of the values among them.
+  uint64_t queued_bytes = 0;       // Memory of what is worked off later:
+  uint64_t removals_queued = 0;    // removals that were not durable …
+  uint64_t tables_queued = 0;      // … and the tables of flushed databases.
   uint64_t value_cache_bytes = 0;  // What values may take now.
   uint64_t log_buffer_bytes = 0;   // Memory of commit groups.
   // Segments for commit groups of this size and more are not zeroed.
@@ -215,6 +220,10 @@ class Store {
   // The disk fault after which nothing can be promised; the owner answers what
   // is in flight with "outcome unknown" and exits.
   const std::optional<Error>& failure() const;
+  // Whether the failure is that the files are not there any more. What is in
+  // memory can still be read, and what is not, as far as its file is held open;
+  // nothing waits any more, and writes are refused (Room::kLost).
+  bool storage_lost() const;
 
   // Begins the clean stop: writes the open group, seals the active segment and
   // marks the manifest. Call Poll() on each Wake until stopped(). No Operation

@@ -17,6 +17,7 @@
 #include "store/keyspace.h"
 #include "store/scrubber.h"
 #include "store/segment_usage.h"
+#include "store/storage_watch.h"
 #include "store/store.h"
 #include "store/value_cache.h"
 #include "store/value_reader.h"
@@ -58,7 +59,8 @@ class Store::Impl {
   bool TrimValues();
   // Whether writers that wait for memory should ask again.
   bool HasMemoryNews() const {
-    return memory_awaited && (!IsOverLimit() || IsMemoryFull());
+    return memory_awaited &&
+           (!IsOverLimit() || (IsMemoryFull() && cleared.empty()));
   }
 
   // A logged removal, within granted room.
@@ -75,8 +77,12 @@ class Store::Impl {
   bool IsDamage(uint64_t segment, const Error& error);
 
   // Bounded slices of background work; true when more is left.
-  bool DropDurableGhosts();
-  bool FreeClearedTables();
+  bool DropDurableGhosts(size_t ghosts_max);
+  bool FreeClearedTables(size_t entries_max);
+  // Whoever adds to what is freed later frees some of what waits: a put, which
+  // may be in the next table to be cleared, two entries for its own one. So no
+  // more than about a table's worth waits, however busy the loop is.
+  void PayForPut();
   bool RemoveExpiredKeys();
   // Milliseconds until a deadline passes; nothing without deadlines.
   std::optional<int64_t> NextDeadlineMs() const;
@@ -86,6 +92,8 @@ class Store::Impl {
     uint8_t database;
     uint64_t hash;
     std::string key;
+
+    uint64_t memory_bytes() const;
   };
   struct ClearedTable {
     std::unique_ptr<Index> table;
@@ -107,6 +115,9 @@ class Store::Impl {
   std::array<std::unique_ptr<Keyspace>, kDatabases> keyspaces;  // Internal.
   std::deque<Removal> undurable_removals;
   std::deque<ClearedTable> cleared;
+  uint64_t tables_cleared = 0;  // Ever, and …
+  uint64_t tables_freed = 0;    // … those that are gone, which came first.
+  size_t entries_owed = 0;      // By PayForPut().
   std::unique_ptr<LogWriter> log;
   // Sealed segments that were found damaged: nobody takes them away.
   std::set<uint64_t> damaged_segments;
@@ -114,6 +125,7 @@ class Store::Impl {
   std::unique_ptr<Compactor> compactor;
   std::unique_ptr<Scrubber> scrubber;
   std::unique_ptr<HintWriter> hint_writer;
+  std::unique_ptr<StorageWatch> watch;
   std::unique_ptr<ValueReader> reader;
   ValueCache cache{*this};
   Wake wake = [] {};

@@ -40,7 +40,8 @@ uint64_t ValueCache::Excess() const {
 
 bool ValueCache::MayKeep(uint64_t value_bytes) const {
   // Only writers bring memory to its limit, and they wait for room.
-  return value_bytes <= bound() / kLargestKeptShare && !store_.IsOverLimit();
+  return value_bytes <= bound() / kLargestKeptShare && !store_.IsOverLimit() &&
+         !store_.log->abandoned();
 }
 
 bool ValueCache::Admit(uint64_t value_bytes) {

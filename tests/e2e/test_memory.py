@@ -100,8 +100,9 @@ class WhatItSays(E2eTest):
     """INFO and KV.STATUS: where the memory is."""
 
     PARTS = ("kvd_entry_bytes", "kvd_value_bytes", "kvd_index_bytes",
-             "kvd_deadline_bytes", "kvd_connection_bytes",
-             "kvd_log_buffer_bytes", "kvd_slow_log_bytes")
+             "kvd_deadline_bytes", "kvd_queued_bytes",
+             "kvd_connection_bytes", "kvd_log_buffer_bytes",
+             "kvd_slow_log_bytes")
 
     def figures(self, kvd):
         info = kvd.info()

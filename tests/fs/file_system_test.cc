@@ -100,6 +100,29 @@ INSTANTIATE_TEST_SUITE_P(
                       DiskKind{"Sim", MakeSimDisk, WriteDevice::kAuto}),
     [](const auto& info) { return info.param.name; });
 
+TEST_P(FileSystem, TellsWhatIsMissing) {
+  const auto file = Create("a", "1234");
+  Create("b", "1234");
+  const uint64_t identity = file->identity();
+  EXPECT_NE(identity, 0u);
+  const std::vector<ExpectedFile> files = {
+      {"a", 4, identity}, {"b", 4, 0}, {"c", 0, 0}};
+  const auto names = [&] {
+    std::vector<std::string> missing;
+    for (const Missing& one : directory_->FindMissing(files)) {
+      EXPECT_THAT(one.what, HasSubstr(one.name));
+      missing.push_back(one.name);
+    }
+    return missing;
+  };
+  EXPECT_THAT(names(), UnorderedElementsAre("c"));
+  // Another file of the same bytes; and fewer of them.
+  ASSERT_TRUE(directory_->Rename("b", "a"));
+  Create("b", "12");
+  Create("c");
+  EXPECT_THAT(names(), UnorderedElementsAre("a", "b"));
+}
+
 TEST_P(FileSystem, ReadsWhatWasWritten) {
   auto file = Create("a", "hello world");
   ASSERT_TRUE(file->WriteAt(6, "WORLD, and more").ok());

@@ -83,6 +83,31 @@ class Child {
   pid_t pid_ = 0;
 };
 
+// What a look at the directory alone says.
+std::string LookAt(Directory& directory) {
+  const std::vector<Missing> missing = directory.FindMissing({});
+  return missing.empty() ? "" : missing.front().what;
+}
+
+TEST(PosixDirectory, IsMissingWhenItIsNotAtItsPathAnyMore) {
+  const TempDir dir;
+  const std::string path = dir.Path("data");
+  const std::string elsewhere = dir.Path("elsewhere");
+  std::filesystem::create_directory(path);
+  const auto directory = OpenDirectory(path);
+  EXPECT_EQ(LookAt(*directory), "");
+  std::filesystem::rename(path, elsewhere);
+  EXPECT_THAT(LookAt(*directory), HasSubstr(path + " is not there any more"));
+  std::filesystem::create_directory(path);
+  EXPECT_THAT(LookAt(*directory), HasSubstr(path + " is another directory"));
+  // The same one by another way.
+  std::filesystem::remove(path);
+  std::filesystem::create_directory_symlink(elsewhere, path);
+  EXPECT_EQ(LookAt(*directory), "");
+  std::filesystem::remove(elsewhere);
+  EXPECT_THAT(LookAt(*directory), HasSubstr("was removed"));
+}
+
 TEST(PosixDirectory, IsMadePrivateWhenAskedFor) {
   const TempDir temp;
   const std::string path = temp.Path("data");

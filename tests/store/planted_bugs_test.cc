@@ -102,6 +102,8 @@ const Planted kPlanted[] = {
      CheckVictimsStayWhileTheyAreRead},
     {"RunWithoutValue", PlantedBug::kRunWithoutValue,
      CheckNoEffectBeforeTheValue},
+    {"BelieveStorage", PlantedBug::kBelieveStorage, CheckLossIsNoticed},
+    {"UncountedQueue", PlantedBug::kUncountedQueue, CheckQueuesAreCounted},
     {"ExpiryFromReserve", PlantedBug::kExpiryFromReserve,
      CheckExpiryLeavesTheReserve},
     {"StaysFull", PlantedBug::kStaysFull, CheckFullEnds},

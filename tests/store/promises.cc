@@ -664,4 +664,63 @@ std::string CheckPassingErrorsPass() {
   return "";
 }
 
+std::string CheckLossIsNoticed() {
+  for (const bool while_it_runs : {true, false}) {
+    SimFileSystem disk;
+    History history;
+    Machine machine(&disk, &history);
+    if (!machine.Open()) return "does not open";
+    machine.Put("key", "value");
+    machine.Settle();
+    disk.SetFate(SimFileSystem::Fate::kGone);
+    if (while_it_runs) {
+      machine.AdvanceMs(2 * StoreOptions().look_interval_ms);
+      machine.Tick();
+      for (int i = 0; i < 2; ++i) machine.Turn();
+    } else if (machine.Stop()) {
+      return "a stop says that all is on disk, and the directory is gone";
+    }
+    if (!machine.store().storage_lost()) return "nobody notices the loss";
+    const Seq durable = machine.store().durable_seq();
+    ColdValues cold;
+    Operation operation(machine.store(), 0, &cold);
+    const Room room =
+        operation.Reserve(Operation::PutBytes(1, 1), Purpose::kWrite);
+    if (room != Room::kLost) return "a write is taken";
+    machine.Turn();
+    if (machine.store().durable_seq() != durable) return "something is durable";
+  }
+  return "";
+}
+
+std::string CheckQueuesAreCounted() {
+  constexpr uint64_t kKeys = 100;
+  constexpr uint64_t kKeyBytes = 1000;
+  SimFileSystem disk;
+  History history;
+  StoreOptions options = SmallStore();
+  options.segment_bytes = 1 << 20;
+  options.open_group_bytes_max = 1 << 20;
+  Machine machine(&disk, &history, options);
+  if (!machine.Open()) return "does not open";
+  const auto key = [](uint64_t i) {
+    std::string text = std::to_string(i);
+    text.resize(kKeyBytes, 'k');
+    return text;
+  };
+  for (uint64_t i = 0; i < kKeys; ++i) machine.Put(key(i), "");
+  machine.Settle();
+  for (uint64_t i = 0; i < kKeys; ++i) machine.Delete(key(i));
+  // A ghost has the key, and so has who will take the ghost away.
+  if (machine.store().memory_bytes() < 2 * kKeys * kKeyBytes) {
+    return "removals that are not durable cost no memory";
+  }
+  machine.Settle();
+  machine.Tick();
+  const StoreStats stats = machine.store().Stats();
+  return stats.queued_bytes == 0 && stats.removals_queued == 0
+             ? ""
+             : "something waits for ever";
+}
+
 }  // namespace kvd

@@ -53,5 +53,10 @@ std::string CheckFullEnds();
 std::string CheckPassingErrorsPass();
 // A command whose value has to be read first has no effect before.
 std::string CheckNoEffectBeforeTheValue();
+// A data directory that is gone is noticed while the store runs and when it
+// stops; nobody is told of durability any more.
+std::string CheckLossIsNoticed();
+// What removals leave to be worked off counts as memory while it waits.
+std::string CheckQueuesAreCounted();
 
 }  // namespace kvd

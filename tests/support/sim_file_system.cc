@@ -32,13 +32,14 @@ constexpr std::string_view kOpNames[SimFileSystem::kOpCount] = {
     "submit",
     "complete",
     "make a writer",
-    "make a read queue"};
+    "make a read queue",
+    "look"};
 
 constexpr bool ChangesDisk(SimFileSystem::Op op) {
   using Op = SimFileSystem::Op;
   return op != Op::kOpen && op != Op::kRead && op != Op::kSize &&
          op != Op::kList && op != Op::kFreeBytes && op != Op::kNewWriter &&
-         op != Op::kNewQueue;
+         op != Op::kNewQueue && op != Op::kLook;
 }
 
 tl::unexpected<Error> FailCrashed() {
@@ -76,6 +77,13 @@ Result<void> SimFileSystem::Begin(Op op, std::string_view name,
     if (failure.repeat == Repeat::kOnce) {
       failures_.erase(failures_.begin() + static_cast<ptrdiff_t>(i--));
     }
+  }
+  if (!met && fate_ == Fate::kReadOnly && ChangesDisk(op)) {
+    return Unexpected(OpError(EROFS, op, name));
+  }
+  if (!met && fate_ == Fate::kGone &&
+      (op == Op::kCreate || op == Op::kRename)) {
+    return Unexpected(OpError(ENOENT, op, name));
   }
   if (!met) return {};
   ++failure_count_;
@@ -288,6 +296,11 @@ std::vector<SimFileSystem::Met> SimFileSystem::met() const {
 void SimFileSystem::SetFailedSync(FailedSync policy) {
   std::lock_guard hold(mutex_);
   failed_sync_ = policy;
+}
+
+void SimFileSystem::SetFate(Fate fate) {
+  std::lock_guard hold(mutex_);
+  fate_ = fate;
 }
 
 void SimFileSystem::SetCapacity(uint64_t bytes) {

@@ -110,8 +110,9 @@ class SimFileSystem {
     kComplete,  // … and ends.
     kNewWriter,
     kNewQueue,
+    kLook,  // Whether all is there.
   };
-  static constexpr size_t kOpCount = 19;
+  static constexpr size_t kOpCount = 20;
 
   explicit SimFileSystem(std::string path = "/sim");
   ~SimFileSystem();
@@ -181,6 +182,15 @@ class SimFileSystem {
   void SetZeroingLimit(uint64_t bytes);
   uint64_t zero_trials() const;
   uint64_t used_bytes() const;
+
+  // What becomes of the directory as a whole while it is held open. Files in it
+  // can still be read and written, as on Linux.
+  enum class Fate {
+    kThere,
+    kGone,      // Removed, renamed, or its file system unmounted.
+    kReadOnly,  // Every change fails with EROFS.
+  };
+  void SetFate(Fate fate);
 
   // --- Planted bugs: a sync that succeeds and does nothing ---
 
@@ -360,6 +370,7 @@ class SimFileSystem {
   uint64_t failure_count_ = 0;
   std::vector<Met> met_;
   FailedSync failed_sync_;
+  Fate fate_ = Fate::kThere;
   uint64_t capacity_ = UINT64_C(1) << 40;
   std::optional<uint64_t> zeroing_limit_;
   uint64_t zero_trials_ = 0;

@@ -26,6 +26,8 @@ class SimFileSystem::SimFile final : public File {
     if (--inode().handles == 0) disk_.CollectGarbage();
   }
 
+  uint64_t identity() const override { return id_; }
+
   Result<size_t> ReadAt(uint64_t offset, std::span<char> out) override {
     std::lock_guard hold(disk_.mutex_);
     KVD_TRY(disk_.Begin(Op::kRead, name_));
@@ -310,6 +312,25 @@ class SimFileSystem::SimDirectory final : public Directory {
     disk_.name_changes_.clear();
     disk_.CollectGarbage();
     return {};
+  }
+
+  std::vector<Missing> FindMissing(
+      std::span<const ExpectedFile> files) override {
+    std::lock_guard hold(disk_.mutex_);
+    if (!disk_.Begin(Op::kLook, "")) return {};
+    std::vector<Missing> missing;
+    if (disk_.fate_ != Fate::kThere) {
+      missing.push_back({"", "data directory " + disk_.path_ + " is gone"});
+    }
+    for (const ExpectedFile& file : files) {
+      const auto found = disk_.names_.find(file.name);
+      const bool same =
+          found != disk_.names_.end() &&
+          (file.identity == 0 || file.identity == found->second) &&
+          disk_.inodes_.at(found->second).seen().size() >= file.bytes_min;
+      if (!same) missing.push_back({file.name, file.name + " is gone"});
+    }
+    return missing;
   }
 
   Result<void> Lock() override {
