@@ -30,6 +30,9 @@ struct Call {
   // Set by a handler that has nothing to reply yet: it is called again with the
   // same words when the store has news.
   bool awaits_news = false;
+  // Set by a handler that has done its share of a turn and keeps in the session
+  // how far it is: it is called again with the same words soon.
+  bool gives_way = false;
   // Where values are put that are not copied into the reply; null: all are.
   std::vector<LentValue>* lent = nullptr;
   // The newest change that the reply shows beside those that `op` saw.
@@ -98,6 +101,9 @@ struct Command {
 };
 
 inline constexpr int32_t kWordsMax = std::numeric_limits<int32_t>::max();
+// For commands that do much for each of their words, which are names of things
+// of which there are fewer.
+inline constexpr int32_t kNamesMax = 256;
 
 // All commands in order of their names.
 std::span<const Command> Commands();

@@ -60,7 +60,7 @@ constexpr Command kClientCommands[] = {
 constexpr Command kCommandCommands[] = {
     {"COUNT", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleCommandCount,
      "2.8.13", "O(1)", "", "Returns how many commands there are."},
-    {"DOCS", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading,
+    {"DOCS", 2, kNamesMax, kNoKeys, kNone, kServer, kLoading,
      HandleCommandDocs, "7.0.0", "O(N)", "[name [name ...]]",
      "Returns the documentation of commands."},
     {"GETKEYS", 3, kWordsMax, kNoKeys, kNone, kServer, kLoading,
@@ -68,7 +68,7 @@ constexpr Command kCommandCommands[] = {
      "Returns which words of a command are keys."},
     {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleCommandHelp,
      "5.0.0", "O(1)", "", "Returns what the subcommands do."},
-    {"INFO", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading,
+    {"INFO", 2, kNamesMax, kNoKeys, kNone, kServer, kLoading,
      HandleCommandInfo, "2.8.13", "O(N)", "[name [name ...]]",
      "Returns arity, flags and keys of commands."},
     {"LIST", 2, 5, kNoKeys, kNone, kServer, kLoading, HandleCommandList,
@@ -77,7 +77,7 @@ constexpr Command kCommandCommands[] = {
 };
 
 constexpr Command kConfigCommands[] = {
-    {"GET", 3, kWordsMax, kNoKeys, kAdmin, kServer,
+    {"GET", 3, kNamesMax, kNoKeys, kAdmin, kServer,
      kAnyTime | kDangerous, HandleConfigGet, "2.0.0", "O(N)",
      "pattern [pattern ...]", "Returns settings by name."},
     {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleConfigHelp,
@@ -88,7 +88,7 @@ constexpr Command kConfigCommands[] = {
 };
 
 constexpr Command kKvLatencyCommands[] = {
-    {"COMMANDS", 2, kWordsMax, kNoKeys, kNone, kKv, kLoading,
+    {"COMMANDS", 2, kNamesMax, kNoKeys, kNone, kKv, kLoading,
      HandleKvLatencyCommands, "7.2.4", "O(N)", "[command [command ...]]",
      "Returns histograms of how long commands ran and how long their replies "
      "took."},
@@ -106,7 +106,7 @@ constexpr Command kLatencyCommands[] = {
      "Accepted for compatibility: there are no events."},
     {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleLatencyHelp,
      "2.8.13", "O(1)", "", "Returns what the subcommands do."},
-    {"HISTOGRAM", 2, kWordsMax, kNoKeys, kAdmin, kServer,
+    {"HISTOGRAM", 2, kNamesMax, kNoKeys, kAdmin, kServer,
      kAnyTime | kDangerous, HandleLatencyHistogram, "7.0.0", "O(N)",
      "[command [command ...]]",
      "Returns how long commands ran, as cumulative histograms."},
@@ -229,7 +229,7 @@ constexpr Command kCommands[] = {
     {"INCRBYFLOAT", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom,
      HandleIncrByFloat, "2.6.0", "O(1)", "key increment",
      "Adds a number to a decimal value."},
-    {"INFO", 1, kWordsMax, kNoKeys, kNone, kServer, kLoading | kDangerous,
+    {"INFO", 1, kNamesMax, kNoKeys, kNone, kServer, kLoading | kDangerous,
      HandleInfo, "1.0.0", "O(1)", "[section [section ...]]",
      "Returns figures about the daemon."},
     {"KEYS", 2, 2, kNoKeys, kRead, kGeneric, kDangerous, HandleKeys, "1.0.0",

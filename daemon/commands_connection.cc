@@ -3,6 +3,8 @@
 // Commands about the connection that they come on, and about other clients.
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "daemon/handlers.h"
 #include "daemon/handling.h"
@@ -118,15 +120,28 @@ void UnknownClientType(Call& call, std::string_view type) {
   call.reply.Error(fmt::format("ERR Unknown client type '{}'", Quoted(type)));
 }
 
-Session* FindSession(Service& service, uint64_t id) {
-  // They are in the order of their numbers, and a client may ask for many.
-  const auto found =
-      std::lower_bound(service.sessions.begin(), service.sessions.end(), id,
-                       [](const Session* session, uint64_t wanted) {
-                         return session->id < wanted;
-                       });
-  const bool exists = found != service.sessions.end() && (*found)->id == id;
-  return exists ? *found : nullptr;
+// The lines of the sessions that the words name, each once. False after an
+// error reply.
+bool DescribeNamed(Call& call, std::span<const std::string_view> words,
+                   std::string* text) {
+  const std::vector<Session*>& sessions = call.service.sessions;
+  std::vector<bool> shown(sessions.size());
+  for (const std::string_view word : words) {
+    const auto id = ParseUnsigned(word);
+    if (!id) {
+      call.reply.Error("ERR Invalid client ID");
+      return false;
+    }
+    // The oldest has the least number.
+    const auto found =
+        std::ranges::lower_bound(sessions, *id, {}, &Session::id);
+    if (found == sessions.end() || (*found)->id != *id) continue;
+    const auto index = static_cast<size_t>(found - sessions.begin());
+    if (shown[index]) continue;
+    shown[index] = true;
+    *text += DescribeSession(call.service, **found);
+  }
+  return true;
 }
 
 // CLIENT NO-EVICT and NO-TOUCH: nothing is evicted here and reading leaves no
@@ -249,7 +264,8 @@ void HandleHello(Call& call) {
   call.session.protocol = hello->protocol;
 
   constexpr size_t kFields = 7;
-  ReplyWriter reply(call.reply.out(), hello->protocol);
+  ReplyWriter& reply = call.reply;
+  reply.set_protocol(hello->protocol);
   reply.MapHeader(kFields);
   reply.Bulk("server");
   reply.Bulk("redis");
@@ -312,16 +328,11 @@ void HandleClientList(Call& call) {
       text += DescribeSession(call.service, *session);
     }
   } else if (IsWord(words[0], "ID") && words.size() > 1) {
-    for (const std::string_view word : words.subspan(1)) {
-      const auto id = ParseUnsigned(word);
-      if (!id) return call.reply.Error("ERR Invalid client ID");
-      const Session* session = FindSession(call.service, *id);
-      if (session != nullptr) text += DescribeSession(call.service, *session);
-    }
+    if (!DescribeNamed(call, words.subspan(1), &text)) return;
   } else {
     return call.reply.Error(kSyntaxError);
   }
-  call.reply.VerbatimText(text);
+  ReplyText(call, std::move(text));
 }
 
 void HandleClientKill(Call& call) {

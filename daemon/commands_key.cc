@@ -3,6 +3,7 @@
 // Commands on keys whatever their values: removal, deadlines, listings.
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -16,8 +17,16 @@ namespace {
 constexpr int64_t kNoKey = -2;
 constexpr int64_t kNoDeadline = -1;
 constexpr size_t kScanCountDefault = 10;
-// One SCAN's share of the loop's time; clients that want more ask again.
-constexpr int64_t kScanCountMax = 1'000'000;
+
+// What listings may cost, in bytes of keys: a millisecond or two of the loop.
+// An entry costs something beside its key. SCAN ends there, and clients that
+// want more ask again; KEYS goes on in a later turn. It begins with less, since
+// one turn may begin many.
+constexpr size_t kListingCostMax = size_t{1} << 20;
+constexpr size_t kListingFirstCostMax = size_t{64} << 10;
+constexpr size_t kEntryCost = 64;
+// Entries between two looks at that.
+constexpr size_t kListingStep = 16;
 
 // Conditions of the EXPIRE family.
 struct ExpireConditions {
@@ -87,7 +96,7 @@ void Expire(Call& call, TimeUnit unit, TimeBase base) {
     call.op->Remove(key);
   } else {
     const std::string_view value = call.op->Value(*entry);
-    if (!ReservePut(call, key, value.size())) return;
+    if (!ReservePut(call, key, value.size(), *deadline_ms)) return;
     call.op->Put(key, value, *deadline_ms);
   }
   call.reply.Integer(1);
@@ -108,28 +117,24 @@ void ReplyDeadline(Call& call, TimeKind kind, TimeUnit unit) {
   call.reply.Integer(unit == TimeUnit::kSeconds ? rounded : ms);
 }
 
-// Collects keys as bulk strings, since their number comes first on the wire.
-class KeyList {
- public:
-  explicit KeyList(const Call& call)
-      : writer_(&bytes_, call.reply.protocol()) {}
-
-  void Add(std::string_view key) {
-    writer_.Bulk(key);
-    ++count_;
-  }
-  void Reply(Call& call) {
-    call.reply.ArrayHeader(count_);
-    call.reply.out()->append(bytes_);
-  }
-
- private:
-  std::string bytes_;
-  ReplyWriter writer_;
-  size_t count_ = 0;
-};
-
 bool MatchesAll(std::string_view pattern) { return pattern == "*"; }
+
+void ReplyListing(Call& call, const Listing& listing) {
+  call.reply.ArrayHeader(listing.count());
+  if (!call.reply.Claim(listing.bytes())) return;
+  std::string* out = call.reply.out();
+  for (const Listing::Chunk& chunk : listing.chunks()) {
+    const std::string_view text = *chunk;
+    if (call.lent == nullptr || text.size() < kLentBytesMin) {
+      out->append(text);
+      continue;
+    }
+    // What is lent belongs before some text: the last line end.
+    const size_t size = text.size() - 2;
+    call.lent->push_back({out->size(), text.substr(0, size), chunk});
+    out->append(text.substr(size));
+  }
+}
 
 // Whether FLUSHDB's or FLUSHALL's words are right; answers an error if not.
 // ASYNC or SYNC makes no difference: memory is freed in slices anyway.
@@ -186,7 +191,7 @@ std::optional<ScanOptions> ParseScanOptions(Call& call) {
         call.reply.Error(kSyntaxError);
         return std::nullopt;
       }
-      options.count = static_cast<size_t>(std::min(*count, kScanCountMax));
+      options.count = static_cast<size_t>(*count);
     } else {
       call.reply.Error(kSyntaxError);
       return std::nullopt;
@@ -195,9 +200,54 @@ std::optional<ScanOptions> ParseScanOptions(Call& call) {
   return options;
 }
 
+// Lists the keys of about `count` more entries, those that fit, as bulk
+// strings: their number comes first on the wire.
+void ListStep(Call& call, Listing* listing, const ScanOptions& options,
+              size_t count, size_t* cost) {
+  // Those that are gone cost, too.
+  *cost += count * kEntryCost;
+  std::string* text = listing->Room();
+  const size_t before = text->size();
+  size_t added = 0;
+  ReplyWriter writer(text, call.reply.protocol());
+  const uint64_t next =
+      call.op->Scan(listing->cursor, count, [&](const Entry& entry) {
+        *cost += entry.key().size();
+        if (!options.strings ||
+            (options.glob && !options.glob->Matches(entry.key()))) {
+          return;
+        }
+        writer.Bulk(entry.key());
+        ++added;
+      });
+  listing->cursor = next;
+  listing->Added(added, text->size() - before);
+}
+
+// The same of options.count entries, or until that has cost `cost_max`.
+void ListSome(Call& call, Listing* listing, const ScanOptions& options,
+              size_t cost_max) {
+  const auto steps = [&] { return options.glob ? options.glob->steps() : 0; };
+  size_t left = options.count;
+  size_t cost = 0;
+  size_t& step_cost = listing->step_cost;
+  do {
+    const size_t step_max =
+        step_cost > kListingCostMax / kListingStep ? 1 : kListingStep;
+    const size_t step = std::min(left, step_max);
+    step_cost = 0;
+    const uint64_t steps_before = steps();
+    ListStep(call, listing, options, step, &step_cost);
+    step_cost += steps() - steps_before;
+    cost += step_cost;
+    left -= step;
+  } while (left > 0 && listing->cursor != 0 && cost < cost_max);
+}
+
 // Moves the value of `from` to `to` in one atomic group.
 bool Rename(Call& call, const Entry& from) {
   const std::string_view value = call.op->Value(from);
+  if (call.op->AdmitMove(from, call.args[2]) != Room::kReady) return false;
   const uint64_t bytes =
       Operation::PutBytes(call.args[2].size(), value.size()) +
       Operation::RemoveBytes(call.args[1].size());
@@ -278,7 +328,7 @@ void HandlePersist(Call& call) {
   const Entry* entry = call.op->Find(call.args[1]);
   if (entry == nullptr || !entry->has_deadline()) return call.reply.Integer(0);
   const std::string_view value = call.op->Value(*entry);
-  if (!ReservePut(call, call.args[1], value.size())) return;
+  if (!ReservePut(call, call.args[1], value.size(), 0)) return;
   call.op->Put(call.args[1], value, 0);
   call.reply.Integer(1);
 }
@@ -301,18 +351,23 @@ void HandleRenameNx(Call& call) {
 }
 
 void HandleKeys(Call& call) {
-  const std::optional<Glob> glob = PatternWord(call, 1);
-  if (!glob) return;
-  KeyList keys(call);
-  uint64_t cursor = 0;
-  do {
-    cursor = call.op->Scan(cursor, std::numeric_limits<size_t>::max(),
-                           [&](const Entry& entry) {
-                             if (glob->Matches(entry.key()))
-                               keys.Add(entry.key());
-                           });
-  } while (cursor != 0);
-  keys.Reply(call);
+  ScanOptions options;
+  options.count = std::numeric_limits<size_t>::max();
+  if (!MatchesAll(call.args[1])) {
+    options.glob = PatternWord(call, 1);
+    if (!options.glob) return;
+  }
+  std::unique_ptr<Listing>& listing = call.session.listing;
+  size_t cost_max = kListingCostMax;
+  if (listing == nullptr) {
+    listing = std::make_unique<Listing>();
+    cost_max = kListingFirstCostMax;
+  }
+  ListSome(call, listing.get(), options, cost_max);
+  if (listing->cursor == 0) return ReplyListing(call, *listing);
+  call.gives_way = call.reply.HasRoom(listing->bytes());
+  // Why go on with what cannot be sent.
+  if (!call.gives_way) call.reply.Claim(listing->bytes());
 }
 
 void HandleScan(Call& call) {
@@ -320,18 +375,13 @@ void HandleScan(Call& call) {
   if (!cursor) return call.reply.Error("ERR invalid cursor");
   const auto options = ParseScanOptions(call);
   if (!options) return;
-  KeyList keys(call);
-  const uint64_t next =
-      call.op->Scan(*cursor, options->count, [&](const Entry& entry) {
-        if (options->strings &&
-            (!options->glob || options->glob->Matches(entry.key()))) {
-          keys.Add(entry.key());
-        }
-      });
+  Listing listing;
+  listing.cursor = *cursor;
+  ListSome(call, &listing, *options, kListingCostMax);
   call.reply.ArrayHeader(2);
-  const fmt::format_int next_text(next);
-  call.reply.Bulk({next_text.data(), next_text.size()});
-  keys.Reply(call);
+  const fmt::format_int next(listing.cursor);
+  call.reply.Bulk({next.data(), next.size()});
+  ReplyListing(call, listing);
 }
 
 void HandleDbSize(Call& call) {

@@ -151,7 +151,7 @@ void HandleKvSet(Call& call) {
   if (!ConditionHolds(call, *options, old)) return call.reply.Null();
   const int64_t deadline_ms =
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
-  if (!ReservePut(call, key, value.size())) return;
+  if (!ReservePut(call, key, value.size(), deadline_ms)) return;
   ReplyRevision(call, call.op->Put(key, value, deadline_ms));
 }
 
@@ -224,8 +224,7 @@ void HandleKvStatus(Call& call) {
   }
   status.Text("sync", ToString(service.config.durability.sync));
   status.Number("connections", service.sessions.size());
-  status.Number("errors", service.stats.output_limit_closed +
-                              service.stats.protocol_errors);
+  status.Number("errors", service.stats.protocol_errors);
 }
 
 }  // namespace kvd

@@ -196,7 +196,7 @@ void HandleSlowLogGet(Call& call) {
   // Entries come in the order of their changes.
   if (shown > 0) call.shows = entries.front().seq;
   call.reply.ArrayHeader(shown);
-  for (size_t i = 0; i < shown; ++i) {
+  for (size_t i = 0; i < shown && !call.reply.overflowed(); ++i) {
     const SlowLog::Entry& entry = entries[i];
     call.reply.ArrayHeader(6);
     call.reply.Integer(static_cast<int64_t>(entry.id));

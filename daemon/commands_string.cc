@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 #include "daemon/handlers.h"
 #include "daemon/handling.h"
@@ -25,7 +26,7 @@ void ReplyValueOrNull(Call& call, const Entry* entry) {
 // room.
 bool PutChecked(Call& call, std::string_view key, std::string_view value,
                 int64_t deadline_ms) {
-  if (!ReservePut(call, key, value.size())) return false;
+  if (!ReservePut(call, key, value.size(), deadline_ms)) return false;
   call.op->Put(key, value, deadline_ms);
   return true;
 }
@@ -84,7 +85,8 @@ bool PairsFit(Call& call) {
 bool PutPairs(Call& call) {
   for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
     const size_t value_size = call.args[i + 1].size();
-    if (call.op->AdmitPut(call.args[i], value_size) != Room::kReady) {
+    if (call.op->AdmitPut(call.args[i], value_size, /*deadline_ms=*/0) !=
+        Room::kReady) {
       return false;
     }
   }
@@ -198,10 +200,21 @@ void HandleDelIfEq(Call& call) {
 }
 
 void HandleMGet(Call& call) {
-  call.reply.ArrayHeader(call.args.size() - 1);
-  for (const std::string_view key : call.args.subspan(1)) {
-    ReplyValueOrNull(call, Lookup(call, key));
+  const auto keys = call.args.subspan(1);
+  std::vector<const Entry*> entries;
+  entries.reserve(keys.size());
+  size_t bytes = 0;
+  for (const std::string_view key : keys) {
+    entries.push_back(Lookup(call, key));
+    if (entries.back() != nullptr) bytes += entries.back()->value_size();
   }
+  // No value is fetched for a reply that is too large.
+  if (!call.reply.HasRoom(bytes)) {
+    call.reply.Claim(bytes);
+    return;
+  }
+  call.reply.ArrayHeader(keys.size());
+  for (const Entry* entry : entries) ReplyValueOrNull(call, entry);
 }
 
 void HandleMSet(Call& call) {
@@ -240,9 +253,8 @@ void HandleGetRange(Call& call) {
   const auto last = IntegerWord(call, 3);
   if (!last) return;
   const Entry* entry = Lookup(call, call.args[1]);
-  call.reply.Bulk(entry == nullptr
-                      ? std::string_view()
-                      : RangeOf(call.op->Value(*entry), *first, *last));
+  if (entry == nullptr) return call.reply.Bulk({});
+  ReplyPart(call, *entry, RangeOf(call.op->Value(*entry), *first, *last));
 }
 
 void HandleSetRange(Call& call) {
@@ -251,13 +263,14 @@ void HandleSetRange(Call& call) {
   if (*offset < 0) return call.reply.Error("ERR offset is out of range");
   const std::string_view part = call.args[3];
   const Entry* old = call.op->Find(call.args[1]);
-  std::string after(old == nullptr ? std::string_view() : call.op->Value(*old));
-  if (part.empty()) {
-    return call.reply.Integer(static_cast<int64_t>(after.size()));
-  }
+  const size_t before = old == nullptr ? 0 : old->value_size();
+  if (part.empty()) return call.reply.Integer(static_cast<int64_t>(before));
   const auto begin = static_cast<uint64_t>(*offset);
   if (!ValueFits(call, begin + part.size())) return;
-  if (after.size() < begin + part.size()) after.resize(begin + part.size());
+  std::string after;
+  after.reserve(std::max(before, begin + part.size()));
+  if (old != nullptr) after = call.op->Value(*old);
+  after.resize(std::max(after.size(), begin + part.size()));
   after.replace(begin, part.size(), part);
   if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
   call.reply.Integer(static_cast<int64_t>(after.size()));

@@ -104,7 +104,8 @@ class Connection {
   Membership in;
 
  private:
-  // Beyond this much unsent output nothing more is read or executed.
+  // Beyond this much unsent output nothing more is read or executed, so that
+  // a connection holds this and one reply at the most.
   static constexpr size_t kOutputBytesSoft = size_t{1} << 20;
 
   struct WriteRequest {

@@ -2,7 +2,9 @@
 #include "daemon/dispatch.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
+#include <variant>
 
 #include "config/units.h"
 #include "daemon/logging.h"
@@ -51,9 +53,28 @@ void StillLoading(Call& call) {
                                service.loading.Text(service.NowMs())));
 }
 
-bool RightNumberOfWords(const Command& command, size_t words) {
-  return words >= static_cast<size_t>(command.words_min) &&
-         words <= static_cast<size_t>(command.words_max);
+// Whether the row takes so many words; answers an error if not.
+bool RightNumberOfWords(Call& call, const Command& command,
+                        const Command* container = nullptr) {
+  const size_t words = call.args.size();
+  const auto most = static_cast<size_t>(command.words_max);
+  if (words >= static_cast<size_t>(command.words_min) && words <= most) {
+    return true;
+  }
+  const std::string name =
+      container == nullptr ? LowerName(command)
+                           : LowerName(*container) + "|" + LowerName(command);
+  // Where any number would make sense, say what is too much.
+  if (words > most && command.arity() < 0 && most >= kNamesMax) {
+    call.reply.Error(
+        fmt::format("ERR too many arguments for '{}' command: {} words at the "
+                    "most",
+                    name, most));
+  } else {
+    call.reply.Error(
+        fmt::format("ERR wrong number of arguments for '{}' command", name));
+  }
+  return false;
 }
 
 // The row that handles these words: the command's own or its subcommand's. Null
@@ -63,10 +84,8 @@ const Command* Resolve(Call& call, const Command& command,
                        const Command** blamed) {
   *blamed = &command;
   if (command.subcommands.empty()) {
-    if (RightNumberOfWords(command, call.args.size())) return &command;
-    call.reply.Error(fmt::format(
-        "ERR wrong number of arguments for '{}' command", LowerName(command)));
-    return nullptr;
+    const bool right = RightNumberOfWords(call, command);
+    return right ? &command : nullptr;
   }
   if (call.args.size() < 2) {
     if (command.handler != nullptr) return &command;
@@ -82,13 +101,8 @@ const Command* Resolve(Call& call, const Command& command,
     return nullptr;
   }
   *blamed = subcommand;
-  if (!RightNumberOfWords(*subcommand, call.args.size())) {
-    call.reply.Error(
-        fmt::format("ERR wrong number of arguments for '{}|{}' command",
-                    LowerName(command), LowerName(*subcommand)));
-    return nullptr;
-  }
-  return subcommand;
+  const bool right = RightNumberOfWords(call, *subcommand, &command);
+  return right ? subcommand : nullptr;
 }
 
 bool KeysFit(Call& call, const Command& command) {
@@ -176,6 +190,15 @@ std::string UnreadableText(const Error& error) {
                          : "");
 }
 
+// The answer instead of a reply that is too large. Nothing was changed.
+std::string ReplyTooLargeText(const Call& call) {
+  return fmt::format(
+      "ERR the reply takes {} bytes or more, and limits.output_bytes is {}; "
+      "nothing was changed. Ask for less at once",
+      call.reply.wanted_bytes(),
+      FormatSize(call.service.config.limits.output_bytes));
+}
+
 // Counts an error reply by the code that it begins with.
 void CountError(Service& service, std::string_view text) {
   const std::string_view code = text.substr(0, text.find_first_of(" \r"));
@@ -197,6 +220,17 @@ bool TakesReply(Session& session, Session::ReplyMode before) {
     session.reply_mode = Mode::kOn;
   }
   return false;
+}
+
+// Values that were read for the command and lent to the reply that begins at
+// `start` are kept by `owner`.
+void GiveOwner(std::vector<LentValue>* lent, size_t start,
+               const std::shared_ptr<const void>& owner) {
+  if (lent == nullptr) return;
+  for (auto it = lent->rbegin(); it != lent->rend() && it->at > start; ++it) {
+    auto* const kept = std::get_if<LentValue::Kept>(&it->owner);
+    if (kept != nullptr && *kept == nullptr) *kept = owner;
+  }
 }
 
 enum class Admission { kRun, kRejected, kQueued };
@@ -256,14 +290,15 @@ Executed Execute(Service& service, Session& session,
                  std::vector<LentValue>* lent) {
   const size_t start = out->size();
   const Session::ReplyMode reply_mode = session.reply_mode;
+  ReplyWriter reply(out, session.protocol, service.config.limits.output_bytes);
   std::optional<Operation> op;
-  if (service.store != nullptr)
-    op.emplace(*service.store, session.database, cold);
-  ReplyWriter reply(out, session.protocol);
-  Call call{op ? &*op : nullptr,   args, reply, session, service,
-            /*awaits_news=*/false, lent};
-  const auto drop_reply = [out, lent, start] {
-    out->resize(start);
+  if (service.store != nullptr) {
+    op.emplace(*service.store, session.database, cold, &reply.overflowed());
+  }
+  Call call{op ? &*op : nullptr, args, reply, session, service};
+  call.lent = lent;
+  const auto drop_reply = [&reply, lent, start] {
+    reply.Drop();
     while (lent != nullptr && !lent->empty() && lent->back().at > start) {
       lent->pop_back();
     }
@@ -292,19 +327,26 @@ Executed Execute(Service& service, Session& session,
       return {outcome};
     };
     if (call.awaits_news) return again_later(ExecuteOutcome::kAwaits);
-    if (cold->error()) {
+    const auto refuse = [&](const std::string& text) {
       drop_reply();
-      reply.Error(UnreadableText(*cold->error()));
+      ReplyWriter(out, session.protocol).Error(text);
+    };
+    if (reply.overflowed()) {
+      refuse(ReplyTooLargeText(call));
+    } else if (cold->error()) {
+      refuse(UnreadableText(*cold->error()));
     } else if (cold->wanted()) {
       return again_later(ExecuteOutcome::kReads);
     } else if (op && op->blocked() != Room::kReady) {
       if (op->blocked() == Room::kWait) {
         return again_later(ExecuteOutcome::kParked);
       }
-      drop_reply();
-      reply.Error(RefusalOf(op->blocked(), *service.store));
+      refuse(RefusalOf(op->blocked(), *service.store));
+    } else if (call.gives_way) {
+      return again_later(ExecuteOutcome::kGivesWay);
     }
-    if (!cold->empty()) op->KeepValues();
+    session.listing.reset();
+    if (!cold->empty()) GiveOwner(lent, start, op->KeepValues());
     ++stats->calls;
     const size_t bytes = out->size() - start + (op ? op->changed_bytes() : 0);
     if (timing == Timing::kNone && bytes < kManyBytes) {

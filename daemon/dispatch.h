@@ -20,6 +20,8 @@ enum class ExecuteOutcome {
             // happened, nothing was appended; execute it again then.
   kAwaits,  // There is nothing to reply yet: execute it again when the store
             // has news. Nobody else has to wait behind it.
+  kGivesWay,  // It has done a part of its work, and nothing was appended:
+              // execute it again when others had their turn.
 };
 
 struct Executed {
@@ -31,8 +33,9 @@ struct Executed {
 // Executes `args` for `session` and appends the reply to `out`, and to `lent`
 // what belongs into it but is not copied; null: all is copied. With
 // `queue_writers`, commands that change something are parked unseen: others
-// wait for room already and come first. Thread: loop.
-// `cold` is the connection's: what was read for the command's last try.
+// wait for room already and come first. A reply takes limits.output_bytes at
+// the most; instead of a larger one there is an error, and no change. Thread:
+// loop. `cold` is the connection's: what was read for the command's last try.
 Executed Execute(Service& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
                  ColdValues* cold, std::string* out,

@@ -2,6 +2,8 @@
 #include "daemon/handling.h"
 
 #include <limits>
+#include <memory>
+#include <utility>
 
 #include "config/units.h"
 #include "daemon/text.h"
@@ -77,11 +79,26 @@ bool TakeSetOption(Call& call, SetDialect dialect, size_t* index,
 
 }  // namespace
 
-void ReplyLargeValue(Call& call, const Entry& entry, std::string_view value) {
-  // A cold one is not the entry's: the command read it for itself.
-  if (call.lent == nullptr || entry.is_cold()) return call.reply.Bulk(value);
-  call.reply.BeginBulk(value.size());
-  call.lent->push_back({call.reply.out()->size(), value, ValuePin(entry)});
+void ReplyLargePart(Call& call, const Entry& entry, std::string_view part) {
+  if (call.lent == nullptr) return call.reply.Bulk(part);
+  if (call.reply.BeginBulk(part.size())) {
+    LentValue lent = {call.reply.out()->size(), part, LentValue::Kept()};
+    // A cold one is not the entry's: the command read it for itself, and
+    // Execute() sees to it that it stays.
+    if (!entry.is_cold()) lent.owner.emplace<ValuePin>(entry);
+    call.lent->push_back(std::move(lent));
+  }
+  call.reply.EndBulk();
+}
+
+void ReplyText(Call& call, std::string text) {
+  if (call.lent == nullptr || text.size() < kLentBytesMin) {
+    return call.reply.VerbatimText(text);
+  }
+  const auto kept = std::make_shared<const std::string>(std::move(text));
+  if (call.reply.BeginVerbatimText(kept->size())) {
+    call.lent->push_back({call.reply.out()->size(), *kept, kept});
+  }
   call.reply.EndBulk();
 }
 
@@ -95,8 +112,11 @@ bool ValueFits(Call& call, uint64_t bytes) {
   return false;
 }
 
-bool ReservePut(Call& call, std::string_view key, size_t value_size) {
-  if (call.op->AdmitPut(key, value_size) != Room::kReady) return false;
+bool ReservePut(Call& call, std::string_view key, size_t value_size,
+                int64_t deadline_ms) {
+  if (call.op->AdmitPut(key, value_size, deadline_ms) != Room::kReady) {
+    return false;
+  }
   return call.op->Reserve(Operation::PutBytes(key.size(), value_size),
                           Purpose::kWrite) == Room::kReady;
 }

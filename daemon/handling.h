@@ -26,12 +26,21 @@ inline const Entry* Lookup(Call& call, std::string_view key) {
 }
 
 // Replies with the value of an entry that was found.
-void ReplyLargeValue(Call& call, const Entry& entry, std::string_view value);
-inline void ReplyValue(Call& call, const Entry& entry) {
-  const std::string_view value = call.op->Value(entry);
-  if (value.size() < kLentBytesMin) return call.reply.Bulk(value);
-  ReplyLargeValue(call, entry, value);
+void ReplyLargePart(Call& call, const Entry& entry, std::string_view part);
+// The same with a part of what op->Value() returned.
+inline void ReplyPart(Call& call, const Entry& entry, std::string_view part) {
+  if (part.size() < kLentBytesMin &&
+      (part.size() < kLentColdBytesMin || !entry.is_cold() ||
+       call.reply.wanted_bytes() < kLargeReplyBytes)) {
+    return call.reply.Bulk(part);
+  }
+  ReplyLargePart(call, entry, part);
 }
+inline void ReplyValue(Call& call, const Entry& entry) {
+  ReplyPart(call, entry, call.op->Value(entry));
+}
+// Replies with text that is not copied.
+void ReplyText(Call& call, std::string text);
 
 // A key's deadline as Operation::Put() takes it.
 inline int64_t DeadlineOf(const Entry* entry) {
@@ -43,7 +52,8 @@ bool ValueFits(Call& call, uint64_t bytes);
 
 // Whether memory and log have room for one put; if not the handler returns at
 // once.
-bool ReservePut(Call& call, std::string_view key, size_t value_size);
+bool ReservePut(Call& call, std::string_view key, size_t value_size,
+                int64_t deadline_ms);
 bool ReserveRemoval(Call& call, std::string_view key);
 
 // The integer in a word; nothing after an error reply.

@@ -252,8 +252,7 @@ std::string Stats(Service& service) {
   lines.Add("total_error_replies", stats.error_replies);
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("kvd_http_connections_closed", stats.http_closed);
-  lines.Add("client_output_buffer_limit_disconnections",
-            stats.output_limit_closed);
+  lines.Add("client_output_buffer_limit_disconnections", 0);
   lines.Add("kvd_loop_moves", stats.loop_moves);
   uint64_t calls[2] = {};
   for (const AllCommandStats::Row& row : service.command_stats.Used()) {

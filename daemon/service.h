@@ -36,7 +36,6 @@ struct ServiceStats {
   uint64_t error_replies = 0;
   uint64_t keyspace_hits = 0;
   uint64_t keyspace_misses = 0;
-  uint64_t output_limit_closed = 0;
   uint64_t protocol_errors = 0;
   uint64_t http_closed = 0;      // Connections that spoke HTTP.
   uint64_t commands_per_s = 0;   // Over the last second.

@@ -6,7 +6,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
+
+#include "daemon/listing.h"
 
 namespace kvd {
 
@@ -44,6 +47,8 @@ struct Session {
 
   // The compaction that its command waits for; 0 for none.
   uint64_t awaited_compaction = 0;
+  // What its command has made of its reply; null if it is not under way.
+  std::unique_ptr<Listing> listing;
 
   // No further command of this connection is executed; it closes once its
   // replies are out.
@@ -51,10 +56,10 @@ struct Session {
   // The connection closes at once, replies or not.
   bool killed = false;
 
-  // Of its own words, what it keeps.
+  // Of its own words and of a reply under way, what it keeps.
   size_t memory_bytes() const {
     return name.capacity() + library_name.capacity() +
-           library_version.capacity();
+           library_version.capacity() + (listing ? listing->memory_bytes() : 0);
   }
 
   // As of the last turn, for CLIENT LIST.

@@ -8,7 +8,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "config/units.h"
 #include "daemon/dispatch.h"
 
 namespace kvd {
@@ -18,6 +17,8 @@ namespace {
 // flush has ended, so the disk stands still and writers wait for replies that
 // they could have; and whoever comes waits for all those before.
 constexpr size_t kCommandsPerTurn = 512;
+// The same where single commands take long. One is executed at any rate.
+constexpr int64_t kTurnNsMax = 10'000'000;
 // Who sent no more does not wait behind pipelines: a few short commands.
 constexpr size_t kBriefBytes = 512;
 // One connection's share of a turn, in bytes: it may send few large commands.
@@ -58,7 +59,8 @@ void Turn::NeedsFlush(Connection& connection) {
 void Turn::Run() {
   Store* const store = service_.store;
   const bool news = woken_;
-  const bool worked = news || !ready_.empty() || !read_.empty();
+  const bool worked =
+      news || !ready_.empty() || !read_.empty() || !resting_.empty();
   reply_times_.BeginTurn(service_.ReadClock());
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
@@ -66,6 +68,8 @@ void Turn::Run() {
     FlushAll();
   }
   RetryRead();
+  RetryResting();
+  executes_since_ns_ = service_.clock_read_ns;
   ExecuteReady();
   FlushAll();
   if (store != nullptr) store->Pump();
@@ -104,7 +108,7 @@ void Turn::HoldWhereFlushesAreQuick() {
 }
 
 void Turn::StayAwakeOrNot() {
-  const bool has_work = !ready_.empty() || !read_.empty();
+  const bool has_work = !ready_.empty() || !read_.empty() || !resting_.empty();
   const bool gathers = service_.store != nullptr && service_.store->gathers();
   if (!has_work && !gathers && !busy_poll_.StaysAwake(service_.clock_read_ns)) {
     uv_idle_stop(awake_.get());
@@ -169,6 +173,16 @@ void Turn::RetryRead() {
   }
 }
 
+// One a turn, however many there are: others wait for all of them otherwise.
+void Turn::RetryResting() {
+  if (resting_.empty()) return;
+  Connection* connection = resting_.front();
+  resting_.pop_front();
+  if (!connection->closed()) Retry(*connection);
+  // What it took is not taken from the others.
+  service_.ReadClock();
+}
+
 // Runs a command again that did not wait for room.
 void Turn::Retry(Connection& connection) {
   connection.set_parked(false);
@@ -193,6 +207,9 @@ void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
       return service_.store->Read(&connection.cold(), [this, &connection] {
         read_.push_back(&connection);
       });
+    case ExecuteOutcome::kGivesWay:
+      resting_.push_back(&connection);
+      return;
     case ExecuteOutcome::kParked:
       parked_.push_back(&connection);
       service_.stats.parked = parked_.size();
@@ -218,6 +235,12 @@ void Turn::ExecuteReady() {
   }
 }
 
+// Whether this turn has taken its time. The clock is read for every command
+// whose work its row and a few words do not bound.
+bool Turn::IsLong() const {
+  return service_.clock_read_ns - executes_since_ns_ > kTurnNsMax;
+}
+
 // In a turn that has more to do than it will, those who sent little go first
 // and have their replies at once: they would wait for the whole of it. Returns
 // how many of `batch`, now its first, they were.
@@ -232,11 +255,12 @@ size_t Turn::ExecuteBrief(std::vector<Connection*>& batch) {
 }
 
 // Executes what the first connections of `batch` sent, until that was `enough`
-// commands. Returns how many connections it were.
+// commands or took too long. Returns how many connections it were.
 size_t Turn::ExecuteFirst(std::span<Connection* const> batch, size_t enough) {
   executed_ = 0;
   size_t parsed = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
+    if (i > 0 && IsLong()) return i;
     if (i == parsed) {
       if (executed_ >= enough) return i;
       parsed += ParseAhead(batch.subspan(i));
@@ -268,7 +292,8 @@ void Turn::ExecuteSome(Connection& connection) {
   size_t commands = 0;
   size_t bytes = 0;
   while (connection.MayExecute()) {
-    if (commands == kCommandsPerTurn || bytes >= kBytesPerTurn) {
+    if (commands == kCommandsPerTurn || bytes >= kBytesPerTurn ||
+        (commands > 0 && IsLong())) {
       Ready(connection);
       break;
     }
@@ -333,29 +358,12 @@ void Turn::AfterExecuting(Connection& connection) {
   session.input_bytes = connection.input_bytes();
   session.output_bytes = connection.output_bytes();
   connection.in.starved = connection.OutputIsFull();
-  CloseIfOverLimit(connection);
-  if (connection.closed()) return;
   if (connection.replies().withholds() &&
       !std::exchange(connection.in.waiting, true)) {
     waiting_.push_back(&connection);
   }
   NeedsFlush(connection);
   connection.UpdateReading();
-}
-
-void Turn::CloseIfOverLimit(Connection& connection) {
-  const uint64_t limit = service_.config.limits.output_bytes;
-  if (connection.output_bytes() <= limit) return;
-  ++service_.stats.output_limit_closed;
-  if (log_rate_.Allow(loop_.now_ms())) {
-    const Session& session = connection.session();
-    LogWarning(
-        "client {} (pid {}, uid {}) left {} bytes of replies unread; "
-        "limits.output_bytes is {}: closed",
-        session.id, session.pid, session.uid, connection.output_bytes(),
-        FormatSize(limit));
-  }
-  connection.Close();
 }
 
 void Turn::FlushAll() {
@@ -377,13 +385,16 @@ void Turn::StopExecuting(std::string_view error) {
   executing_ = false;
   parked_.insert(parked_.end(), awaiting_.begin(), awaiting_.end());
   parked_.insert(parked_.end(), reading_.begin(), reading_.end());
+  parked_.insert(parked_.end(), resting_.begin(), resting_.end());
   awaiting_.clear();
   reading_.clear();
   read_.clear();
+  resting_.clear();
   for (Connection* connection : std::exchange(parked_, {})) {
     if (connection->closed()) continue;
     connection->set_parked(false);
     connection->cold().Abandon();
+    connection->session().listing.reset();
     ReplyWriter(connection->replies().buffer(), connection->session().protocol)
         .Error(error);
     connection->replies().Commit(0, false);
@@ -400,6 +411,7 @@ std::vector<Connection*> Turn::TakeClosed() {
   EraseClosed(awaiting_);
   EraseClosed(reading_);
   EraseClosed(read_);
+  EraseClosed(resting_);
   EraseClosed(waiting_);
   EraseClosed(flush_);
   service_.stats.parked = parked_.size();

@@ -21,7 +21,6 @@
 #include "daemon/dispatch.h"
 #include "daemon/event_loop.h"
 #include "daemon/keys_ahead.h"
-#include "daemon/logging.h"
 #include "daemon/processor_choice.h"
 #include "daemon/processors.h"
 #include "daemon/reply_times.h"
@@ -52,7 +51,9 @@ class Turn {
 
   // Nothing is left to execute but what waits for room.
   bool drained() const { return ready_.empty(); }
-  bool has_parked() const { return !parked_.empty() || !reading_.empty(); }
+  bool has_parked() const {
+    return !parked_.empty() || !reading_.empty() || !resting_.empty();
+  }
   // From now on nothing is executed; commands that wait for room get `error`.
   void StopExecuting(std::string_view error);
 
@@ -65,8 +66,10 @@ class Turn {
   void RetryParked();
   void RetryAwaiting();
   void RetryRead();
+  void RetryResting();
   void Retry(Connection& connection);
   void ExecuteReady();
+  bool IsLong() const;
   size_t ExecuteBrief(std::vector<Connection*>& batch);
   size_t ExecuteFirst(std::span<Connection* const> batch, size_t enough);
   size_t ParseAhead(std::span<Connection* const> batch);
@@ -75,7 +78,6 @@ class Turn {
   void CountDelayedReply(Connection& connection, const Executed& executed);
   void Park(Connection& connection, ExecuteOutcome outcome);
   void AfterExecuting(Connection& connection);
-  void CloseIfOverLimit(Connection& connection);
   void FlushAll();
   void NoteWait(bool news);
   void HoldWhereFlushesAreQuick();
@@ -87,7 +89,7 @@ class Turn {
   bool worked_ = false;  // Some turn since KeepHouse().
   bool executing_ = true;
   size_t executed_ = 0;  // Commands, by ExecuteFirst().
-  LogRate log_rate_;
+  int64_t executes_since_ns_ = 0;
   ReplyTimes reply_times_;
   KeysAhead keys_ahead_;
   BusyPoll busy_poll_;
@@ -99,6 +101,7 @@ class Turn {
   std::vector<Connection*> awaiting_;  // Their command waits for news.
   std::set<Connection*> reading_;      // Their command waits for values …
   std::deque<Connection*> read_;       // … and has them now; FIFO.
+  std::deque<Connection*> resting_;    // Their command gave way; FIFO.
   std::vector<Connection*> waiting_;   // They withhold replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;

@@ -87,7 +87,7 @@ struct Config {
     int64_t connections = 10000;
     int64_t reserved_connections = 16;
     uint64_t value_bytes = uint64_t{64} << 20;
-    int64_t arguments = 1 << 20;                  // Per command.
+    int64_t arguments = 128 << 10;                // Per command.
     uint64_t input_bytes = uint64_t{80} << 20;    // Unparsed, per connection.
     uint64_t output_bytes = uint64_t{256} << 20;  // Unsent, per connection.
     int64_t half_command_timeout_ms = 30 * 1000;

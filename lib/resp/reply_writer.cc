@@ -22,7 +22,7 @@ std::string_view FormatDouble(double value, char (&buffer)[kNumberBytesMax]) {
 void ReplyWriter::SimpleString(std::string_view text) { Line('+', text); }
 
 void ReplyWriter::Error(std::string_view code_and_text) {
-  Line('-', code_and_text);
+  Line('-', code_and_text.substr(0, kErrorBytesMax));
 }
 
 void ReplyWriter::Integer(int64_t value) {
@@ -31,13 +31,12 @@ void ReplyWriter::Integer(int64_t value) {
   char* end = std::to_chars(buffer + 1, buffer + sizeof buffer, value).ptr;
   *end++ = '\r';
   *end++ = '\n';
-  out_->append(buffer, static_cast<size_t>(end - buffer));
+  Text({buffer, static_cast<size_t>(end - buffer)});
 }
 
 void ReplyWriter::Bulk(std::string_view bytes) {
-  Header('$', bytes.size());
-  out_->append(bytes);
-  out_->append("\r\n");
+  if (BeginBulk(bytes.size())) out_->append(bytes);
+  EndBulk();
 }
 
 void ReplyWriter::BulkInteger(int64_t value) {
@@ -46,13 +45,13 @@ void ReplyWriter::BulkInteger(int64_t value) {
   Bulk({buffer, static_cast<size_t>(end - buffer)});
 }
 
-void ReplyWriter::Null() { out_->append(resp3_ ? "_\r\n" : "$-1\r\n"); }
+void ReplyWriter::Null() { Text(resp3_ ? "_\r\n" : "$-1\r\n"); }
 
-void ReplyWriter::NullArray() { out_->append(resp3_ ? "_\r\n" : "*-1\r\n"); }
+void ReplyWriter::NullArray() { Text(resp3_ ? "_\r\n" : "*-1\r\n"); }
 
 void ReplyWriter::Boolean(bool value) {
   if (resp3_) {
-    out_->append(value ? "#t\r\n" : "#f\r\n");
+    Text(value ? "#t\r\n" : "#f\r\n");
   } else {
     Integer(value ? 1 : 0);
   }
@@ -76,11 +75,17 @@ void ReplyWriter::BigNumber(std::string_view digits) {
   }
 }
 
-void ReplyWriter::VerbatimText(std::string_view text) {
-  if (!resp3_) return Bulk(text);
+bool ReplyWriter::BeginVerbatimText(size_t size) {
+  if (!resp3_) return BeginBulk(size);
   constexpr std::string_view kFormat = "txt:";
-  Header('=', kFormat.size() + text.size());
-  out_->append(kFormat).append(text).append("\r\n");
+  Header('=', kFormat.size() + size);
+  Text(kFormat);
+  return Claim(size);
+}
+
+void ReplyWriter::VerbatimText(std::string_view text) {
+  if (BeginVerbatimText(text.size())) out_->append(text);
+  EndBulk();
 }
 
 void ReplyWriter::ArrayHeader(size_t count) { Header('*', count); }
@@ -105,10 +110,11 @@ void ReplyWriter::Header(char type, uint64_t number) {
   char* end = std::to_chars(buffer + 1, buffer + sizeof buffer, number).ptr;
   *end++ = '\r';
   *end++ = '\n';
-  out_->append(buffer, static_cast<size_t>(end - buffer));
+  Text({buffer, static_cast<size_t>(end - buffer)});
 }
 
 void ReplyWriter::Line(char type, std::string_view text) {
+  if (!Claim(text.size() + 3)) return;  // With type and line end.
   out_->push_back(type);
   const size_t start = out_->size();
   out_->append(text);

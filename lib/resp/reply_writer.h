@@ -18,26 +18,61 @@ inline constexpr int kRespProtocolMax = 3;
 // Appends replies to a string that it borrows. What version 2 does not have is
 // written as the nearest thing that it has, as Redis does. Cheap to make: one
 // per command will do. Thread: the string's.
+//
+// It writes `bytes_max` at the most: whatever would go beyond is left out, and
+// from then on everything is. What was written is no reply then, and Drop() is
+// the way out; who writes much looks at overflowed() now and then.
 class ReplyWriter {
  public:
   // `protocol` is 2 or 3.
-  ReplyWriter(std::string* out, int protocol)
-      : out_(out), resp3_(protocol >= 3) {}
+  ReplyWriter(std::string* out, int protocol, size_t bytes_max = SIZE_MAX)
+      : out_(out),
+        start_(out->size()),
+        bytes_max_(bytes_max),
+        resp3_(protocol >= 3) {}
 
   int protocol() const { return resp3_ ? 3 : 2; }
+  // From the next value on.
+  void set_protocol(int protocol) { resp3_ = protocol >= 3; }
   std::string* out() { return out_; }
 
-  void Ok() { out_->append("+OK\r\n"); }
+  // Counts bytes that reach the client by another way than these functions;
+  // false if they are too many: then they must not.
+  bool Claim(size_t bytes) {
+    wanted_ += bytes;
+    if (wanted_ > bytes_max_) overflowed_ = true;
+    return !overflowed_;
+  }
+  bool HasRoom(size_t bytes) const { return wanted_ + bytes <= bytes_max_; }
+  // Stays where it is.
+  const bool& overflowed() const { return overflowed_; }
+  // What all that was to be written takes, the part left out included.
+  size_t wanted_bytes() const { return wanted_; }
+  // Takes back all that it has written.
+  void Drop() {
+    out_->resize(start_);
+    wanted_ = 0;
+    overflowed_ = false;
+  }
+
+  void Ok() { Text("+OK\r\n"); }
   // A short text; line ends in it become spaces, which would break the framing.
   void SimpleString(std::string_view text);
   // `code_and_text` as in "ERR no such key": an upper-case code, a space and a
-  // text for a person. Line ends in it become spaces.
+  // text for a person. Line ends in it become spaces. Texts quote what clients
+  // sent: beyond kErrorBytesMax nobody reads.
+  static constexpr size_t kErrorBytesMax = 4096;
   void Error(std::string_view code_and_text);
   void Integer(int64_t value);
   void Bulk(std::string_view bytes);
-  // A bulk string whose `size` bytes belong between the two calls.
-  void BeginBulk(size_t size) { Header('$', size); }
-  void EndBulk() { out_->append("\r\n"); }
+  // A bulk string whose `size` bytes belong between the two calls, and are put
+  // there if this says so.
+  bool BeginBulk(size_t size) {
+    Header('$', size);
+    return Claim(size);
+  }
+  bool BeginVerbatimText(size_t size);
+  void EndBulk() { Text("\r\n"); }
   // A bulk string of the decimal number.
   void BulkInteger(int64_t value);
   void Null();
@@ -63,10 +98,17 @@ class ReplyWriter {
   void PushHeader(size_t count);
 
  private:
+  void Text(std::string_view text) {
+    if (Claim(text.size())) out_->append(text);
+  }
   void Header(char type, uint64_t number);
   void Line(char type, std::string_view text);
 
   std::string* out_;
+  size_t start_;
+  size_t bytes_max_;
+  size_t wanted_ = 0;
+  bool overflowed_ = false;
   bool resp3_;
 };
 

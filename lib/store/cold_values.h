@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -77,6 +78,12 @@ class ColdValues {
   const Read& Add(Read read) {
     const uint64_t seq = read.of.seq;
     return values_.insert_or_assign(seq, std::move(read)).first->second;
+  }
+  // Clear(), but what was read stays until nobody holds it any more.
+  std::shared_ptr<const void> Take() {
+    auto values = std::make_shared<decltype(values_)>(std::move(values_));
+    Clear();
+    return values;
   }
   // Forgets what the command that has run asked for.
   void Clear() {

@@ -20,10 +20,12 @@ constexpr size_t kSlotBytesMax = 16;
 
 }  // namespace
 
-Operation::Operation(Store& store, int database, ColdValues* cold)
+Operation::Operation(Store& store, int database, ColdValues* cold,
+                     const bool* forbidden)
     : store_(*store.impl_),
       keyspace_(store_.InternalOf(database)),
       cold_(*cold),
+      forbidden_(forbidden),
       swapped_(store_.swapped[static_cast<size_t>(database)]) {}
 
 int64_t Operation::now_ms() {
@@ -126,25 +128,38 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
   return nullptr;
 }
 
-void Operation::KeepValues() {
+std::shared_ptr<const void> Operation::KeepValues() {
   for (const auto& [seq, read] : cold_.values_) {
     if (!read.record || !store_.cache.Admit(read.of.value_size)) continue;
     store_.keyspaces[read.of.database]->KeepValue(read.of.hash, read.of.key,
                                                   seq, read.value());
   }
-  cold_.Clear();
+  return cold_.Take();
 }
 
-Room Operation::AdmitPut(std::string_view key, size_t value_size) {
+Room Operation::AdmitPut(std::string_view key, size_t value_size,
+                         int64_t deadline_ms) {
   if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
   if (store_.log->abandoned()) return blocked_ = Room::kLost;
   Find(key);
-  if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
   // Also of one that has expired and is still there.
   const Entry* old = keyspace_.Find(HashOf(key), key);
-  if (old != nullptr && !old->is_ghost() && value_size <= old->value_size()) {
+  if (old != nullptr && !old->is_ghost() && value_size <= old->value_size() &&
+      (deadline_ms == 0 || old->has_deadline())) {
     return blocked_;
   }
+  return NoMemory();
+}
+
+Room Operation::AdmitMove(const Entry& from, std::string_view key) {
+  if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
+  if (key.size() <= from.key().size()) return blocked_;
+  return NoMemory();
+}
+
+// Why there is none, if that is still so.
+Room Operation::NoMemory() {
+  if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
   // What a flushed database leaves is about to go.
   if (store_.IsMemoryFull() && store_.cleared.empty()) {
     store_.NoteMemoryFull();
@@ -157,6 +172,10 @@ Room Operation::AdmitPut(std::string_view key, size_t value_size) {
 
 Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
   if (blocked_ != Room::kReady) return blocked_;
+  if (forbidden_ != nullptr && *forbidden_ &&
+      !IsPlanted(PlantedBug::kReplyLimitAfterChange)) {
+    return blocked_ = Room::kTooLarge;
+  }
   blocked_ = store_.log->RoomFor(bytes, purpose);
   if (blocked_ == Room::kReady) reserved_ = bytes;
   return blocked_;

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string_view>
 
 #include "store/entry.h"
@@ -23,7 +24,10 @@ class Operation {
 
   // `database` is the client's number, 0 … kDatabases - 1. `cold` outlives the
   // operation, and has what the store read for an earlier run of the command.
-  Operation(Store& store, int database, ColdValues* cold);
+  // While `*forbidden` is true, Reserve() says no: what the command answers
+  // cannot be sent.
+  Operation(Store& store, int database, ColdValues* cold,
+            const bool* forbidden = nullptr);
 
   // The live entry of `key`, or null. Valid until the next change. After
   // Reserve() only for keys that were looked up before it; and `key` stays
@@ -42,9 +46,13 @@ class Operation {
 
   // Whether memory has room for a put, of each that the command will do; asked
   // before Reserve(), which says no when this has. At memory.limit there is
-  // room for a value in the place of one that is as large; for more there is
-  // none (kMemoryFull), or not until values have gone to disk (kWait).
-  Room AdmitPut(std::string_view key, size_t value_size);
+  // room for a value in the place of one that is as large, with a deadline if
+  // that one has; for more there is none (kMemoryFull), or not until values
+  // have gone to disk (kWait).
+  Room AdmitPut(std::string_view key, size_t value_size, int64_t deadline_ms);
+  // The same of a put under another key of an entry that Find() returned and
+  // that is removed then: a key that is no longer takes no more.
+  Room AdmitMove(const Entry& from, std::string_view key);
 
   // Makes sure that changes of `bytes` in all (PutBytes, RemoveBytes) succeed;
   // until this says kReady nothing may be changed. Ask once a command, for all
@@ -85,8 +93,9 @@ class Operation {
   // The wall clock, the same for the whole operation; ms since the epoch.
   int64_t now_ms();
 
-  // Of a command that has run: what was read for it may stay in memory.
-  void KeepValues();
+  // Of a command that has run: what was read for it may stay in memory, and
+  // does where it is for as long as somebody holds what this returns.
+  std::shared_ptr<const void> KeepValues();
 
   // What its changes took in the log.
   uint64_t changed_bytes() const { return changed_bytes_; }
@@ -109,9 +118,12 @@ class Operation {
     if (seq > seen_) seen_ = seq;
   }
 
+  Room NoMemory();
+
   Store::Impl& store_;
   Keyspace& keyspace_;
   ColdValues& cold_;
+  const bool* const forbidden_;
   const Seq swapped_;  // The newest swap of the client's database.
   int64_t now_ms_ = kNotAsked;
   uint64_t reserved_ = 0;

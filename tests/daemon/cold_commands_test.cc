@@ -53,6 +53,27 @@ class Daemon {
     return Execute(*service_, session_, args, queue_writers, &cold_, reply)
         .outcome;
   }
+  // The reply, which becomes a whole only after `meanwhile`: what is lent to it
+  // must stay as it was.
+  template <typename Meanwhile>
+  std::string SendLending(const Words& words, size_t* lent_values,
+                          Meanwhile meanwhile) {
+    const std::vector<std::string_view> args(words.begin(), words.end());
+    std::string text;
+    std::vector<LentValue> lent;
+    while (Execute(*service_, session_, args, /*queue_writers=*/false, &cold_,
+                   &text, &lent)
+               .outcome == ExecuteOutcome::kReads) {
+      Read();
+    }
+    MakeDurable();
+    meanwhile();
+    *lent_values = lent.size();
+    std::string reply;
+    ForEachPiece(text, 0, lent,
+                 [&](std::string_view piece) { reply += piece; });
+    return reply;
+  }
   // Reads what the last try asked for.
   void Read() {
     bool read = false;
@@ -356,6 +377,35 @@ TEST_F(ColdCommandsTest, StatisticsCountACommandOnceHoweverOftenItIsTried) {
   EXPECT_EQ(stats.keyspace_misses, 1u);
   const Command& mget = *FindCommand("MGET");
   EXPECT_EQ(daemon_.service().command_stats.Of(mget, mget).calls, 1u);
+}
+
+// Once read, a value is there once: the reply has no copy of it.
+TEST(ColdReplies, AreMadeOfWhatWasRead) {
+  Daemon daemon(kNothing);
+  const std::string large(19'000, 'l');
+  daemon.Send({"SET", "large", large});
+  const std::string large_bulk = "$19000\r\n" + large + "\r\n";
+  const auto overwrite = [&] {
+    EXPECT_TRUE(daemon.cold().empty());
+    daemon.Send({"SET", "large", "another"});
+  };
+  size_t lent = 0;
+  EXPECT_EQ(daemon.SendLending({"GET", "large"}, &lent, overwrite), large_bulk);
+  EXPECT_EQ(lent, 1u);
+  daemon.Send({"SET", "large", large});
+  EXPECT_EQ(daemon.SendLending({"GETDEL", "large"}, &lent, overwrite),
+            large_bulk);
+  daemon.Send({"SET", "large", large});
+  daemon.Send({"SET", "middle", std::string(300, 'm')});
+  // The same one often, and smaller ones where the reply is large.
+  Words words(30, "large");
+  words[0] = "MGET";
+  words[1] = words.back() = "middle";
+  std::string expected = "*29\r\n$300\r\n" + std::string(300, 'm') + "\r\n";
+  for (int i = 0; i < 27; ++i) expected += large_bulk;
+  expected += "$300\r\n" + std::string(300, 'm') + "\r\n";
+  EXPECT_EQ(daemon.SendLending(words, &lent, overwrite), expected);
+  EXPECT_EQ(lent, 28u);
 }
 
 }  // namespace

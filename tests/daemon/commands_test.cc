@@ -3,10 +3,12 @@
 // Commands against a real store on a simulated disk, without any socket.
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 #include "daemon/dispatch.h"
 #include "daemon/text.h"
 #include "tests/support/manual_clock.h"
@@ -57,6 +59,9 @@ class CommandsTest : public testing::Test {
     if (executed.outcome == ExecuteOutcome::kReads) {
       store_->Read(&cold_, [] {});
       store_->Poll();
+      executed = Run(words, &reply);
+    }
+    while (executed.outcome == ExecuteOutcome::kGivesWay) {
       executed = Run(words, &reply);
     }
     EXPECT_EQ(executed.outcome, ExecuteOutcome::kDone);
@@ -542,6 +547,163 @@ TEST_F(CommandsTest, MemoryPurgeChangesNothing) {
   EXPECT_EQ(Send("GET a"), "$1\r\n1\r\n");
 }
 
+// Calls `each` with words for a command, known from its row alone: any of
+// `keys` where it takes keys, and any of `others` elsewhere, up to three of
+// them.
+template <typename Each>
+void ForEachWords(const Command& command, const std::vector<std::string>& keys,
+                  const std::vector<std::string>& others, Each each) {
+  constexpr int kOthersMax = 3;
+  std::vector<std::string> words;
+  const auto extend = [&](const auto& self, size_t size,
+                          const std::vector<bool>& is_key, int left) -> void {
+    if (words.size() == size) return each(words);
+    const bool key = is_key[words.size()];
+    if (!key && left == 0) return;
+    for (const std::string& word : key ? keys : others) {
+      words.push_back(word);
+      self(self, size, is_key, left - (key ? 0 : 1));
+      words.pop_back();
+    }
+  };
+  const int longest = std::min(command.words_max, command.words_min + 3);
+  for (int size = command.words_min; size <= longest; ++size) {
+    std::vector<bool> is_key(static_cast<size_t>(size));
+    ForEachKey(command, is_key.size(), [&](size_t i) { is_key[i] = true; });
+    words = {std::string(command.name)};
+    extend(extend, is_key.size(), is_key, kOthersMax);
+  }
+}
+
+// What a reply that cannot be sent would show is not changed either.
+class TooLargeReplies : public CommandsTest {
+ protected:
+  TooLargeReplies() { config_.limits.output_bytes = 100; }
+
+  // Runs all writing commands; returns those that refused to answer, and
+  // those of them that changed something.
+  void RunWriters(std::set<std::string>* refused,
+                  std::set<std::string>* wrong) {
+    const std::string large(200, 'x');
+    for (const Command& command : Commands()) {
+      if (command.access != Access::kWrite) continue;
+      ForEachWords(
+          command, {"a"},
+          {"GET", "EX", "PERSIST", "XX", "KEEPTTL", "1", "1000", "PXAT"},
+          [&](const std::vector<std::string>& words) {
+            if (Send("STRLEN a") != ":200\r\n") Send({"SET", "a", large});
+            const Seq before = store_->last_seq();
+            if (!Send(words).starts_with("-ERR the reply takes ")) return;
+            refused->insert(words[0]);
+            if (store_->last_seq() != before) wrong->insert(words[0]);
+          });
+    }
+  }
+};
+
+TEST_F(TooLargeReplies, ChangeNothing) {
+  std::set<std::string> refused;
+  std::set<std::string> wrong;
+  RunWriters(&refused, &wrong);
+  EXPECT_EQ(refused,
+            (std::set<std::string>{"GETDEL", "GETEX", "GETSET", "SET"}));
+  EXPECT_EQ(wrong, std::set<std::string>());
+}
+
+TEST_F(TooLargeReplies, WouldChangeSomethingIfLookedAtAfterwards) {
+  const ScopedPlantedBug planted(PlantedBug::kReplyLimitAfterChange);
+  std::set<std::string> refused;
+  std::set<std::string> wrong;
+  RunWriters(&refused, &wrong);
+  EXPECT_EQ(wrong, refused);
+  EXPECT_EQ(wrong.size(), 4u);
+}
+
+TEST_F(TooLargeReplies, AreErrorsThatSaySo) {
+  Send({"SET", "a", std::string(95, 'x')});
+  EXPECT_EQ(Send("GET a"),
+            "-ERR the reply takes 102 bytes or more, and limits.output_bytes "
+            "is 100B; nothing was changed. Ask for less at once\r\n");
+  EXPECT_EQ(Send("GETRANGE a 0 79"), "$80\r\n" + std::string(80, 'x') + "\r\n");
+  for (const char* line :
+       {"MGET a b a", "KV.GET a", "COMMAND", "COMMAND DOCS get", "INFO server",
+        "CLIENT LIST", "CONFIG GET *", "KV.STATUS"}) {
+    EXPECT_TRUE(Send(line).starts_with("-ERR the reply takes ")) << line;
+  }
+  for (int i = 0; i < 30; ++i) Send(fmt::format("SET key{} v", i));
+  EXPECT_TRUE(Send("KEYS *").starts_with("-ERR the reply takes "));
+  EXPECT_TRUE(Send("SCAN 0 COUNT 30").starts_with("-ERR the reply takes "));
+  EXPECT_TRUE(Send("SCAN 0 COUNT 4").starts_with("*2\r\n"));
+  EXPECT_EQ(Send("GET key1"), "$1\r\nv\r\n");
+}
+
+// However long its names, at most what was asked for is kept of a reply.
+TEST_F(TooLargeReplies, AreNotMadeFirst) {
+  Send({"SET", "a", std::string(kLentBytesMin, 'x')});
+  config_.limits.output_bytes = 10 * kLentBytesMin;
+  std::vector<std::string> words(100'000, "a");
+  words[0] = "MGET";
+  std::string reply;
+  Run(words, &reply);
+  EXPECT_TRUE(reply.starts_with("-ERR the reply takes ")) << reply;
+  EXPECT_LT(reply.capacity(), 20 * kLentBytesMin);
+}
+
+TEST_F(CommandsTest, ListingManyKeysGivesWay) {
+  constexpr int kKeys = 40'000;
+  for (int i = 0; i < kKeys; i += 500) {
+    std::vector<std::string> words = {"MSET"};
+    for (int k = i; k < i + 500; ++k) {
+      words.push_back(fmt::format("key{:05}", k));
+      words.push_back("v");
+    }
+    Send(words);
+  }
+  int shares = 0;
+  std::string reply;
+  while (Run({"KEYS", "*7"}, &reply).outcome == ExecuteOutcome::kGivesWay) {
+    EXPECT_EQ(reply, "");
+    ASSERT_LT(++shares, kKeys);
+  }
+  EXPECT_GT(shares, 2);
+  EXPECT_TRUE(reply.starts_with("*4000\r\n$8\r\nkey"));
+  EXPECT_EQ(reply.size(), 7 + 4000 * (4 + 8 + 2));
+  EXPECT_EQ(session_.listing, nullptr);
+  // SCAN's caller asks again anyway.
+  reply.clear();
+  EXPECT_EQ(Run({"SCAN", "0", "COUNT", "1000000"}, &reply).outcome,
+            ExecuteOutcome::kDone);
+  EXPECT_FALSE(reply.starts_with("*2\r\n$1\r\n0\r\n"));
+  EXPECT_LT(reply.size(), 20'000u * 14);
+  // What cannot be sent is not collected to the end.
+  config_.limits.output_bytes = 20'000;
+  int before_refusal = 0;
+  reply.clear();
+  while (Run({"KEYS", "*"}, &reply).outcome == ExecuteOutcome::kGivesWay) {
+    ++before_refusal;
+  }
+  EXPECT_TRUE(reply.starts_with("-ERR the reply takes ")) << reply;
+  EXPECT_LT(before_refusal, shares);
+  EXPECT_EQ(session_.listing, nullptr);
+}
+
+TEST_F(CommandsTest, NamesAreNotManyMoreThanThereAre) {
+  for (const char* line : {"COMMAND DOCS", "COMMAND INFO", "CONFIG GET", "INFO",
+                           "LATENCY HISTOGRAM", "KV.LATENCY COMMANDS"}) {
+    std::string names;
+    for (int i = 0; i < 300; ++i) names += " get";
+    EXPECT_TRUE(Send(line + names).starts_with("-ERR too many arguments"))
+        << line;
+  }
+}
+
+TEST_F(CommandsTest, ClientListShowsEachClientOnce) {
+  const std::string once = Send("CLIENT LIST ID 1");
+  const std::string again = Send("CLIENT LIST ID 2 1 1 3 1");
+  EXPECT_EQ(std::count(once.begin(), once.end(), '\n'),
+            std::count(again.begin(), again.end(), '\n'));
+}
+
 // Keys have taken all the memory that there is.
 class AtTheMemoryLimit : public CommandsTest {
  protected:
@@ -565,13 +727,30 @@ class AtTheMemoryLimit : public CommandsTest {
 };
 
 TEST_F(AtTheMemoryLimit, WhatNeedsMoreIsRefused) {
-  for (const char* line :
-       {"SET new v", "SET text abcd", "SET text abcd XX GET", "SETNX new v",
-        "SETEX new 10 v", "PSETEX text 10000 abcd", "GETSET text abcd",
-        "APPEND text d", "APPEND new d", "SETRANGE text 3 d", "INCR new",
-        "INCRBY number 5", "DECRBY number 6", "INCRBYFLOAT number 0.5",
-        "MSET text abc new v", "MSETNX new v newer v", "KV.SET new v",
-        "KV.SET text abcd"}) {
+  for (const char* line : {"SET new v",
+                           "SET text abcd",
+                           "SET text abcd XX GET",
+                           "SETNX new v",
+                           "SETEX new 10 v",
+                           "PSETEX text 10000 abcd",
+                           "GETSET text abcd",
+                           "APPEND text d",
+                           "APPEND new d",
+                           "SETRANGE text 3 d",
+                           "INCR new",
+                           "INCRBY number 5",
+                           "DECRBY number 6",
+                           "INCRBYFLOAT number 0.5",
+                           "RENAME text longer",
+                           "RENAMENX text longer",
+                           "EXPIRE text 1000",
+                           "GETEX text EX 1000",
+                           "SET text abc EX 1000",
+                           "KV.SET text abc EX 10",
+                           "MSET text abc new v",
+                           "MSETNX new v newer v",
+                           "KV.SET new v",
+                           "KV.SET text abcd"}) {
     const Seq before = store_->last_seq();
     EXPECT_EQ(Send(line), Refusal()) << line;
     EXPECT_EQ(store_->last_seq(), before) << line;
@@ -591,11 +770,43 @@ TEST_F(AtTheMemoryLimit, TheRestGoesOn) {
   expect("SETRANGE text 1 bc", ":3\r\n");
   expect("INCR number", ":6\r\n");
   expect("MSET text abc number 7", "+OK\r\n");
-  expect("EXPIRE text 1000", ":1\r\n");
-  expect("GETEX text PERSIST", "$3\r\nabc\r\n");
+  expect("EXPIRE brief 2000", ":1\r\n");
+  expect("GETEX brief PX 5000", "$3\r\nabc\r\n");
   expect("PERSIST brief", ":1\r\n");
-  expect("RENAME brief longer", "+OK\r\n");
-  expect("DEL longer", ":1\r\n");
+  expect("RENAME brief short", "+OK\r\n");
+  expect("EXPIRE short -1", ":1\r\n");
+  expect("DEL text", ":1\r\n");
+}
+
+TEST_F(AtTheMemoryLimit, NoCommandTakesMore) {
+  const std::string long_key(50'000, 'L');
+  const std::string long_value(5'000, 'V');
+  const auto bytes_that_stay = [&] {
+    store_->Tick();
+    const StoreStats stats = store_->Stats();
+    return stats.entry_bytes - stats.value_bytes + stats.index_bytes +
+           stats.deadline_bytes;
+  };
+  for (const Command& command : Commands()) {
+    if (command.access != Access::kWrite) continue;
+    ForEachWords(command, {"text", long_key},
+                 {long_value, "GET", "EX", "KEEPTTL", "1000", "XX", "0"},
+                 [&](const std::vector<std::string>& words) {
+                   if (Send("EXISTS text") == ":0\r\n") {
+                     Send({"DEL", std::string(60'000, 'a')});
+                     Send("SET text abc");
+                   }
+                   for (char c = 'a'; !store_->Stats().memory_full; ++c) {
+                     ASSERT_LE(c, 'z');
+                     Send("SET " + std::string(60'000, c) + " v");
+                   }
+                   const uint64_t before = bytes_that_stay();
+                   const std::string reply = Send(words);
+                   EXPECT_LE(bytes_that_stay(), before + 100)
+                       << words[0] << " " << words[1].substr(0, 4) << " "
+                       << reply;
+                 });
+  }
 }
 
 TEST_F(AtTheMemoryLimit, TheDoctorSaysWhatToDo) {

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <csignal>
 #include <cstring>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <string>
@@ -596,7 +597,7 @@ TEST_F(ServerTest, AClientThatDoesNotReadIsNotReadEither) {
   EXPECT_EQ(received, expected);
 }
 
-TEST_F(ServerTest, TooMuchUnreadOutputClosesThatConnectionAlone) {
+TEST_F(ServerTest, ATooLargeReplyIsAnErrorAndTheNextOneIsNot) {
   Start();
   Client setter = Connect();
   setter.Send(Command({"SET", "big", std::string(50'000, 'x')}));
@@ -604,14 +605,110 @@ TEST_F(ServerTest, TooMuchUnreadOutputClosesThatConnectionAlone) {
   std::vector<std::string> words(200, "big");
   words[0] = "MGET";
   Client greedy = Connect();
-  greedy.Send(Command(words));
+  greedy.Send(Command(words) + "PING\r\n");
   Settle();
-  EXPECT_EQ(greedy.Receive(), "");
-  EXPECT_TRUE(greedy.closed());
-  setter.Receive();
-  setter.Send("PING\r\n");
-  Settle();
-  EXPECT_EQ(setter.Receive(), "+PONG\r\n");
+  const std::string replies = greedy.Receive();
+  EXPECT_TRUE(replies.starts_with("-ERR the reply takes 9950000 bytes"));
+  EXPECT_TRUE(replies.ends_with("\r\n+PONG\r\n"));
+  EXPECT_FALSE(greedy.closed());
+}
+
+// Whatever waits to be sent before it, a reply that fits alone is sent.
+TEST_F(ServerTest, AReplyFitsBehindOthers) {
+  Start();
+  Client client = Connect();
+  const std::string big(900'000, 'x');
+  const auto execute = [&](const std::string& command, size_t bytes) {
+    std::string received;
+    for (size_t sent = 0; sent < command.size();) {
+      sent += client.Send(std::string_view(command).substr(sent));
+      Settle();
+    }
+    SettleUntil([&] {
+      received += client.Receive();
+      return received.size() >= bytes || client.closed();
+    });
+    return received.size();
+  };
+  execute(Command({"SET", "big", big}), 5);
+  // Together they are more than limits.output_bytes.
+  std::vector<std::string> words(10, "big");
+  words[0] = "MGET";
+  const size_t reply = 4 + 9 * (9 + big.size() + 2);
+  ASSERT_LT(reply, config_.limits.output_bytes);
+  EXPECT_EQ(execute(Command({"GET", "big"}) + Command(words) +
+                        Command({"GETDEL", "big"}) + Command({"GET", "big"}),
+                    reply + 2 * (9 + big.size() + 2) + 5),
+            reply + 2 * (9 + big.size() + 2) + 5);
+  EXPECT_FALSE(client.closed());
+}
+
+constexpr int kManyKeys = 60'000;
+
+// Adds that many keys of 8 bytes.
+void AddManyKeys(const std::function<void(const std::string&)>& execute) {
+  for (int i = 0; i < kManyKeys; i += 500) {
+    std::vector<std::string> words = {"MSET"};
+    for (int k = i; k < i + 500; ++k) {
+      words.push_back(fmt::format("key{:05}", k));
+      words.push_back("v");
+    }
+    execute(Command(words));
+  }
+}
+
+TEST_F(ServerTest, OthersAreAnsweredWhileManyKeysAreListed) {
+  Start();
+  Client client = Connect();
+  AddManyKeys([&](const std::string& command) {
+    client.Send(command);
+    Settle();
+    ASSERT_EQ(client.Receive(), "+OK\r\n");
+  });
+  std::vector<Client> listers;
+  for (int i = 0; i < 4; ++i) {
+    listers.push_back(Connect());
+    listers.back().Send(Command({"KEYS", "*"}));
+  }
+  loop_.RunOnce();
+  loop_.RunOnce();
+  client.Send("PING\r\n");
+  loop_.RunOnce();
+  EXPECT_EQ(client.Receive(), "+PONG\r\n");
+  for (Client& lister : listers) EXPECT_EQ(lister.Receive(), "");
+  // One goes before its reply is made.
+  listers.back().Leave();
+  listers.pop_back();
+  for (Client& lister : listers) {
+    std::string received;
+    const size_t expected = 8 + kManyKeys * (4 + 8 + 2);
+    SettleUntil([&] {
+      received += lister.Receive();
+      return received.size() >= expected || lister.closed();
+    });
+    EXPECT_EQ(received.size(), expected);
+    EXPECT_TRUE(received.starts_with("*60000\r\n$8\r\nkey"));
+  }
+}
+
+TEST_F(ServerTest, AStopAnswersWhoListsKeys) {
+  Start();
+  Client client = Connect();
+  AddManyKeys([&](const std::string& command) {
+    client.Send(command);
+    Settle();
+    ASSERT_EQ(client.Receive(), "+OK\r\n");
+  });
+  client.Send(Command({"KEYS", "*"}));
+  loop_.RunOnce();
+  EXPECT_EQ(client.Receive(), "");
+  server_->BeginStop("test");
+  std::string received;
+  SettleUntil([&] {
+    received += client.Receive();
+    return client.closed();
+  });
+  EXPECT_TRUE(received.starts_with("*60000\r\n")) << received.substr(0, 100);
 }
 
 // Large values go out from where the store keeps them, as the client reads.

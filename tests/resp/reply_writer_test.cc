@@ -65,6 +65,49 @@ TEST(ReplyWriter, WritesExtremeNumbers) {
       ",-2.2250738585072014e-308\r\n");
 }
 
+TEST(ReplyWriter, CutsErrorsThatNobodyReads) {
+  std::string out;
+  ReplyWriter(&out, 2).Error("ERR " + std::string(1 << 20, 'x'));
+  EXPECT_EQ(out.size(), 1 + ReplyWriter::kErrorBytesMax + 2);
+  EXPECT_TRUE(out.ends_with("x\r\n"));
+}
+
+TEST(ReplyWriter, WritesNoMoreThanItMay) {
+  const auto write = [](ReplyWriter& writer) {
+    writer.ArrayHeader(9);
+    writer.Integer(12);
+    writer.Bulk("value");
+    writer.BulkInteger(-5);
+    writer.Null();
+    writer.SimpleString("text");
+    writer.VerbatimText("more\n");
+    writer.Double(0.5);
+    writer.Boolean(true);
+    writer.Ok();
+  };
+  for (const int protocol : {2, 3}) {
+    std::string whole;
+    ReplyWriter unbounded(&whole, protocol);
+    write(unbounded);
+    EXPECT_EQ(unbounded.wanted_bytes(), whole.size());
+    for (size_t most = 0; most <= whole.size() + 1; ++most) {
+      std::string out = "before";
+      ReplyWriter writer(&out, protocol, most);
+      write(writer);
+      EXPECT_LE(out.size(), 6 + most);
+      EXPECT_EQ(writer.overflowed(), most < whole.size());
+      EXPECT_EQ(writer.wanted_bytes(), whole.size());
+      if (most >= whole.size()) {
+        EXPECT_EQ(out, "before" + whole);
+      }
+      writer.Drop();
+      EXPECT_EQ(out, "before");
+      writer.Integer(1);
+      EXPECT_EQ(out.size(), most < 4 ? 6 : 10);
+    }
+  }
+}
+
 TEST(ReplyWriter, KeepsLineEndsOutOfErrorsAndSimpleStrings) {
   EXPECT_EQ(Written(2, [](auto& w) { w.Error("ERR 'a\r\nb\n'"); }),
             "-ERR 'a  b '\r\n");

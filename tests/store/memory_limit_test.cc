@@ -48,7 +48,7 @@ class MemoryLimit : public testing::Test {
     Operation operation(store(), 0, &cold);
     uint64_t bytes = 0;
     for (const auto& [key, value] : pairs) {
-      const Room room = operation.AdmitPut(key, value.size());
+      const Room room = operation.AdmitPut(key, value.size(), deadline_ms);
       if (room != Room::kReady) return room;
       bytes += Operation::PutBytes(key.size(), value.size());
     }

@@ -121,7 +121,7 @@ TEST_F(Queues, WritersWaitForWhatAFlushFreesAndAreNotRefused) {
   const auto put = [&](const std::string& key) {
     ColdValues cold;
     Operation operation(store(), 0, &cold);
-    const Room room = operation.AdmitPut(key, 0);
+    const Room room = operation.AdmitPut(key, 0, 0);
     if (room != Room::kReady) return room;
     Put(key);
     return Room::kReady;
