@@ -13,11 +13,15 @@
 namespace kvd {
 namespace {
 
+// Words that are parsed, so that a command of too many for limits.arguments
+// meets a clear error, not a closed connection.
+constexpr size_t kParsedWordsMax = size_t{1} << 20;
+
 ParserLimits LimitsOf(const Config::Limits& limits) {
   ParserLimits parser;
-  parser.arguments_max = static_cast<size_t>(limits.arguments);
-  // A value that is too large should meet a clear error, not a closed
-  // connection, as long as it fits the input at all.
+  parser.arguments_max =
+      std::max(static_cast<size_t>(limits.arguments), kParsedWordsMax);
+  // The same for a value that is too large, as long as it fits the input.
   parser.bulk_bytes_max = limits.input_bytes;
   parser.command_bytes_max = limits.input_bytes;
   return parser;

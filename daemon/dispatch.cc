@@ -105,6 +105,16 @@ const Command* Resolve(Call& call, const Command& command,
   return right ? subcommand : nullptr;
 }
 
+bool WordsFit(Call& call) {
+  const auto most = static_cast<size_t>(call.service.config.limits.arguments);
+  if (call.args.size() <= most) return true;
+  call.reply.Error(
+      fmt::format("ERR command has {} words, and limits.arguments is {}; "
+                  "nothing was changed. Send it in parts",
+                  call.args.size(), most));
+  return false;
+}
+
 bool KeysFit(Call& call, const Command& command) {
   bool fit = true;
   ForEachKey(command, call.args.size(), [&](size_t i) {
@@ -258,6 +268,7 @@ Admitted Admit(Call& call, bool queue_writers) {
     }
     return {Admission::kRejected};
   }
+  if (!WordsFit(call)) return {Admission::kRejected, container};
   const Command* blamed = nullptr;
   const Command* command = Resolve(call, *container, &blamed);
   if (command == nullptr) return {Admission::kRejected, container, blamed};

@@ -302,5 +302,25 @@ class TooLargeReplies(E2eTest):
         self.assertEqual(client.call("DEL", "large"), 1)
 
 
+class TooManyWords(E2eTest):
+    """More than anyone should wait for is refused, and the connection stays."""
+
+    def test_a_small_command_that_asks_for_gigabytes(self):
+        kvd = self.started()
+        kvd.call("SET", KEY, b"v" * 16384)
+        for limit, said in ((131_072, "limits.arguments is 131072"),
+                            (1 << 20, "limits.output_bytes is 256MiB")):
+            kvd.settings["limits.arguments"] = limit
+            kvd.restart()
+            client = kvd.connect()
+            with self.subTest(limit=limit):
+                reply = client.call("MGET", *[KEY] * 400_000)
+                self.assertIsInstance(reply, ReplyError)
+                self.assertIn(said, reply)
+                self.assertIn("nothing was changed", reply)
+                self.assertEqual(client.call("PING"), "PONG")
+        self.assertEqual(client.call("STRLEN", KEY), 16384)
+
+
 if __name__ == "__main__":
     unittest.main()

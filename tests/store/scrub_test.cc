@@ -27,6 +27,8 @@ class Scrub : public testing::Test {
     StoreOptions options = SmallStore();
     options.scrub.interval_ms = kIntervalMs;
     options.scrub.rate_bytes_per_s = rate_bytes_per_s;
+    // Here it is the scrub that misses files.
+    options.look_interval_ms = 0;
     options.log = [this](Severity severity, const std::string& message) {
       if (severity == Severity::kError) errors_.push_back(message);
     };
