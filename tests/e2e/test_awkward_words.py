@@ -91,7 +91,7 @@ OPTIONS = [
     ("GETEX", "k", "PERSIST", "PERSIST"), ("TTL", "k"),
     ("GETEX", "nokey", "EX", "0"), ("GETEX", "nokey", "EX", "x"),
     ("GETEX", "nokey", "NOPE"),
-    ("EXPIRE", "k", "100", "NX", "NX"), ("EXPIRE", "k", "100", "XX", "GT"),
+    ("EXPIRE", "k", "100", "NX", "NX"), ("EXPIRE", "k", "900", "XX", "GT"),
     ("EXPIRE", "k", "100", "GT", "LT"), ("EXPIRE", "k", "100", "NX", "XX"),
     ("EXPIRE", "k", "100", "NX", "LT"), ("EXPIRE", "k", "x", "NOPE"),
     ("SCAN", "0", "COUNT", "5", "COUNT", "0"), ("SCAN", "0", "COUNT"),
