@@ -73,6 +73,10 @@ class File {
   // Makes up for that while the first `bytes` are still unused: afterwards they
   // are as AllocateZeroed() makes them. Zero and allocated all the time.
   virtual Result<void> ZeroReserved(uint64_t bytes) = 0;
+  // Takes the space for the first `bytes`, whatever the size, which stays as it
+  // is, as do the bytes. kNoSpace when they do not fit; nothing is done where
+  // the file system cannot. A Truncate() to less may give the space back.
+  virtual Result<void> KeepRoom(uint64_t bytes) = 0;
   virtual Result<void> Truncate(uint64_t bytes) = 0;
   // Makes the file's bytes and size durable. After a failure what is durable is
   // unknown for good: the caller must not retry and believe a success.
@@ -168,7 +172,10 @@ class Directory {
   virtual Result<void> Remove(std::string_view name) = 0;
   // Replaces `to` atomically.
   virtual Result<void> Rename(std::string_view from, std::string_view to) = 0;
-  // Makes creations, removals and renames durable.
+  // Swaps two names atomically, which takes no space; kNotFound unless both are
+  // there. False, and nothing is done, where the file system cannot.
+  virtual Result<bool> Exchange(std::string_view a, std::string_view b) = 0;
+  // Makes creations, removals, renames and exchanges durable.
   virtual Result<void> Sync() = 0;
 
   // Which of `files` are not there any more under their names, and first

@@ -202,12 +202,18 @@ Result<void> PosixFile::ZeroReserved(uint64_t bytes) {
   });
 }
 
-// Gives every block of an empty file its place on the disk, and the file its
-// size. False where the file system cannot: writing the zeros does it too.
-Result<bool> PosixFile::TakeSpace(uint64_t bytes) {
+Result<void> PosixFile::KeepRoom(uint64_t bytes) {
+  KVD_TRY(TakeSpace(bytes, FALLOC_FL_KEEP_SIZE));
+  return {};
+}
+
+// Gives every block its place on the disk, and an empty file its size unless
+// `mode` says otherwise. False where the file system cannot: writing the zeros
+// does it too.
+Result<bool> PosixFile::TakeSpace(uint64_t bytes, int mode) {
   if (bytes == 0) return true;
   if (Retry([&] {
-        return fallocate(fd_.get(), 0, 0, static_cast<off_t>(bytes));
+        return fallocate(fd_.get(), mode, 0, static_cast<off_t>(bytes));
       }) == 0) {
     return true;
   }

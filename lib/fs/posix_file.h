@@ -30,6 +30,7 @@ class PosixFile final : public File {
   Result<void> WriteAt(uint64_t offset, std::string_view bytes) override;
   Result<void> AllocateZeroed(uint64_t bytes) override;
   Result<void> AllocateReserved(uint64_t bytes) override;
+  Result<void> KeepRoom(uint64_t bytes) override;
   Result<void> ZeroReserved(uint64_t bytes) override;
   Result<void> Truncate(uint64_t bytes) override;
   Result<void> Sync() override;
@@ -61,7 +62,7 @@ class PosixFile final : public File {
   void WriteInPlace();
   template <typename Write>
   Result<void> PastCache(bool whole_blocks, Write write);
-  Result<bool> TakeSpace(uint64_t bytes);
+  Result<bool> TakeSpace(uint64_t bytes, int mode = 0);
 
   UniqueFd fd_;
   std::string path_;

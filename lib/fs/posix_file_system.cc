@@ -13,6 +13,7 @@
 
 #include <cerrno>
 #include <charconv>
+#include <cstdio>
 #include <memory>
 #include <system_error>
 #include <utility>
@@ -100,6 +101,17 @@ class PosixDirectory final : public Directory {
       return FailErrno("rename {} to {}", PathOf(from), to);
     }
     return {};
+  }
+
+  Result<bool> Exchange(std::string_view a, std::string_view b) override {
+    KVD_TRY(CheckWritable("exchange", a));
+    CheckFileName(b);
+    if (renameat2(fd_.get(), std::string(a).c_str(), fd_.get(),
+                  std::string(b).c_str(), RENAME_EXCHANGE) == 0) {
+      return true;
+    }
+    if (errno == EINVAL || errno == ENOSYS || errno == EOPNOTSUPP) return false;
+    return FailErrno("exchange {} and {}", PathOf(a), b);
   }
 
   Result<void> Sync() override {

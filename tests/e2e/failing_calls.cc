@@ -202,6 +202,13 @@ int renameat(int from_at, const char* from, int to_at,
   return real(from_at, from, to_at, to);
 }
 
+int renameat2(int from_at, const char* from, int to_at, const char* to,
+              unsigned flags) noexcept {
+  REAL(renameat2);
+  if (Fails(kRename, IsOurs(from_at, from))) return -1;
+  return real(from_at, from, to_at, to, flags);
+}
+
 int unlinkat(int at, const char* path, int flags) noexcept {
   REAL(unlinkat);
   return Fails(kUnlink, IsOurs(at, path)) ? -1 : real(at, path, flags);

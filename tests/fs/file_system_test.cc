@@ -200,6 +200,34 @@ TEST_P(FileSystem, ReplacesByRename) {
   EXPECT_EQ(Read("old"), "2");
 }
 
+TEST_P(FileSystem, ExchangesNames) {
+  auto a = Create("a", "1");
+  Create("b", "2");
+  const Result<bool> exchanged = directory_->Exchange("a", "b");
+  ASSERT_TRUE(exchanged.ok()) << exchanged.error().message();
+  if (!*exchanged) GTEST_SKIP() << "not on this file system";
+  EXPECT_THAT(List(), UnorderedElementsAre("a", "b"));
+  EXPECT_EQ(Read("a"), "2");
+  EXPECT_EQ(Read("b"), "1");
+  EXPECT_EQ((*directory_->Open("b", OpenMode::kRead))->identity(),
+            a->identity());
+  EXPECT_EQ(directory_->Exchange("a", "c").error().code(),
+            ErrorCode::kNotFound);
+  EXPECT_EQ(directory_->Exchange("c", "a").error().code(),
+            ErrorCode::kNotFound);
+  EXPECT_EQ(Read("a"), "2");
+}
+
+TEST_P(FileSystem, KeepsRoomBehindTheEnd) {
+  auto file = Create("a", "hello");
+  ASSERT_TRUE(file->KeepRoom(3 * kBlockBytes).ok());
+  EXPECT_EQ(file->Size().value(), 5u);
+  ASSERT_TRUE(file->KeepRoom(1).ok());
+  EXPECT_EQ(Read("a"), "hello");
+  ASSERT_TRUE(file->WriteAt(5, std::string(2 * kBlockBytes, 'x')).ok());
+  EXPECT_EQ(Read("a"), "hello" + std::string(2 * kBlockBytes, 'x'));
+}
+
 TEST_P(FileSystem, KeepsARemovedFileForThoseWhoHaveItOpen) {
   auto file = Create("a", "1");
   ASSERT_TRUE(directory_->Remove("a").ok());
@@ -273,6 +301,7 @@ TEST_P(FileSystem, ChangesNothingWhenOpenedForReading) {
   expect_refused(reader->Open("a", OpenMode::kReadWrite));
   expect_refused(reader->Remove("a"));
   expect_refused(reader->Rename("a", "b"));
+  expect_refused(reader->Exchange("a", "b"));
   EXPECT_TRUE(reader->Lock().ok());
   EXPECT_THAT(List(), UnorderedElementsAre("a"));
   EXPECT_EQ(directory_->Lock().error().code(), ErrorCode::kHeld);

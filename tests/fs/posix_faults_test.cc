@@ -94,6 +94,13 @@ int ftruncate(int fd, off_t bytes) noexcept {
   return static_cast<int>(syscall(SYS_ftruncate, fd, bytes));
 }
 
+int renameat2(int from_at, const char* from, int to_at, const char* to,
+              unsigned flags) noexcept {
+  if (kvd::Fails("renameat2")) return -1;
+  return static_cast<int>(
+      syscall(SYS_renameat2, from_at, from, to_at, to, flags));
+}
+
 int flock(int fd, int operation) noexcept {
   if (kvd::Fails("flock")) return -1;
   return static_cast<int>(syscall(SYS_flock, fd, operation));
@@ -212,6 +219,30 @@ TEST_F(PosixFaults, ReservesWithoutWriting) {
   EXPECT_EQ(file_->AllocateReserved(2 * kBlockBytes).error().code(),
             ErrorCode::kNoSpace);
   EXPECT_THAT(calls().seen, Not(Contains("pwrite")));
+}
+
+TEST_F(PosixFaults, KeepsRoomWhereItCan) {
+  for (const int unknown : {EOPNOTSUPP, ENOSYS}) {
+    Plant("fallocate", {{unknown}});
+    EXPECT_TRUE(file_->KeepRoom(2 * kBlockBytes).ok());
+  }
+  Plant("fallocate", {{ENOSPC}});
+  EXPECT_EQ(file_->KeepRoom(2 * kBlockBytes).error().code(),
+            ErrorCode::kNoSpace);
+  EXPECT_THAT(calls().seen, ElementsAre("fallocate", "fallocate", "fallocate"));
+}
+
+TEST_F(PosixFaults, SaysWhereNamesCannotBeExchanged) {
+  ASSERT_TRUE(directory_->Create("b").ok());
+  for (const int unknown : {EINVAL, ENOSYS, EOPNOTSUPP}) {
+    Plant("renameat2", {{unknown}});
+    const Result<bool> exchanged = directory_->Exchange("a", "b");
+    ASSERT_TRUE(exchanged.ok()) << exchanged.error().message();
+    EXPECT_FALSE(*exchanged);
+  }
+  Plant("renameat2", {{EIO}});
+  EXPECT_EQ(directory_->Exchange("a", "b").error().message(),
+            "exchange " + temp_.path() + "/a and b: Input/output error");
 }
 
 TEST_F(PosixFaults, WritesNoZerosWhenTheDiskIsFull) {

@@ -143,6 +143,46 @@ TEST_F(SimDisk, KeepsNamesOfARenameTogether) {
   EXPECT_THAT(Outcomes(), ElementsAre("a=2"));
 }
 
+TEST_F(SimDisk, KeepsNamesOfAnExchangeTogether) {
+  CreateDurable("a", Page('1'));
+  CreateDurable("b", Page('2'));
+  ASSERT_TRUE(directory_->Exchange("b", "a").value());
+  EXPECT_THAT(Outcomes(), ElementsAre("a=1 b=2", "a=2 b=1"));
+  // A file that is written meanwhile may still have its old name.
+  auto b = std::move(*directory_->Open("b", Directory::OpenMode::kReadWrite));
+  ASSERT_TRUE(b->WriteAt(0, Page('3')).ok());
+  ASSERT_TRUE(b->Sync().ok());
+  EXPECT_THAT(Outcomes(), ElementsAre("a=2 b=3", "a=3 b=2"));
+  EXPECT_EQ(After({Bytes::kNone, Names::kOfSyncedFiles}), "a=2 b=3");
+  ASSERT_TRUE(directory_->Sync().ok());
+  EXPECT_THAT(Outcomes(), ElementsAre("a=2 b=3"));
+}
+
+TEST_F(SimDisk, RefusesToExchangeOnRequest) {
+  CreateDurable("a", Page('1'));
+  CreateDurable("b", Page('2'));
+  disk_.SetExchanges(false);
+  EXPECT_FALSE(directory_->Exchange("a", "b").value());
+  EXPECT_EQ(disk_.ReadAll("a"), Page('1'));
+  for (const bool crash : {false, true}) {
+    const auto disk = crash ? disk_.Image({}) : disk_.Clone();
+    EXPECT_FALSE(disk->OpenDirectory()->Exchange("a", "b").value());
+  }
+}
+
+TEST_F(SimDisk, KeepsRoomUntilItIsCutOff) {
+  auto file = Create("a", Page('1'));
+  disk_.SetCapacity(3 * kPage);
+  ASSERT_TRUE(file->KeepRoom(2 * kPage).ok());
+  EXPECT_EQ(disk_.used_bytes(), 2 * kPage);
+  EXPECT_FALSE(file->KeepRoom(4 * kPage).ok());
+  auto other = Create("b", Page('2'));
+  EXPECT_FALSE(other->WriteAt(kPage, "x").ok());
+  EXPECT_TRUE(file->WriteAt(kPage, "x").ok());
+  ASSERT_TRUE(file->Truncate(1).ok());
+  EXPECT_EQ(disk_.used_bytes(), 2 * kPage);
+}
+
 TEST_F(SimDisk, ReplacesAtomicallyOnlyWithBytesSyncedBefore) {
   CreateDurable("MANIFEST", Page('1'));
   ASSERT_TRUE(Create("MANIFEST.tmp", Page('2'))->Sync().ok());

@@ -72,6 +72,7 @@ class MemoryFile final : public kvd::File {
   Result<void> AllocateZeroed(uint64_t) override { return No(); }
   Result<void> AllocateReserved(uint64_t) override { return No(); }
   Result<void> ZeroReserved(uint64_t) override { return No(); }
+  Result<void> KeepRoom(uint64_t) override { return No(); }
   Result<void> Truncate(uint64_t) override { return No(); }
   Result<void> Sync() override { return No(); }
 
@@ -98,6 +99,9 @@ class MemoryDirectory final : public kvd::Directory {
   Result<std::vector<std::string>> List() override { return No(); }
   Result<void> Remove(std::string_view) override { return No(); }
   Result<void> Rename(std::string_view, std::string_view) override {
+    return No();
+  }
+  Result<bool> Exchange(std::string_view, std::string_view) override {
     return No();
   }
   Result<void> Sync() override { return No(); }

@@ -127,6 +127,7 @@ std::unique_ptr<SimFileSystem> SimFileSystem::Image(
   const Kept kept = Keep(choice);
   auto image = std::make_unique<SimFileSystem>(path_);
   image->capacity_ = capacity_;
+  image->exchanges_ = exchanges_;
   image->names_ = NamesAfter(kept.names);
   image->durable_names_ = image->names_;
   image->next_inode_ = next_inode_;
@@ -260,6 +261,7 @@ SimFileSystem::NameMap SimFileSystem::NamesAfter(
     if (!kept[i]) continue;
     const NameChange& change = name_changes_[i];
     if (!change.from.empty()) names.erase(change.from);
+    if (change.from_inode != 0) names[change.from] = change.from_inode;
     if (!change.to.empty()) names[change.to] = change.inode;
   }
   return names;

@@ -14,25 +14,10 @@ namespace kvd {
 namespace {
 
 constexpr std::string_view kOpNames[SimFileSystem::kOpCount] = {
-    "create",
-    "open",
-    "read",
-    "write",
-    "allocate",
-    "reserve",
-    "truncate",
-    "sync",
-    "size",
-    "list",
-    "remove",
-    "rename",
-    "sync directory",
-    "lock",
-    "free bytes",
-    "submit",
-    "complete",
-    "make a writer",
-    "make a read queue",
+    "create",     "open",     "read",     "write",          "allocate",
+    "reserve",    "truncate", "sync",     "size",           "list",
+    "remove",     "rename",   "exchange", "sync directory", "lock",
+    "free bytes", "submit",   "complete", "make a writer",  "make a read queue",
     "look"};
 
 constexpr bool ChangesDisk(SimFileSystem::Op op) {
@@ -82,7 +67,7 @@ Result<void> SimFileSystem::Begin(Op op, std::string_view name,
     return Unexpected(OpError(EROFS, op, name));
   }
   if (!met && fate_ == Fate::kGone &&
-      (op == Op::kCreate || op == Op::kRename)) {
+      (op == Op::kCreate || op == Op::kRename || op == Op::kExchange)) {
     return Unexpected(OpError(ENOENT, op, name));
   }
   if (!met) return {};
@@ -138,13 +123,16 @@ void SimFileSystem::WriteBytes(Inode& inode, uint64_t offset,
 
 void SimFileSystem::SetSize(Inode& inode, uint64_t bytes) {
   if (inode.seen().size() == bytes) return;
+  if (bytes < inode.seen().size()) inode.room = 0;
   inode.unsynced.push_back({next_order_++, true, bytes, ""});
   inode.Writable().resize(bytes);
 }
 
 void SimFileSystem::MakeDurable(InodeId id) {
   for (NameChange& change : name_changes_) {
-    if (change.inode == id) change.file_synced = true;
+    if (change.inode == id || change.from_inode == id) {
+      change.file_synced = true;
+    }
   }
   Inode& inode = inodes_.at(id);
   std::vector<uint64_t> pages;
@@ -188,17 +176,21 @@ void SimFileSystem::AbandonUnsynced(InodeId id) {
   }
 }
 
+uint64_t SimFileSystem::TakenBytes(const Inode& inode) {
+  return std::max(WholePages(inode.seen().size()), inode.room);
+}
+
 uint64_t SimFileSystem::UsedBytes() const {
   uint64_t bytes = 0;
   for (const auto& [id, inode] : inodes_) {
-    bytes += WholePages(inode.seen().size());
+    bytes += TakenBytes(inode);
   }
   return bytes;
 }
 
 size_t SimFileSystem::RoomFor(const Inode& inode, uint64_t offset,
                               size_t bytes) const {
-  const uint64_t own = WholePages(inode.seen().size());
+  const uint64_t own = TakenBytes(inode);
   const uint64_t others = UsedBytes() - own;
   const uint64_t room = std::max(own, capacity_ - std::min(capacity_, others)) /
                         kPageBytes * kPageBytes;
@@ -207,11 +199,13 @@ size_t SimFileSystem::RoomFor(const Inode& inode, uint64_t offset,
 }
 
 // Makes a change of names, to be remembered until the directory is synced.
-void SimFileSystem::Link(std::string from, std::string to, InodeId inode) {
+void SimFileSystem::Link(std::string from, std::string to, InodeId inode,
+                         InodeId from_inode) {
   if (!from.empty()) names_.erase(from);
+  if (from_inode != 0) names_[from] = from_inode;
   if (!to.empty()) names_[to] = inode;
   name_changes_.push_back(
-      {next_order_++, std::move(from), std::move(to), inode});
+      {next_order_++, std::move(from), std::move(to), inode, from_inode});
 }
 
 // Drops files that no handle, no name and no crash can reach any more.
@@ -226,7 +220,7 @@ void SimFileSystem::CollectGarbage() {
            std::none_of(durable_names_.begin(), durable_names_.end(), is_it) &&
            std::none_of(name_changes_.begin(), name_changes_.end(),
                         [id = id](const NameChange& change) {
-                          return change.inode == id;
+                          return change.inode == id || change.from_inode == id;
                         });
   });
 }
@@ -308,6 +302,11 @@ void SimFileSystem::SetCapacity(uint64_t bytes) {
   capacity_ = bytes;
 }
 
+void SimFileSystem::SetExchanges(bool can) {
+  std::lock_guard hold(mutex_);
+  exchanges_ = can;
+}
+
 void SimFileSystem::SetZeroingLimit(uint64_t bytes) {
   std::lock_guard hold(mutex_);
   zeroing_limit_ = bytes;
@@ -342,6 +341,7 @@ std::unique_ptr<SimFileSystem> SimFileSystem::Clone() const {
   std::lock_guard hold(mutex_);
   auto clone = std::make_unique<SimFileSystem>(path_);
   clone->capacity_ = capacity_;
+  clone->exchanges_ = exchanges_;
   clone->inodes_ = inodes_;
   for (auto& [id, inode] : clone->inodes_) inode.handles = 0;
   clone->names_ = names_;

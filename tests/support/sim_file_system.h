@@ -7,7 +7,7 @@
 //
 // - Bytes and names are durable separately. File::Sync() (or a DurableWriter's
 //   synced write) makes a file's bytes and size durable, Directory::Sync() the
-//   names: creations, removals, renames.
+//   names: creations, removals, renames, exchanges (both names or none).
 // - At a power loss anything unsynced may be kept or lost, each page (4096
 //   bytes) for itself and in any order. A page that was changed several times
 //   may be at any of those states, never at a mixture, unless it is torn: then
@@ -103,6 +103,7 @@ class SimFileSystem {
     kList,
     kRemove,
     kRename,
+    kExchange,
     kDirectorySync,
     kLock,
     kFreeBytes,
@@ -112,7 +113,7 @@ class SimFileSystem {
     kNewQueue,
     kLook,  // Whether all is there.
   };
-  static constexpr size_t kOpCount = 20;
+  static constexpr size_t kOpCount = 21;
 
   explicit SimFileSystem(std::string path = "/sim");
   ~SimFileSystem();
@@ -137,8 +138,8 @@ class SimFileSystem {
   // these are more than `limit` (at least 8), the middle is thinned out evenly.
   // Everything synced: a single choice.
   std::vector<CrashChoice> Choices(size_t limit) const;
-  // The disk after a power loss now. It has this one's path and capacity and no
-  // other setting.
+  // The disk after a power loss now. It has this one's path and capacity,
+  // exchanges names or not as this one does, and has no other setting.
   std::unique_ptr<SimFileSystem> Image(const CrashChoice& choice) const;
   // The whole disk with what is unsynced, likewise without other settings.
   std::unique_ptr<SimFileSystem> Clone() const;
@@ -178,6 +179,8 @@ class SimFileSystem {
 
   // The bytes that all files together may take, in whole pages; ENOSPC beyond.
   void SetCapacity(uint64_t bytes);
+  // Whether it can exchange names; at first it can.
+  void SetExchanges(bool can);
   // What ZeroingLimit() says from now on; how often it was asked.
   void SetZeroingLimit(uint64_t bytes);
   uint64_t zero_trials() const;
@@ -262,6 +265,7 @@ class SimFileSystem {
     std::string cached;  // What readers see, while `has_cached`.
     bool has_cached = false;
     std::vector<Change> unsynced;
+    uint64_t room = 0;  // Bytes that are taken in any case, until a power loss.
     size_t handles = 0;
 
     const std::string& seen() const { return has_cached ? cached : durable; }
@@ -269,11 +273,13 @@ class SimFileSystem {
   };
 
   // An unsynced change of names: `from` goes, `to` comes; either may be empty.
+  // Or, in an exchange, `from` becomes another file's.
   struct NameChange {
     uint64_t order;
     std::string from;
     std::string to;
     InodeId inode;
+    InodeId from_inode;        // 0: nobody's.
     bool file_synced = false;  // The file was, after the change.
   };
 
@@ -323,12 +329,14 @@ class SimFileSystem {
   void SettleNames();
   Inode& MakeIfMissing(std::string_view name);
   void CollectGarbage();
-  void Link(std::string from, std::string to, InodeId inode);
+  void Link(std::string from, std::string to, InodeId inode,
+            InodeId from_inode = 0);
 
   void WriteBytes(Inode& inode, uint64_t offset, std::string_view bytes);
   void SetSize(Inode& inode, uint64_t bytes);
   void MakeDurable(InodeId id);
   void AbandonUnsynced(InodeId id);
+  static uint64_t TakenBytes(const Inode& inode);
   uint64_t UsedBytes() const;
   // The first of `bytes` at `offset` for which there is room.
   size_t RoomFor(const Inode& inode, uint64_t offset, size_t bytes) const;
@@ -372,6 +380,7 @@ class SimFileSystem {
   FailedSync failed_sync_;
   Fate fate_ = Fate::kThere;
   uint64_t capacity_ = UINT64_C(1) << 40;
+  bool exchanges_ = true;
   std::optional<uint64_t> zeroing_limit_;
   uint64_t zero_trials_ = 0;
   bool ignore_file_sync_ = false;

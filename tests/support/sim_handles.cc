@@ -68,6 +68,16 @@ class SimFileSystem::SimFile final : public File {
     return WriteAt(0, std::string(bytes, '\0'));
   }
 
+  Result<void> KeepRoom(uint64_t bytes) override {
+    std::lock_guard hold(disk_.mutex_);
+    KVD_TRY(Begin(Op::kReserve));
+    if (disk_.RoomFor(inode(), 0, bytes) < bytes) {
+      return FailWith(ENOSPC, Op::kReserve);
+    }
+    inode().room = std::max(inode().room, WholePages(bytes));
+    return {};
+  }
+
   Result<void> Truncate(uint64_t bytes) override {
     std::lock_guard hold(disk_.mutex_);
     KVD_TRY(Begin(Op::kTruncate));
@@ -302,6 +312,17 @@ class SimFileSystem::SimDirectory final : public Directory {
     disk_.Link(std::string(from), std::string(to), id);
     disk_.CollectGarbage();
     return {};
+  }
+
+  Result<bool> Exchange(std::string_view a, std::string_view b) override {
+    std::lock_guard hold(disk_.mutex_);
+    CheckFileName(b);
+    KVD_TRY(Begin(Op::kExchange, a));
+    if (!disk_.exchanges_) return false;
+    KVD_TRY_ASSIGN(const InodeId of_a, Find(Op::kExchange, a));
+    KVD_TRY_ASSIGN(const InodeId of_b, Find(Op::kExchange, b));
+    if (a != b) disk_.Link(std::string(a), std::string(b), of_a, of_b);
+    return true;
   }
 
   Result<void> Sync() override {
