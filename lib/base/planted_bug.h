@@ -50,6 +50,7 @@ enum class PlantedBug {
   kExpiryFromReserve,       // Expiry takes what is kept for removals.
   kStaysFull,               // A full disk's mark outlives its cause.
   kPassingIsFinal,          // What passes by itself is taken for the end.
+  kSpareNotSafe,            // What may be the durable MANIFEST is written over.
 };
 
 inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;

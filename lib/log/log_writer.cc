@@ -708,10 +708,12 @@ void LogWriter::WriteManifestIfNeeded() {
   // Room that was ample may not be for this user, or not any more.
   slow_work_.Post([this, wake = wake_, manifest = manifest_,
                    cut = std::move(cut), garbage = removing_,
-                   give_space_back = SpaceToGiveBack(0)] {
+                   give_space_back = SpaceToGiveBack(0),
+                   spare = manifest_identity_ != 0 ? Spare::kIsSafe
+                                                   : Spare::kMayBeManifest] {
     if (give_space_back) give_space_back();
     ManifestDone done;
-    done.result = SaveManifest(directory_, manifest, &done.identity);
+    done.result = SaveManifest(directory_, manifest, &done.identity, spare);
     const bool saved = done.result.has_value();
     if (saved) {
       // Both only give space back; the next start makes up for a failure.

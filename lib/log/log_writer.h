@@ -353,9 +353,10 @@ class LogWriter {
   Manifest manifest_;  // As it should be; written when dirty.
   bool manifest_dirty_ = false;
   bool manifest_writing_ = false;
-  uint64_t manifest_identity_ = 0;  // Of the file; 0 for not known.
-  bool manifest_is_last_ = false;   // The one under way is of the clean stop.
-  bool naming_ = false;             // The one under way names candidate_.
+  // Of the file; 0 for not known: none was written, or the last try failed.
+  uint64_t manifest_identity_ = 0;
+  bool manifest_is_last_ = false;  // The one under way is of the clean stop.
+  bool naming_ = false;            // The one under way names candidate_.
   // Changes by compaction: made, in the MANIFEST under way, in the durable one.
   uint64_t manifest_changes_ = 0;
   uint64_t manifest_covers_ = 0;

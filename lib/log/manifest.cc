@@ -298,26 +298,43 @@ namespace {
 // more segments.
 constexpr uint64_t kSpareExtraBytes = 8 << 10;
 
+uint64_t SpareBytes(uint64_t text_bytes) {
+  return AlignUp(text_bytes + kSpareExtraBytes, kBlockBytes);
+}
+
 // Opens the spare, or makes a new file where there is none.
-Result<std::unique_ptr<File>> OpenSpare(Directory& directory) {
-  auto spare =
+Result<std::unique_ptr<File>> OpenSpare(Directory& directory, Spare spare,
+                                        uint64_t text_bytes) {
+  auto file =
       directory.Open(kManifestTemporaryName, Directory::OpenMode::kReadWrite);
-  if (spare || !IsFinal(spare.error())) return spare;
-  if (spare.error().code() != ErrorCode::kNotFound) {
+  if (file && spare == Spare::kMayBeManifest &&
+      !IsPlanted(PlantedBug::kSpareNotSafe)) {
+    KVD_TRY(directory.Sync());
+  }
+  if (file || !IsFinal(file.error())) return file;
+  if (file.error().code() != ErrorCode::kNotFound) {
     // What cannot be opened would only be in the way.
     KVD_TRY(directory.Remove(kManifestTemporaryName));
   }
-  return directory.Create(kManifestTemporaryName);
+  file = directory.Create(kManifestTemporaryName);
+  // The text may fit where this does not.
+  if (file) (void)(*file)->AllocateReserved(SpareBytes(text_bytes));
+  return file;
 }
 
-// Whatever an earlier try or a crash has left in the spare is written over or
-// cut off. It never was a MANIFEST: a file that had that name is not used
-// again.
-Result<void> WriteSpare(Directory& directory, std::string_view text,
-                        uint64_t* identity) {
-  KVD_TRY_ASSIGN(const std::unique_ptr<File> file, OpenSpare(directory));
+// Whatever the spare holds, of an earlier MANIFEST or of a try that failed, is
+// written over or cut off.
+Result<void> WriteSpare(Directory& directory, Spare spare,
+                        std::string_view text, uint64_t* identity) {
+  KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
+                 OpenSpare(directory, spare, text.size()));
   KVD_TRY(file->WriteAt(0, text));
-  KVD_TRY(file->Truncate(text.size()));
+  KVD_TRY_ASSIGN(const uint64_t bytes, file->Size());
+  if (bytes > text.size()) {
+    KVD_TRY(file->Truncate(text.size()));
+    // That gave back the room behind the end, which a later text may need.
+    (void)file->KeepRoom(SpareBytes(text.size()));
+  }
   if (identity != nullptr) *identity = file->identity();
   if (IsPlanted(PlantedBug::kManifestNotSynced)) return {};
   Result<void> synced = file->Sync();
@@ -326,24 +343,40 @@ Result<void> WriteSpare(Directory& directory, std::string_view text,
   return synced;
 }
 
+// The file that was the MANIFEST keeps its blocks as the next spare. Where that
+// cannot be, or where there is no MANIFEST yet, it is replaced.
+Result<void> InstallSpare(Directory& directory) {
+  const Result<bool> exchanged =
+      directory.Exchange(kManifestTemporaryName, kManifestName);
+  if (exchanged && *exchanged) return {};
+  if (!exchanged && exchanged.error().code() != ErrorCode::kNotFound) {
+    return Unexpected(exchanged.error());
+  }
+  return directory.Rename(kManifestTemporaryName, kManifestName);
+}
+
 }  // namespace
 
 Result<void> SaveManifest(Directory& directory, const Manifest& manifest,
-                          uint64_t* identity) {
-  KVD_TRY(WriteSpare(directory, EncodeManifest(manifest), identity));
-  KVD_TRY(directory.Rename(kManifestTemporaryName, kManifestName));
+                          uint64_t* identity, Spare spare) {
+  KVD_TRY(WriteSpare(directory, spare, EncodeManifest(manifest), identity));
+  KVD_TRY(InstallSpare(directory));
   if (!IsPlanted(PlantedBug::kManifestNameNotSynced)) KVD_TRY(directory.Sync());
   return {};
 }
 
 void LeaveManifestSpare(Directory& directory, const Manifest& manifest) {
-  const uint64_t bytes =
-      AlignUp(EncodeManifest(manifest).size() + kSpareExtraBytes, kBlockBytes);
-  auto file = directory.Create(kManifestTemporaryName);
-  if (!file) return;  // It is there, or the next MANIFEST does without.
-  Result<void> made = (*file)->AllocateReserved(bytes);
+  const uint64_t bytes = SpareBytes(EncodeManifest(manifest).size());
+  auto file =
+      directory.Open(kManifestTemporaryName, Directory::OpenMode::kReadWrite);
+  const bool is_new = !file;
+  if (is_new) file = directory.Create(kManifestTemporaryName);
+  if (!file) return;  // The next MANIFEST does without.
+  Result<void> made =
+      is_new ? (*file)->AllocateReserved(bytes) : (*file)->KeepRoom(bytes);
+  if (!made && !is_new) return;  // It has the room that it had.
   if (made) made = (*file)->Sync();
-  if (made) made = directory.Sync();
+  if (made && is_new) made = directory.Sync();
   if (!made) (void)directory.Remove(kManifestTemporaryName);
 }
 

@@ -96,15 +96,26 @@ Result<Manifest> DecodeManifest(std::string_view text, std::string_view path);
 // kNotFound when there is none.
 Result<Manifest> LoadManifest(Directory& directory);
 
-// Replaces the MANIFEST, durably: temporary file, sync, rename, directory sync.
-// After an error either the old or the new one is there. Takes no space where a
-// spare was left that is large enough, so that a store opens on a disk without
-// a free byte. `identity` gets the new file's.
-Result<void> SaveManifest(Directory& directory, const Manifest& manifest,
-                          uint64_t* identity = nullptr);
+// What is known of the file that the next MANIFEST is written to. It was the
+// MANIFEST before, and a power loss makes it that again until the exchange of
+// their names is durable.
+enum class Spare {
+  kMayBeManifest,  // At a start, say: kvd may have been killed in between.
+  kIsSafe,         // The last SaveManifest() of this process did not fail.
+};
 
-// Makes, if it is not there, the file that the MANIFEST after this one will be
-// written to, with the space for it. Nobody has to wait for it.
+// Replaces the MANIFEST, durably: the spare is written and synced, the names
+// are exchanged, the directory is synced. After an error either the old or the
+// new one is there. Takes no space where there is a spare that is large enough,
+// so that a store opens on a disk without a free byte; and the file that was
+// the MANIFEST is the next spare. `identity` gets the new file's.
+Result<void> SaveManifest(Directory& directory, const Manifest& manifest,
+                          uint64_t* identity = nullptr,
+                          Spare spare = Spare::kMayBeManifest);
+
+// Gives the spare, that the MANIFEST after this one will be written to, the
+// space for it if there is any; makes the spare if there is none. Nobody has to
+// wait for it.
 void LeaveManifestSpare(Directory& directory, const Manifest& manifest);
 
 }  // namespace kvd

@@ -922,7 +922,7 @@ class LogWriterFullDisk : public LogWriterTest {
  protected:
   // Room for `segments` whole segments beside the reserve and the MANIFEST.
   void SetRoomFor(uint64_t segments) {
-    disk_.SetCapacity(kDiskReserveBytes + 4 * 4096 + segments * kSegment);
+    disk_.SetCapacity(kDiskReserveBytes + 6 * 4096 + segments * kSegment);
   }
 };
 
@@ -1557,7 +1557,7 @@ TEST_F(LogWriterTest, AStopThatCannotBeRecordedIsUncleanAndComplete) {
   Start();
   Put(100);
   Settle();
-  disk_.FailAt(SimFileSystem::Op::kRename, 0, EIO);
+  disk_.FailAt(SimFileSystem::Op::kExchange, 0, EIO);
   log_->Stop();
   Settle();
   EXPECT_TRUE(log_->stopped());

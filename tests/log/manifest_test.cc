@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
 #include <string>
 
 #include "base/checksum.h"
+#include "base/planted_bug.h"
 #include "tests/log/segment_builder.h"
 #include "tests/support/sim_file_system.h"
 
@@ -201,8 +204,10 @@ TEST(ManifestFile, IsReplacedAtomicallyAndDurably) {
   after.epoch = 8;
   after.sealed.resize(400, after.sealed[0]);  // Several pages of text.
 
-  for (const bool leftover : {false, true}) {
+  for (const int variant : {0, 1, 2, 3}) {
+    const bool leftover = variant % 2 == 1;
     SimFileSystem start;
+    start.SetExchanges(variant < 2);
     ASSERT_TRUE(SaveManifest(*start.OpenDirectory(), before).ok());
     if (leftover) start.Put(kManifestTemporaryName, "half a manif");
 
@@ -233,19 +238,97 @@ TEST(ManifestFile, IsReplacedAtomicallyAndDurably) {
   }
 }
 
-// With a spare it takes not a byte, and leaves the next one where it can.
-TEST(ManifestFile, NeedsNoSpaceWhereASpareIs) {
+// A process that is killed leaves names that are exchanged and not durable: the
+// spare of the next one may be the MANIFEST again after a power loss.
+TEST(ManifestFile, IsSafeAfterAKillAndThenAPowerLoss) {
+  Manifest manifests[3];
+  for (uint64_t i = 0; i < 3; ++i) {
+    manifests[i] = Sample();
+    manifests[i].epoch = 7 + i;
+    // Several pages, which a power loss can tear.
+    manifests[i].sealed.resize(50 - 10 * i, Sample().sealed[0]);
+  }
+  SimFileSystem start;
+  ASSERT_TRUE(SaveManifest(*start.OpenDirectory(), manifests[0]).ok());
+  LeaveManifestSpare(*start.OpenDirectory(), manifests[0]);
+  for (const auto bug : {PlantedBug::kNone, PlantedBug::kSpareNotSafe}) {
+    const ScopedPlantedBug plant(bug);
+    size_t lost = 0;
+    bool was_killed = true;
+    for (uint64_t kill = 0; was_killed; ++kill) {
+      const auto killed = start.Clone();
+      killed->CrashAt(kill);
+      was_killed = !SaveManifest(*killed->OpenDirectory(), manifests[1]);
+      ForEachCrash(
+          *killed->Clone(), 100,
+          [&](SimFileSystem& disk) {
+            (void)SaveManifest(*disk.OpenDirectory(), manifests[2]);
+          },
+          [&](SimFileSystem& image, const std::string&) {
+            const auto found = LoadManifest(*image.OpenDirectory());
+            const bool is_one =
+                found && std::find(std::begin(manifests), std::end(manifests),
+                                   *found) != std::end(manifests);
+            if (!is_one) ++lost;
+          });
+    }
+    EXPECT_EQ(lost > 0, bug != PlantedBug::kNone);
+  }
+}
+
+// The sync that makes it so fails: the spare is left alone.
+TEST(ManifestFile, WritesNoSpareThatIsNotSafe) {
+  SimFileSystem disk;
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), Sample()).ok());
+  }
+  const uint64_t writes = disk.calls(SimFileSystem::Op::kWrite);
+  disk.FailAt(SimFileSystem::Op::kDirectorySync, 0, ENOSPC);
+  EXPECT_FALSE(SaveManifest(*disk.OpenDirectory(), Sample()).ok());
+  EXPECT_EQ(disk.calls(SimFileSystem::Op::kWrite), writes);
+}
+
+// Nothing is made, so that nobody can take the space first; and a text may grow
+// and shrink in it.
+TEST(ManifestFile, UsesTwoFilesInTurn) {
   Manifest manifest = Sample();
   SimFileSystem disk;
-  ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), manifest).ok());
-  LeaveManifestSpare(*disk.OpenDirectory(), manifest);
+  const auto directory = disk.OpenDirectory();
+  uint64_t identities[2];
+  for (uint64_t& identity : identities) {
+    ASSERT_TRUE(SaveManifest(*directory, manifest, &identity).ok());
+    LeaveManifestSpare(*directory, manifest);
+  }
+  const uint64_t creations = disk.calls(SimFileSystem::Op::kCreate);
   disk.SetCapacity(disk.used_bytes());
-  for (int i = 0; i < 5; ++i) {
-    manifest.epoch = 100 + static_cast<uint64_t>(i);
-    ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), manifest).ok()) << i;
-    EXPECT_EQ(*LoadManifest(*disk.OpenDirectory()), manifest);
+  for (const size_t segments : {1, 40, 2, 2, 60, 1, 70}) {
+    manifest.sealed.resize(segments, Sample().sealed[0]);
+    uint64_t identity = 0;
+    ASSERT_TRUE(SaveManifest(*directory, manifest, &identity).ok()) << segments;
+    EXPECT_EQ(*LoadManifest(*directory), manifest);
+    EXPECT_EQ(identity, identities[0]);
+    std::swap(identities[0], identities[1]);
+    LeaveManifestSpare(*directory, manifest);
+  }
+  EXPECT_EQ(disk.calls(SimFileSystem::Op::kCreate), creations);
+}
+
+// With a spare it takes not a byte, and leaves the next one where it can.
+TEST(ManifestFile, NeedsNoSpaceWhereASpareIs) {
+  for (const bool exchanges : {true, false}) {
+    Manifest manifest = Sample();
+    SimFileSystem disk;
+    disk.SetExchanges(exchanges);
+    ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), manifest).ok());
     LeaveManifestSpare(*disk.OpenDirectory(), manifest);
-    EXPECT_TRUE(disk.Exists(kManifestTemporaryName)) << i;
+    disk.SetCapacity(disk.used_bytes());
+    for (int i = 0; i < 5; ++i) {
+      manifest.epoch = 100 + static_cast<uint64_t>(i);
+      ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), manifest).ok()) << i;
+      EXPECT_EQ(*LoadManifest(*disk.OpenDirectory()), manifest);
+      LeaveManifestSpare(*disk.OpenDirectory(), manifest);
+      EXPECT_TRUE(disk.Exists(kManifestTemporaryName)) << i;
+    }
   }
 }
 
@@ -279,9 +362,10 @@ TEST(ManifestFile, AFailureLeavesTheOldOrTheNewOne) {
   after.epoch = 8;
   for (uint64_t nth = 0;; ++nth) {
     SimFileSystem disk;
+    disk.SetExchanges(nth % 4 < 2);
     ASSERT_TRUE(SaveManifest(*disk.OpenDirectory(), before).ok());
     if (nth % 2 == 0) LeaveManifestSpare(*disk.OpenDirectory(), before);
-    disk.FailAtCall(nth / 2, ENOSPC);
+    disk.FailAtCall(nth / 4, ENOSPC);
     const Result<void> saved = SaveManifest(*disk.OpenDirectory(), after);
     if (disk.failures() == 0) {
       EXPECT_TRUE(saved.ok());

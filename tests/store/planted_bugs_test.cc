@@ -108,6 +108,7 @@ const Planted kPlanted[] = {
      CheckExpiryLeavesTheReserve},
     {"StaysFull", PlantedBug::kStaysFull, CheckFullEnds},
     {"PassingIsFinal", PlantedBug::kPassingIsFinal, CheckPassingErrorsPass},
+    {"SpareNotSafe", PlantedBug::kSpareNotSafe, CheckSpareIsSafe},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

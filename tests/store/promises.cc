@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <string_view>
 #include <utility>
 
 #include "log/hint.h"
@@ -607,7 +608,7 @@ std::string CheckFullEnds() {
   Machine machine(&disk, &history);
   if (!machine.Open() || !RollSegment(&machine)) return "does not open";
   machine.set_turns_max(100);
-  disk.FailAt(SimFileSystem::Op::kRename, 0, ENOSPC,
+  disk.FailAt(SimFileSystem::Op::kExchange, 0, ENOSPC,
               SimFileSystem::Repeat::kForever);
   RollSegment(&machine);
   machine.Turn();
@@ -659,6 +660,64 @@ std::string CheckPassingErrorsPass() {
         return fmt::format("call {} of kind {} with errno {}: {}", nth, op,
                            sys_errno, wrong);
       }
+    }
+  }
+  return "";
+}
+
+namespace {
+
+bool Starts(SimFileSystem* disk, const History& history) {
+  History scratch = history;
+  Machine machine(disk, &scratch);
+  return machine.Open().has_value();
+}
+
+// The disk after a start that was killed behind its first operation of this
+// description; null if it has none.
+std::unique_ptr<SimFileSystem> KilledBehind(std::string_view description,
+                                            const SimFileSystem& disk,
+                                            const History& history) {
+  const auto whole = disk.Clone();
+  Starts(whole.get(), history);
+  for (uint64_t n = 0; n < whole->operations(); ++n) {
+    if (whole->DescribeOperation(n) != description) continue;
+    auto killed = disk.Clone();
+    killed->CrashAt(n + 1);
+    Starts(killed.get(), history);
+    return killed->Clone();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+std::string CheckSpareIsSafe() {
+  constexpr size_t kPowerLosses = 200;
+  SimFileSystem disk;
+  History history;
+  {
+    Machine machine(&disk, &history);
+    if (!machine.Open()) return "does not open";
+    // A text of several sectors, which a power loss can tear.
+    for (int i = 0; i < 12; ++i) {
+      if (!RollSegment(&machine)) return "does not go on";
+    }
+  }
+  // The names are exchanged, but durable are those before.
+  const auto exchanged = KilledBehind("exchange MANIFEST.tmp", disk, history);
+  if (exchanged == nullptr) return "exchanges nothing";
+  const auto written = KilledBehind("write MANIFEST.tmp", *exchanged, history);
+  if (written == nullptr) return "writes no MANIFEST";
+  for (size_t seed = 0; seed < kPowerLosses; ++seed) {
+    const CrashChoice choice = {CrashChoice::Bytes::kRandom,
+                                CrashChoice::Names::kRandom,
+                                512,
+                                0,
+                                0,
+                                seed};
+    if (!Starts(written->Image(choice).get(), history)) {
+      return "does not open after a power loss: " + choice.Describe();
     }
   }
   return "";

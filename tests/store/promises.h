@@ -51,6 +51,8 @@ std::string CheckFullEnds();
 // Whatever passes by itself, met once in any call, ends neither the store nor
 // its service.
 std::string CheckPassingErrorsPass();
+// A start that was killed and a power loss in the next one leave a MANIFEST.
+std::string CheckSpareIsSafe();
 // A command whose value has to be read first has no effect before.
 std::string CheckNoEffectBeforeTheValue();
 // A data directory that is gone is noticed while the store runs and when it

@@ -31,6 +31,7 @@ class RandomRun {
     // Most values are on disk alone, or all are in memory.
     if (seed_ % 3 == 1) options_.value_cache_bytes = 2000;
     disk_ = std::make_unique<SimFileSystem>();
+    disk_->SetExchanges(seed_ % 5 != 0);
     long_ = Below(4) == 0;
     const int lives = 1 + Below(long_ ? 3 : 5);
     for (int life = 0; life < lives; ++life) {

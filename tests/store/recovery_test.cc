@@ -189,6 +189,8 @@ TEST_F(Recovery, GivesUpWhenAskedAndChangesNothing) {
 TEST_F(Recovery, RefusesSegmentsWithoutAManifest) {
   PutSome(0, 2);
   disk_.Remove(kManifestName);
+  // The spare is an intact one, out of date, and counts for nothing.
+  ASSERT_TRUE(DecodeManifest(disk_.ReadAll("MANIFEST.tmp"), "").ok());
   const Error refusal = Refusal(&disk_);
   EXPECT_EQ(refusal.code(), ErrorCode::kCorruption);
   EXPECT_THAT(refusal.message(), HasSubstr("no MANIFEST"));
@@ -575,6 +577,7 @@ TEST_F(Verify, GoesOnBehindWhatCannotBeRead) {
 TEST_F(Verify, ReportsAMissingManifest) {
   PutSome(0, 1);
   disk_.Remove(kManifestName);
+  ASSERT_TRUE(disk_.Exists("MANIFEST.tmp"));
   EXPECT_THAT(Damages(&disk_), testing::SizeIs(1));
 }
 

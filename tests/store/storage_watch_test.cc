@@ -134,7 +134,7 @@ TEST_F(StorageWatchTest, WhatCannotBeToldIsNoLoss) {
 TEST_F(StorageWatchTest, AManifestThatCouldNotBeReplacedIsNoLoss) {
   Open();
   for (const auto op :
-       {SimFileSystem::Op::kRename, SimFileSystem::Op::kDirectorySync}) {
+       {SimFileSystem::Op::kExchange, SimFileSystem::Op::kDirectorySync}) {
     const uint64_t before = disk_.failures();
     disk_.FailAt(op, 0, ENOSPC);
     while (disk_.failures() == before) {
