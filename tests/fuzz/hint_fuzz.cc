@@ -57,6 +57,7 @@ class MemoryFile final : public kvd::File {
  public:
   explicit MemoryFile(const std::string& bytes) : bytes_(bytes) {}
 
+  uint64_t identity() const override { return 1; }
   Result<size_t> ReadAt(uint64_t offset, std::span<char> out) override {
     // What is asked for is bounded by what there can be.
     KVD_CHECK(out.size() <=
@@ -105,6 +106,10 @@ class MemoryDirectory final : public kvd::Directory {
     return No();
   }
   Result<void> Sync() override { return No(); }
+  std::vector<kvd::Missing> FindMissing(
+      std::span<const kvd::ExpectedFile>) override {
+    return {};
+  }
   Result<void> Lock() override { return No(); }
   Result<uint64_t> FreeBytes() override { return No(); }
   Result<std::unique_ptr<kvd::DurableWriter>> NewDurableWriter(
