@@ -197,6 +197,21 @@ class FullDisks(E2eTest):
             self.check(daemon, acknowledged, ["again", *waiting])
             daemon.stop()
 
+        with self.subTest("life after life, and others take what is free"):
+            disk, daemon, acknowledged = self.on_a_full_disk(kind)
+            waiting = [self.waiting[1]] if self.waiting else []
+            for _ in range(6):
+                daemon.kill()
+                disk.fill()
+                daemon.start()
+                self.check(daemon, acknowledged, waiting)
+                disk.fill()
+            daemon.stop()
+            disk.fill()
+            daemon.start()
+            self.check(daemon, acknowledged, waiting)
+            daemon.stop()
+
         with self.subTest("a stop on the full disk"):
             disk, daemon, acknowledged = self.on_a_full_disk(kind)
             waiting = [self.waiting[1]] if self.waiting else []
