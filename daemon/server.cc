@@ -327,7 +327,8 @@ void Server::NoteFigures() {
 void Server::BeginStop(std::string_view reason) {
   if (stage_ == Stage::kLost) {
     LogInfo("stopping: {}", reason);
-    return Fail(*service_.store->failure());
+    // At the end of the turn: a command may have asked.
+    return stop_limit_.Stop();
   }
   if (stage_ != Stage::kLoading && stage_ != Stage::kServing) return;
   stage_ = Stage::kDraining;
