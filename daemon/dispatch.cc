@@ -181,8 +181,7 @@ std::string RefusalOf(Room room, const Store& store) {
     case Room::kLost:
       return fmt::format(
           "IOERR {}; nothing was changed, and no write is taken any more. "
-          "Reads "
-          "go on for a while: copy what is needed",
+          "Reads go on for a while: copy what is needed",
           store.failure()->message());
   }
   return {};

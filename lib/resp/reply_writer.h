@@ -21,7 +21,7 @@ inline constexpr int kRespProtocolMax = 3;
 //
 // It writes `bytes_max` at the most: whatever would go beyond is left out, and
 // from then on everything is. What was written is no reply then, and Drop() is
-// the way out; who writes much looks at overflowed() now and then.
+// the way out; long loops look at overflowed() now and then.
 class ReplyWriter {
  public:
   // `protocol` is 2 or 3.

@@ -68,8 +68,8 @@ class Compactor {
 
   // Gives up what is under way; idle() after some Poll().
   void Stop();
-  // The same because of `error`, which everyone who waits is told, and whoever
-  // asks later. Files stay as they are.
+  // The same because of `error`, which all who wait get, and all who ask later.
+  // Files stay as they are.
   void Abandon(const Error& error);
   bool idle() const { return !step_under_way_ && job_ == nullptr; }
 

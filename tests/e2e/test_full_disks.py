@@ -116,7 +116,7 @@ class FullDisks(E2eTest):
         return disk, daemon, acknowledged
 
     def write_until_it_is_full(self, daemon, acknowledged):
-        """Whoever waits then, with key and value; or nobody."""
+        """The writer that waits then, with its key and value, or None."""
         client = Connection(daemon.socket_path, 2)
         self.addCleanup(client.close)
         for i in range(100, 1000):

@@ -1118,8 +1118,8 @@ TEST_F(LogWriterFullDisk, AShortageOfDescriptorsIsWaitedFor) {
   }
 }
 
-// Whoever waits for a larger segment than the one that is prepared hears when
-// to ask again.
+// A writer that waits for a larger segment than the prepared one hears when to
+// ask again.
 TEST_F(LogWriterFullDisk, AShortageHoldsUpALargeGroupForAWhile) {
   Start();
   disk_.FailAt(SimFileSystem::Op::kCreate, 0, EMFILE);
