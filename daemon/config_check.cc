@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/config_check.h"
 
-#include "daemon/listener.h"
+#include "daemon/loop/listener.h"
 #include "fs/posix_file_system.h"
 
 namespace kvd {

@@ -7,7 +7,7 @@
 #include <iterator>
 
 #include "base/arguments.h"
-#include "daemon/service.h"
+#include "daemon/state/server_state.h"
 
 namespace kvd {
 namespace {

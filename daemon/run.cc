@@ -20,15 +20,15 @@
 #include "base/unique_fd.h"
 #include "config/units.h"
 #include "daemon/config_check.h"
-#include "daemon/event_loop.h"
-#include "daemon/listener.h"
-#include "daemon/logging.h"
-#include "daemon/memory_share.h"
-#include "daemon/notify.h"
+#include "daemon/host/logging.h"
+#include "daemon/host/memory_share.h"
+#include "daemon/host/notify.h"
+#include "daemon/loop/event_loop.h"
+#include "daemon/loop/listener.h"
+#include "daemon/loop/pool_executor.h"
 #include "daemon/options.h"
-#include "daemon/pool_executor.h"
 #include "daemon/server.h"
-#include "daemon/store_loader.h"
+#include "daemon/store_opener.h"
 #include "fs/posix_file_system.h"
 #include "store/store.h"
 #include "store/verify.h"
@@ -228,8 +228,8 @@ void WarnOfOwner(const std::string& data_dir) {
 // Opens the store while `server` answers clients. Null when the server has
 // ended before that, as it was told to.
 Result<std::unique_ptr<Store>> Load(Server& server, EventLoop& loop,
-                                    StoreLoader::Open open) {
-  StoreLoader loader(
+                                    StoreOpener::Open open) {
+  StoreOpener loader(
       loop, std::move(open),
       [&server](const LoadProgress& progress) {
         server.ShowProgress(progress);
@@ -264,7 +264,7 @@ struct LeaveToTheSystem {
 // Everything below is destroyed from the bottom up: the server closes its
 // sockets before the store ends, the store ends before its threads, and the
 // lock on the directory is released last.
-ExitCode Serve(const Config& config, EventLoop& loop, Waker& waker,
+ExitCode Serve(const Config& config, EventLoop& loop, LoopWaker& waker,
                StopSignals& signals) {
   const std::vector<int> passed = notify::PassedSockets();
   // With passed sockets those of the configuration do not matter.
@@ -321,7 +321,7 @@ ExitCode RunDaemon(const Config& config) {
     return Refuse(enough.error(), ExitCode::kCannotStart);
   }
   EventLoop loop;
-  Waker waker(loop);
+  LoopWaker waker(loop);
   StopSignals signals(loop);
   const ExitCode code = Serve(config, loop, waker, signals);
   if (code == ExitCode::kStopped) LogInfo("stopped; everything is on disk");

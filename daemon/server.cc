@@ -13,10 +13,10 @@
 #include "base/check.h"
 #include "base/planted_bug.h"
 #include "config/units.h"
-#include "daemon/command.h"
-#include "daemon/logging.h"
-#include "daemon/memory_figures.h"
-#include "daemon/notify.h"
+#include "daemon/commands/table.h"
+#include "daemon/host/logging.h"
+#include "daemon/host/notify.h"
+#include "daemon/state/memory_figures.h"
 
 namespace kvd {
 namespace {
@@ -70,7 +70,7 @@ void StopSignals::OnSignal(std::function<void(int)> on_signal) {
   if (pending_ != 0 && on_signal_) on_signal_(pending_);
 }
 
-Server::Server(EventLoop& loop, Waker& waker, StopSignals& signals,
+Server::Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals,
                Clock& clock, const Config& config, ConnectionBounds bounds,
                std::vector<std::unique_ptr<ListeningSocket>> sockets)
     : loop_(loop),

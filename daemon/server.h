@@ -10,12 +10,12 @@
 #include <unordered_map>
 #include <vector>
 
-#include "daemon/connection.h"
-#include "daemon/event_loop.h"
 #include "daemon/exit_code.h"
-#include "daemon/listener.h"
-#include "daemon/service.h"
-#include "daemon/turn.h"
+#include "daemon/loop/connection.h"
+#include "daemon/loop/event_loop.h"
+#include "daemon/loop/listener.h"
+#include "daemon/loop/turn.h"
+#include "daemon/state/server_state.h"
 
 namespace kvd {
 
@@ -49,7 +49,7 @@ class Server {
  public:
   // Clients queue until Listen() or Serve(). `bounds` are what limits and
   // descriptors allow.
-  Server(EventLoop& loop, Waker& waker, StopSignals& signals, Clock& clock,
+  Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals, Clock& clock,
          const Config& config, ConnectionBounds bounds,
          std::vector<std::unique_ptr<ListeningSocket>> sockets);
   ~Server();
@@ -117,12 +117,12 @@ class Server {
   void End();
 
   EventLoop& loop_;
-  Waker& waker_;
+  LoopWaker& waker_;
   StopSignals& signals_;
   const int64_t connections_reserved_;
   const uid_t own_uid_;
   const int64_t housekeeping_ms_;
-  Service service_;
+  ServerState service_;
   Turn turn_;
   Stage stage_ = Stage::kLoading;
   ExitCode exit_code_ = ExitCode::kStopped;

@@ -50,7 +50,7 @@ _FILE_CALLS = re.compile(
     r"|opendir|readdir|link|symlink)\s*\(")
 _FILE_CALL_ROOMS = {
     "lib/fs/": None,  # All of them.
-    "daemon/listener": {"rename", "unlink"},
+    "daemon/loop/listener": {"rename", "unlink"},
     "cli/": {"open"},  # A person's own files.
     "lib/base/standard_streams": {"open"},  # /dev/null.
 }
@@ -80,7 +80,7 @@ def _layer_of(path):
 
 
 def _layer_of_include(name):
-    """The layer of "log/record.h" (below lib/) or "daemon/turn.h"."""
+    """The layer of "log/format/record.h" (below lib/) or "daemon/loop/turn.h"."""
     return _layer_of(name) or _layer_of("lib/" + name)
 
 

@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/coding.h"
 #include "base/planted_bug.h"
-#include "log/segment_file.h"
+#include "log/write/segment_file.h"
 
 namespace kvd {
 namespace {

@@ -35,12 +35,12 @@
 #include "base/sync_mode.h"
 #include "base/write_device.h"
 #include "fs/file_system.h"
-#include "log/gathering.h"
-#include "log/group_buffer.h"
+#include "log/format/manifest.h"
+#include "log/format/place.h"
+#include "log/format/record.h"
 #include "log/log_figures.h"
-#include "log/manifest.h"
-#include "log/place.h"
-#include "log/record.h"
+#include "log/write/gathering.h"
+#include "log/write/group_buffer.h"
 
 namespace kvd {
 

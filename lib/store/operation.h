@@ -12,7 +12,7 @@
 #include <memory>
 #include <string_view>
 
-#include "store/entry.h"
+#include "store/memory/entry.h"
 #include "store/store.h"
 
 namespace kvd {

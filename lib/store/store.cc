@@ -7,7 +7,7 @@
 #include "base/check.h"
 #include "base/planted_bug.h"
 #include "base/random.h"
-#include "store/recovery.h"
+#include "store/start/recovery.h"
 #include "store/store_impl.h"
 
 namespace kvd {

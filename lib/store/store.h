@@ -26,7 +26,7 @@
 #include "base/log_sink.h"
 #include "fs/file_system.h"
 #include "log/log_writer.h"
-#include "store/cold_values.h"
+#include "store/values/cold_values.h"
 
 namespace kvd {
 
@@ -72,7 +72,7 @@ struct StoreOptions {
   ScrubOptions scrub;
   // Between two looks at whether the files are still there; 0: only at a stop.
   int64_t look_interval_ms = 1000;
-  bool write_hints = true;  // Of sealed segments (log/hint.h).
+  bool write_hints = true;  // Of sealed segments (log/format/hint.h).
   // How long the log has to go without sealing a segment before hints are
   // written, unless kHintsBehindMax segments have none.
   int64_t hint_delay_ms = 2000;

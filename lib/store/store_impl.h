@@ -10,17 +10,17 @@
 #include <string>
 #include <vector>
 
+#include "log/format/manifest.h"
 #include "log/log_writer.h"
-#include "log/manifest.h"
-#include "store/compactor.h"
-#include "store/hint_writer.h"
-#include "store/keyspace.h"
-#include "store/scrubber.h"
-#include "store/segment_usage.h"
-#include "store/storage_watch.h"
+#include "store/background/compactor.h"
+#include "store/background/hint_writer.h"
+#include "store/background/scrubber.h"
+#include "store/background/storage_watch.h"
+#include "store/memory/keyspace.h"
+#include "store/memory/segment_usage.h"
+#include "store/memory/value_cache.h"
 #include "store/store.h"
-#include "store/value_cache.h"
-#include "store/value_reader.h"
+#include "store/values/value_reader.h"
 
 namespace kvd {
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "store/verify.h"
 
-#include "log/log_reader.h"
-#include "log/manifest.h"
+#include "log/format/manifest.h"
+#include "log/read/log_reader.h"
 
 namespace kvd {
 

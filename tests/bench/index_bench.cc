@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "store/index.h"
+#include "store/memory/index.h"
 
 namespace kvd {
 namespace {

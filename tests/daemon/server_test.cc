@@ -25,7 +25,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "daemon/processors.h"
+#include "daemon/host/processors.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"
@@ -159,7 +159,7 @@ class ServerTest : public testing::Test {
   Config config_;
   uint64_t value_cache_bytes_ = UINT64_MAX;
   EventLoop loop_;
-  Waker waker_{loop_};
+  LoopWaker waker_{loop_};
   StopSignals signals_{loop_};
   std::unique_ptr<Store> store_;
   std::optional<Server> server_;

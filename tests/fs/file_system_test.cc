@@ -353,7 +353,7 @@ class DurableWrite : public FileSystem {
     }
   }
 
-  WakeEvent wakes_;
+  EventFd wakes_;
   std::unique_ptr<File> file_ = Create("log");
   std::unique_ptr<DurableWriter> writer_;
 };
@@ -486,7 +486,7 @@ class QueuedRead : public FileSystem {
     return filled;
   }
 
-  WakeEvent wakes_;
+  EventFd wakes_;
   std::unique_ptr<ReadQueue> queue_;
 };
 

@@ -315,7 +315,7 @@ TEST_F(PosixFaults, CompletesADurableWriteAfterItsSync) {
 // Which device works cannot be found out then, and the store has to open.
 TEST_F(PosixFaults, AFullDiskStopsNoDevice) {
   if (!HasRings(temp_.path())) GTEST_SKIP() << "no io_uring here";
-  WakeEvent event;
+  EventFd event;
   Plant("fallocate", {{ENOSPC}});
   auto best = directory_->NewDurableWriter(WriteDevice::kAuto, event.wake());
   ASSERT_TRUE(best.ok());

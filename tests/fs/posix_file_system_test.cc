@@ -25,8 +25,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/event_fd.h"
 #include "base/unique_fd.h"
-#include "base/wake_event.h"
 #include "fs/posix_file.h"
 #include "tests/support/rings.h"
 #include "tests/support/temp_dir.h"
@@ -288,7 +288,7 @@ TEST(PosixReadQueue, LeavesTheCacheAloneWhenItIsToldTo) {
   const std::string path = temp.Path("a");
   const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
-  WakeEvent event;
+  EventFd event;
   const auto queue = directory->NewReadQueue(1, event.wake());
   const auto file = std::move(*directory->Open("a", OpenMode::kReadHere));
   if (queue == nullptr || static_cast<PosixFile&>(*file).direct_block() == 0 ||

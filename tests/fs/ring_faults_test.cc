@@ -159,7 +159,7 @@ class RingFaults : public ::testing::Test {
   }
 
   TempDir temp_;
-  WakeEvent event_;
+  EventFd event_;
   std::unique_ptr<Directory> directory_;
   std::unique_ptr<File> file_;
 };

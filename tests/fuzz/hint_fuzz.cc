@@ -20,7 +20,7 @@
 #include "base/check.h"
 #include "base/checksum.h"
 #include "base/coding.h"
-#include "log/hint.h"
+#include "log/format/hint.h"
 
 namespace {
 
@@ -197,11 +197,11 @@ bool ReadAll(HintReader* reader, std::vector<Listed>* all) {
 // finds no more entries, and no damage that this does not find unless it is one
 // of order.
 void ReadInPieces(HintReader* reader, bool whole) {
-  constexpr uint64_t kPieceBytes = 300;
-  kvd::HintPiece piece;
+  constexpr uint64_t kChunkBytes = 300;
+  kvd::HintBlocks piece;
   uint64_t entries = 0;
   for (size_t next = 0; next < reader->blocks();) {
-    const Result<size_t> read = reader->ReadPiece(next, kPieceBytes, &piece);
+    const Result<size_t> read = reader->ReadBlocks(next, kChunkBytes, &piece);
     KVD_CHECK(read.ok() && *read > next);
     next = *read;
     const Result<void> visited = piece.Visit([&](const HintEntry& entry) {

@@ -12,7 +12,7 @@
 
 #include "base/check.h"
 #include "base/checksum.h"
-#include "log/manifest.h"
+#include "log/format/manifest.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;

@@ -12,7 +12,7 @@
 #include "base/check.h"
 #include "base/checksum.h"
 #include "base/coding.h"
-#include "log/segment_reader.h"
+#include "log/read/segment_reader.h"
 
 namespace {
 

@@ -13,9 +13,9 @@
 #include "base/check.h"
 #include "base/checksum.h"
 #include "base/coding.h"
-#include "log/group_buffer.h"
-#include "log/manifest.h"
-#include "log/segment.h"
+#include "log/format/manifest.h"
+#include "log/format/segment.h"
+#include "log/write/group_buffer.h"
 #include "tests/support/sim_file_system.h"
 
 namespace kvd {

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/log/read_log.h"
+#include "tests/log/read/read_log.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "store/keyspace.h"
-#include "tests/store/machine.h"
+#include "store/memory/keyspace.h"
+#include "tests/store/promises/machine.h"
 
 namespace kvd {
 namespace {

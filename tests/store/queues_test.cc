@@ -8,8 +8,8 @@
 #include <memory>
 #include <string>
 
-#include "tests/store/machine.h"
-#include "tests/store/promises.h"
+#include "tests/store/promises/machine.h"
+#include "tests/store/promises/promises.h"
 
 namespace kvd {
 namespace {

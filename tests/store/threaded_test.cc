@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/event_fd.h"
 #include "base/executor.h"
-#include "base/wake_event.h"
 #include "fs/posix_file_system.h"
 #include "store/operation.h"
 #include "store/store.h"
@@ -118,7 +118,7 @@ class ThreadedStore {
 
  private:
   SystemClock clock_;
-  WakeEvent wakes_;
+  EventFd wakes_;
   ThreadExecutor executor_{"test-prepare"};
   ThreadExecutor maintenance_{"test-maintain"};
   ThreadExecutor reads_{"test-read"};

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "base/check.h"
-#include "base/wake_event.h"
+#include "base/event_fd.h"
 #include "fs/posix_file_system.h"
 
 namespace kvd {
@@ -16,12 +16,12 @@ namespace kvd {
 inline bool HasRings(const std::string& path) {
   auto directory = OpenPosixDirectory(path, {});
   KVD_CHECK(directory.ok());
-  WakeEvent event;
+  EventFd event;
   return (*directory)->NewDurableWriter(WriteDevice::kRing, event.wake()).ok();
 }
 
 // Sleeps until somebody wakes, as a loop does.
-inline void AwaitWake(WakeEvent& event) {
+inline void AwaitWake(EventFd& event) {
   pollfd polled = {event.fd(), POLLIN, 0};
   while (poll(&polled, 1, -1) != 1) {
   }

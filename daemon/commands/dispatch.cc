@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/commands/dispatch.h"
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <variant>
+
+#include "config/units.h"
+#include "daemon/commands/text.h"
+#include "daemon/host/logging.h"
+
+namespace kvd {
+namespace {
+
+// How much of an unknown command's words an error quotes together. Source:
+// Redis.
+constexpr size_t kQuotedArgsBytes = 128;
+
+void UnknownCommand(Call& call) {
+  std::string quoted;
+  for (size_t i = 1; i < call.args.size() && quoted.size() < kQuotedArgsBytes;
+       ++i) {
+    const size_t room = kQuotedArgsBytes - quoted.size();
+    quoted += fmt::format("'{}' ", call.args[i].substr(0, room));
+  }
+  call.reply.Error(
+      fmt::format("ERR unknown command '{}', with args beginning with: {}",
+                  Quoted(call.args[0]), quoted));
+}
+
+// Whether a web page may have had a browser send this: the first words of
+// requests with a body, and of the header that all have. Source: Redis.
+bool IsHttp(std::string_view name) {
+  return IsWord(name, "POST") || IsWord(name, "HOST:");
+}
+
+// The rest may be commands that somebody else put there: they are not executed.
+void EndHttp(Call& call) {
+  call.session.closing = true;
+  ServerState& service = call.service;
+  ++service.stats.http_closed;
+  if (!service.log_rate.Allow(service.NowMs())) return;
+  LogWarning(
+      "client {} (pid {}, uid {}) speaks HTTP: closed. Possibly a web page "
+      "sends commands through somebody's browser or proxy",
+      call.session.id, call.session.pid, call.session.uid);
+}
+
+void StillLoading(Call& call) {
+  const ServerState& service = call.service;
+  call.reply.Error(fmt::format("LOADING kvd is loading the data; {}",
+                               service.loading.Text(service.NowMs())));
+}
+
+// Whether the row takes so many words; answers an error if not.
+bool RightNumberOfWords(Call& call, const Command& command,
+                        const Command* container = nullptr) {
+  const size_t words = call.args.size();
+  const auto most = static_cast<size_t>(command.words_max);
+  if (words >= static_cast<size_t>(command.words_min) && words <= most) {
+    return true;
+  }
+  const std::string name =
+      container == nullptr ? LowerName(command)
+                           : LowerName(*container) + "|" + LowerName(command);
+  // Where any number would make sense, say what is too much.
+  if (words > most && command.arity() < 0 && most >= kNamesMax) {
+    call.reply.Error(
+        fmt::format("ERR too many arguments for '{}' command: {} words at the "
+                    "most",
+                    name, most));
+  } else {
+    call.reply.Error(
+        fmt::format("ERR wrong number of arguments for '{}' command", name));
+  }
+  return false;
+}
+
+// The row that handles these words: the command's own or its subcommand's. Null
+// after an error reply; then `*blamed` is the row whose words were wrong, if
+// the words name one.
+const Command* Resolve(Call& call, const Command& command,
+                       const Command** blamed) {
+  *blamed = &command;
+  if (command.subcommands.empty()) {
+    const bool right = RightNumberOfWords(call, command);
+    return right ? &command : nullptr;
+  }
+  if (call.args.size() < 2) {
+    if (command.handler != nullptr) return &command;
+    call.reply.Error(fmt::format(
+        "ERR wrong number of arguments for '{}' command", LowerName(command)));
+    return nullptr;
+  }
+  const Command* subcommand = FindSubcommand(command, call.args[1]);
+  if (subcommand == nullptr) {
+    call.reply.Error(fmt::format("ERR unknown subcommand '{}'. Try {} HELP.",
+                                 Quoted(call.args[1]), command.name));
+    *blamed = nullptr;
+    return nullptr;
+  }
+  *blamed = subcommand;
+  const bool right = RightNumberOfWords(call, *subcommand, &command);
+  return right ? subcommand : nullptr;
+}
+
+bool WordsFit(Call& call) {
+  const auto most = static_cast<size_t>(call.service.config.limits.arguments);
+  if (call.args.size() <= most) return true;
+  call.reply.Error(
+      fmt::format("ERR command has {} words, and limits.arguments is {}; "
+                  "nothing was changed. Send it in parts",
+                  call.args.size(), most));
+  return false;
+}
+
+bool KeysFit(Call& call, const Command& command) {
+  bool fit = true;
+  ForEachKey(command, call.args.size(), [&](size_t i) {
+    if (call.args[i].size() > kKeyBytesMax) fit = false;
+  });
+  if (!fit) {
+    call.reply.Error(
+        fmt::format("ERR key is too long (maximum {} bytes)", kKeyBytesMax));
+  }
+  return fit;
+}
+
+// How one call is timed, see command_stats.h.
+enum class Timing { kNone, kSample, kExact };
+
+Timing TimingOf(const Call& call, const CommandStats& stats) {
+  if (!call.session.pipelines || call.args.size() > stats.brief_words) {
+    return Timing::kExact;
+  }
+  return stats.IsDue() ? Timing::kSample : Timing::kNone;
+}
+
+// Enters a call that began at `start_ns` and has just ended.
+void CountTime(Call& call, const Command& command, CommandStats& stats,
+               Timing timing, int64_t start_ns) {
+  ServerState& service = call.service;
+  const int64_t ns = service.ReadClock() - start_ns;
+  if (timing == Timing::kSample) {
+    stats.Sampled(static_cast<uint64_t>(ns));
+  } else {
+    stats.Timed(static_cast<uint64_t>(ns));
+  }
+  // Words that come before authentication may be secret.
+  if (ns / 1000 < service.config.slowlog.threshold_us ||
+      (command.flags & kNoAuth) != 0) {
+    return;
+  }
+  service.slow_log.Add(
+      service.clock.WallMs() / 1000, ns / 1000, call.args, call.session.name,
+      service.store != nullptr ? service.store->last_seq() : 0);
+}
+
+// The answer instead of an effect; kReady and kWait have none.
+std::string RefusalOf(Room room, const Store& store) {
+  switch (room) {
+    case Room::kReady:
+    case Room::kWait:
+      return {};
+    case Room::kDiskFull:
+      return "DISKFULL the disk has no room for this write; nothing was "
+             "changed. Deleting keys works, and writes resume by themselves "
+             "when there is room";
+    case Room::kTooLarge:
+      return "ERR command is too large for one commit group; nothing was "
+             "changed";
+    case Room::kMemoryFull:
+      // Clients know it by its first words. Source: Redis.
+      return fmt::format(
+          "OOM command not allowed when used memory > 'memory.limit' (used {}, "
+          "limit {}); nothing was changed. Reads, deletes and writes that do "
+          "not grow go on",
+          FormatSize(store.memory_bytes()),
+          FormatSize(store.memory_limit_bytes()));
+    case Room::kLost:
+      return fmt::format(
+          "IOERR {}; nothing was changed, and no write is taken any more. "
+          "Reads go on for a while: copy what is needed",
+          store.failure()->message());
+  }
+  return {};
+}
+
+// Why a value on disk was not read. Nothing was changed.
+std::string UnreadableText(const Error& error) {
+  const bool damaged = error.code() != ErrorCode::kInvalid &&
+                       error.code() != ErrorCode::kResources;
+  return fmt::format("{} {}; nothing was changed{}",
+                     damaged ? "DAMAGED" : "ERR", error.message(),
+                     damaged
+                         ? ". Other keys are not affected, and this one can "
+                           "be set anew or deleted"
+                         : "");
+}
+
+// The answer instead of a reply that is too large. Nothing was changed.
+std::string ReplyTooLargeText(const Call& call) {
+  return fmt::format(
+      "ERR the reply takes {} bytes or more, and limits.output_bytes is {}; "
+      "nothing was changed. Ask for less at once",
+      call.reply.wanted_bytes(),
+      FormatSize(call.service.config.limits.output_bytes));
+}
+
+// Counts an error reply by the code that it begins with.
+void CountError(ServerState& service, std::string_view text) {
+  const std::string_view code = text.substr(0, text.find_first_of(" \r"));
+  const auto found = service.errors.find(code);
+  if (found != service.errors.end()) {
+    ++found->second;
+  } else {
+    service.errors.emplace(code, 1);
+  }
+}
+
+// Whether this command's reply goes out, by what CLIENT REPLY asked for before
+// or in it.
+bool TakesReply(Session& session, Session::ReplyMode before) {
+  using Mode = Session::ReplyMode;
+  if (session.reply_mode == Mode::kOn) return true;
+  // SKIP leaves itself and the next command without a reply.
+  if (session.reply_mode == Mode::kSkipNext && before == Mode::kSkipNext) {
+    session.reply_mode = Mode::kOn;
+  }
+  return false;
+}
+
+// Values that were read for the command and lent to the reply that begins at
+// `start` are kept by `owner`.
+void GiveOwner(std::vector<LentValue>* lent, size_t start,
+               const std::shared_ptr<const void>& owner) {
+  if (lent == nullptr) return;
+  for (auto it = lent->rbegin(); it != lent->rend() && it->at > start; ++it) {
+    auto* const kept = std::get_if<LentValue::Kept>(&it->owner);
+    if (kept != nullptr && *kept == nullptr) *kept = owner;
+  }
+}
+
+enum class Admission { kRun, kRejected, kQueued };
+
+struct Admitted {
+  Admission admission;
+  const Command* container = nullptr;
+  const Command* command = nullptr;  // Null if the words name none.
+};
+
+// Clients often say the same again and again: `last` is what this one's last
+// command was, or null.
+const Command* FindContainer(std::string_view name, const Command* last) {
+  return last != nullptr && IsWord(name, last->name) ? last : FindCommand(name);
+}
+
+Admitted Admit(Call& call, bool queue_writers) {
+  const Command* container =
+      FindContainer(call.args[0], call.session.last_container);
+  if (container == nullptr) {
+    if (IsHttp(call.args[0])) {
+      EndHttp(call);
+    } else {
+      UnknownCommand(call);
+    }
+    return {Admission::kRejected};
+  }
+  if (!WordsFit(call)) return {Admission::kRejected, container};
+  const Command* blamed = nullptr;
+  const Command* command = Resolve(call, *container, &blamed);
+  if (command == nullptr) return {Admission::kRejected, container, blamed};
+  if (!KeysFit(call, *command)) {
+    return {Admission::kRejected, container, command};
+  }
+  if (call.op == nullptr && (command->flags & kLoading) == 0) {
+    StillLoading(call);
+    return {Admission::kRejected, container, command};
+  }
+  if (queue_writers && command->access == Access::kWrite) {
+    return {Admission::kQueued, container, command};
+  }
+  return {Admission::kRun, container, command};
+}
+
+// Null if the words name no command. A client mostly sends what it sent before.
+CommandStats* StatsOf(ServerState& service, const Session& session,
+                      const Admitted& admitted) {
+  if (admitted.command == nullptr) return nullptr;
+  if (admitted.command == session.last_command) return session.last_stats;
+  return &service.command_stats.Of(*admitted.container, *admitted.command);
+}
+
+}  // namespace
+
+Executed Execute(ServerState& service, Session& session,
+                 std::span<const std::string_view> args, bool queue_writers,
+                 ColdValues* cold, std::string* out,
+                 std::vector<LentValue>* lent) {
+  const size_t start = out->size();
+  const Session::ReplyMode reply_mode = session.reply_mode;
+  ReplyWriter reply(out, session.protocol, service.config.limits.output_bytes);
+  std::optional<Operation> op;
+  if (service.store != nullptr) {
+    op.emplace(*service.store, session.database, cold, &reply.overflowed());
+  }
+  Call call{op ? &*op : nullptr, args, reply, session, service};
+  call.lent = lent;
+  const auto drop_reply = [&reply, lent, start] {
+    reply.Drop();
+    while (lent != nullptr && !lent->empty() && lent->back().at > start) {
+      lent->pop_back();
+    }
+  };
+
+  const Admitted admitted = Admit(call, queue_writers);
+  if (admitted.admission == Admission::kQueued) {
+    return {ExecuteOutcome::kParked};
+  }
+  CommandStats* stats = StatsOf(service, session, admitted);
+  if (admitted.admission == Admission::kRun) {
+    session.last_container = admitted.container;
+    session.last_command = admitted.command;
+    session.last_stats = stats;
+    const uint64_t hits = service.stats.keyspace_hits;
+    const uint64_t misses = service.stats.keyspace_misses;
+    const Timing timing = TimingOf(call, *stats);
+    const int64_t start_ns =
+        timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
+    admitted.command->handler(call);
+    // It is counted and answered when it has been executed.
+    const auto again_later = [&](ExecuteOutcome outcome) -> Executed {
+      drop_reply();
+      service.stats.keyspace_hits = hits;
+      service.stats.keyspace_misses = misses;
+      return {outcome};
+    };
+    if (call.awaits_news) return again_later(ExecuteOutcome::kAwaits);
+    const auto refuse = [&](const std::string& text) {
+      drop_reply();
+      ReplyWriter(out, session.protocol).Error(text);
+    };
+    if (reply.overflowed()) {
+      refuse(ReplyTooLargeText(call));
+    } else if (cold->error()) {
+      refuse(UnreadableText(*cold->error()));
+    } else if (cold->wanted()) {
+      return again_later(ExecuteOutcome::kReads);
+    } else if (op && op->blocked() != Room::kReady) {
+      if (op->blocked() == Room::kWait) {
+        return again_later(ExecuteOutcome::kParked);
+      }
+      refuse(RefusalOf(op->blocked(), *service.store));
+    } else if (call.gives_way) {
+      return again_later(ExecuteOutcome::kGivesWay);
+    }
+    session.listing.reset();
+    if (!cold->empty()) GiveOwner(lent, start, op->KeepValues());
+    ++stats->calls;
+    const size_t bytes = out->size() - start + (op ? op->changed_bytes() : 0);
+    if (timing == Timing::kNone && bytes < kManyBytes) {
+      stats->Untimed();
+    } else {
+      CountTime(call, *admitted.command, *stats, timing, start_ns);
+    }
+  }
+
+  ++service.stats.commands;
+  ++session.commands;
+  if (out->size() > start && (*out)[start] == '-') {
+    ++service.stats.error_replies;
+    CountError(service, std::string_view(*out).substr(start + 1));
+    if (stats != nullptr) {
+      ++(admitted.admission == Admission::kRun ? stats->failed
+                                               : stats->rejected);
+    }
+  }
+  if (!TakesReply(session, reply_mode)) drop_reply();
+  return {ExecuteOutcome::kDone, op ? std::max(op->seen(), call.shows) : 0,
+          stats};
+}
+
+}  // namespace kvd

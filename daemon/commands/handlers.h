@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT
+//
+// The handlers behind the rows of command_table.cc, by family of commands.
+#pragma once
+
+#include "daemon/commands/table.h"
+
+namespace kvd {
+
+// commands_string.cc
+void HandleAppend(Call& call);
+void HandleDecr(Call& call);
+void HandleDecrBy(Call& call);
+void HandleDelIfEq(Call& call);
+void HandleGet(Call& call);
+void HandleGetDel(Call& call);
+void HandleGetEx(Call& call);
+void HandleGetRange(Call& call);
+void HandleGetSet(Call& call);
+void HandleIncr(Call& call);
+void HandleIncrBy(Call& call);
+void HandleIncrByFloat(Call& call);
+void HandleMGet(Call& call);
+void HandleMSet(Call& call);
+void HandleMSetNx(Call& call);
+void HandlePSetEx(Call& call);
+void HandleSet(Call& call);
+void HandleSetEx(Call& call);
+void HandleSetNx(Call& call);
+void HandleSetRange(Call& call);
+void HandleStrLen(Call& call);
+
+// commands_key.cc
+void HandleDbSize(Call& call);
+void HandleDel(Call& call);
+void HandleExists(Call& call);
+void HandleExpire(Call& call);
+void HandleExpireAt(Call& call);
+void HandleExpireTime(Call& call);
+void HandleFlushAll(Call& call);
+void HandleFlushDb(Call& call);
+void HandleKeys(Call& call);
+void HandlePersist(Call& call);
+void HandlePExpire(Call& call);
+void HandlePExpireAt(Call& call);
+void HandlePExpireTime(Call& call);
+void HandlePTtl(Call& call);
+void HandleRename(Call& call);
+void HandleRenameNx(Call& call);
+void HandleScan(Call& call);
+void HandleSwapDb(Call& call);
+void HandleTtl(Call& call);
+void HandleType(Call& call);
+
+// commands_connection.cc
+void HandleAuth(Call& call);
+void HandleClientGetName(Call& call);
+void HandleClientHelp(Call& call);
+void HandleClientId(Call& call);
+void HandleClientInfo(Call& call);
+void HandleClientKill(Call& call);
+void HandleClientList(Call& call);
+void HandleClientNoEvict(Call& call);
+void HandleClientNoTouch(Call& call);
+void HandleClientReply(Call& call);
+void HandleClientSetInfo(Call& call);
+void HandleClientSetName(Call& call);
+void HandleEcho(Call& call);
+void HandleHello(Call& call);
+void HandlePing(Call& call);
+void HandleQuit(Call& call);
+void HandleReset(Call& call);
+void HandleSelect(Call& call);
+
+// commands_server.cc
+void HandleBgRewriteAof(Call& call);
+void HandleCluster(Call& call);
+void HandleConfigGet(Call& call);
+void HandleConfigHelp(Call& call);
+void HandleConfigResetStat(Call& call);
+void HandleInfo(Call& call);
+void HandleShutdown(Call& call);
+void HandleTime(Call& call);
+
+// commands_latency.cc
+void HandleKvLatencyCommands(Call& call);
+void HandleKvLatencyLog(Call& call);
+void HandleLatencyDoctor(Call& call);
+void HandleLatencyGraph(Call& call);
+void HandleLatencyHelp(Call& call);
+void HandleLatencyHistogram(Call& call);
+void HandleLatencyHistory(Call& call);
+void HandleLatencyLatest(Call& call);
+void HandleLatencyReset(Call& call);
+void HandleSlowLogGet(Call& call);
+void HandleSlowLogHelp(Call& call);
+void HandleSlowLogLen(Call& call);
+void HandleSlowLogReset(Call& call);
+
+// commands_memory.cc
+void HandleMemoryDoctor(Call& call);
+void HandleMemoryHelp(Call& call);
+void HandleMemoryMallocStats(Call& call);
+void HandleMemoryPurge(Call& call);
+void HandleMemoryStats(Call& call);
+void HandleMemoryUsage(Call& call);
+
+// commands_command.cc
+void HandleCommand(Call& call);
+void HandleCommandCount(Call& call);
+void HandleCommandDocs(Call& call);
+void HandleCommandGetKeys(Call& call);
+void HandleCommandHelp(Call& call);
+void HandleCommandInfo(Call& call);
+void HandleCommandList(Call& call);
+
+// commands_kv.cc
+void HandleKvCompact(Call& call);
+void HandleKvDel(Call& call);
+void HandleKvGet(Call& call);
+void HandleKvSet(Call& call);
+void HandleKvStatus(Call& call);
+
+}  // namespace kvd

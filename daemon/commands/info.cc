@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/commands/info.h"
+
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "daemon/commands/table.h"
+#include "daemon/commands/text.h"
+#include "daemon/host/memory_share.h"
+#include "daemon/state/memory_figures.h"
+
+namespace kvd {
+namespace {
+
+constexpr uint64_t kNsPerUs = 1000;
+
+// Lines of "name:value".
+class Lines {
+ public:
+  template <typename T>
+  void Add(std::string_view name, const T& value) {
+    fmt::format_to(std::back_inserter(text_), "{}:{}\r\n", name, value);
+  }
+  std::string Take() { return std::move(text_); }
+
+ private:
+  std::string text_;
+};
+
+std::string Server(ServerState& service) {
+  Lines lines;
+  utsname system = {};
+  uname(&system);
+  const int64_t uptime_s = (service.NowMs() - service.started_ms) / 1000;
+  lines.Add("redis_version", kRedisVersion);
+  lines.Add("kvd_version", kVersion);
+  lines.Add("redis_mode", "standalone");
+  lines.Add("os", fmt::format("{} {} {}", system.sysname, system.release,
+                              system.machine));
+  lines.Add("arch_bits", sizeof(void*) * 8);
+  lines.Add("multiplexing_api", "epoll");
+  lines.Add("process_id", getpid());
+  lines.Add("tcp_port", 0);
+  lines.Add("unixsocket", service.socket_path);
+  lines.Add("data_dir", service.config.data_dir);
+  lines.Add("server_time_usec", service.clock.WallMs() * 1000);
+  lines.Add("uptime_in_seconds", uptime_s);
+  lines.Add("uptime_in_days", uptime_s / (24 * 3600));
+  lines.Add("hz", 10);
+  lines.Add("io_threads_active", 0);
+  return lines.Take();
+}
+
+std::string Clients(ServerState& service) {
+  Lines lines;
+  lines.Add("connected_clients", service.sessions.size());
+  lines.Add("cluster_connections", 0);
+  lines.Add("maxclients", service.connections_max);
+  lines.Add("blocked_clients", service.stats.parked);
+  lines.Add("tracking_clients", 0);
+  return lines.Take();
+}
+
+StoreStats StatsOf(const ServerState& service) {
+  return service.store != nullptr ? service.store->Stats() : StoreStats();
+}
+
+std::string Percent(uint64_t part, uint64_t whole) {
+  const double share =
+      whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
+  return fmt::format("{:.2f}%", 100 * share);
+}
+
+std::string Memory(ServerState& service) {
+  const MemoryFigures figures = MemoryFiguresOf(service);
+  NoteMemoryPeak(service, figures);
+  const uint64_t used = figures.used();
+  const uint64_t resident = ResidentBytes();
+  const uint64_t dataset = figures.entries + figures.values;
+  Lines lines;
+  lines.Add("used_memory", used);
+  lines.Add("used_memory_human", HumanBytes(used));
+  lines.Add("used_memory_rss", resident);
+  lines.Add("used_memory_rss_human", HumanBytes(resident));
+  lines.Add("used_memory_peak", service.memory_peak);
+  lines.Add("used_memory_peak_human", HumanBytes(service.memory_peak));
+  lines.Add("used_memory_peak_perc", Percent(used, service.memory_peak));
+  lines.Add("used_memory_overhead", used - dataset);
+  lines.Add("used_memory_dataset", dataset);
+  lines.Add("used_memory_dataset_perc", Percent(dataset, used));
+  const uint64_t all = PhysicalMemory();
+  lines.Add("total_system_memory", all);
+  lines.Add("total_system_memory_human", HumanBytes(all));
+  lines.Add("maxmemory", figures.limit);
+  lines.Add("maxmemory_human", HumanBytes(figures.limit));
+  lines.Add("maxmemory_policy", "noeviction");
+  lines.Add("mem_fragmentation_ratio",
+            fmt::format("{:.2f}", used == 0 ? 0.0
+                                            : static_cast<double>(resident) /
+                                                  static_cast<double>(used)));
+  lines.Add("mem_fragmentation_bytes",
+            static_cast<int64_t>(resident) - static_cast<int64_t>(used));
+  lines.Add("mem_clients_normal", figures.connections);
+  lines.Add("mem_clients_slaves", 0);
+  lines.Add("mem_allocator", "libc");
+  // These add up to used_memory …
+  lines.Add("kvd_entry_bytes", figures.entries);
+  lines.Add("kvd_value_bytes", figures.values);
+  lines.Add("kvd_index_bytes", figures.index);
+  lines.Add("kvd_deadline_bytes", figures.deadlines);
+  lines.Add("kvd_queued_bytes", figures.queued);
+  lines.Add("kvd_connection_bytes", figures.connections);
+  lines.Add("kvd_log_buffer_bytes", figures.log_buffers);
+  lines.Add("kvd_slow_log_bytes", figures.slow_log);
+  // … and this is what the values among them may take.
+  lines.Add("kvd_value_cache_bytes", figures.value_cache);
+  return lines.Take();
+}
+
+// Named and computed as Redis does.
+void AddLoading(const ServerState& service, Lines* lines) {
+  const LoadStatus& loading = service.loading;
+  lines->Add("loading_start_time", loading.started_wall_ms / 1000);
+  lines->Add("loading_total_bytes", loading.progress.bytes_all);
+  lines->Add("loading_loaded_bytes", loading.progress.bytes_done);
+  lines->Add("loading_loaded_perc",
+             fmt::format("{:.2f}", loading.PercentDone()));
+  // A second when nothing is known.
+  lines->Add("loading_eta_seconds",
+             loading.SecondsLeft(service.NowMs()).value_or(1));
+}
+
+// Fields of a histogram; `unit` divides its values.
+void AddFigures(std::string_view name, const Histogram& histogram,
+                uint64_t unit, Lines* lines) {
+  const auto add = [&](std::string_view which, uint64_t value) {
+    lines->Add(fmt::format("kvd_{}_{}", name, which), value / unit);
+  };
+  add("p50", histogram.Quantile(500));
+  add("p99", histogram.Quantile(990));
+  add("p999", histogram.Quantile(999));
+  add("max", histogram.max());
+}
+
+void AddLogFigures(const LogFigures& figures, Lines* lines) {
+  const auto add_mean = [&](std::string_view name, const Histogram& histogram) {
+    lines->Add(name, fmt::format("{:.2f}", histogram.mean()));
+  };
+  add_mean("kvd_group_records_mean", figures.group_records);
+  AddFigures("group_records", figures.group_records, 1, lines);
+  add_mean("kvd_group_bytes_mean", figures.group_bytes);
+  AddFigures("group_bytes", figures.group_bytes, 1, lines);
+  AddFigures("flush_usec", figures.flush_ns, kNsPerUs, lines);
+  AddFigures("group_wait_usec", figures.wait_ns, kNsPerUs, lines);
+}
+
+// When everything was on disk last, in seconds since the epoch.
+int64_t AllDurableSince(const ServerState& service, const StoreStats& stats) {
+  if (stats.durable_seq == stats.last_seq) return service.clock.WallMs() / 1000;
+  return service.all_durable_s;
+}
+
+std::string Persistence(ServerState& service) {
+  const StoreStats stats = StatsOf(service);
+  const bool loads = service.store == nullptr;
+  Lines lines;
+  lines.Add("loading", loads ? 1 : 0);
+  lines.Add("async_loading", 0);
+  lines.Add("rdb_changes_since_last_save", 0);
+  lines.Add("rdb_bgsave_in_progress", 0);
+  // A power cut loses nothing older than this.
+  lines.Add("rdb_last_save_time", AllDurableSince(service, stats));
+  lines.Add("rdb_last_bgsave_status", "ok");
+  lines.Add("rdb_last_bgsave_time_sec", -1);
+  lines.Add("rdb_current_bgsave_time_sec", -1);
+  lines.Add("aof_enabled", 1);
+  const CompactionStatus compaction =
+      loads ? CompactionStatus() : service.store->compaction();
+  lines.Add("aof_rewrite_in_progress", compaction.running ? 1 : 0);
+  lines.Add("aof_rewrite_scheduled", 0);
+  lines.Add("aof_last_rewrite_time_sec",
+            compaction.runs_ended == 0 ? -1 : compaction.last_took_ms / 1000);
+  lines.Add("aof_last_bgrewrite_status",
+            compaction.last_error.empty() ? "ok" : "err");
+  lines.Add("aof_current_size", stats.live_bytes + stats.dead_bytes);
+  lines.Add("aof_buffer_length", stats.log_buffer_bytes);
+  const bool lost = !loads && service.store->storage_lost();
+  lines.Add("aof_last_write_status", stats.disk_full || lost ? "err" : "ok");
+  lines.Add("kvd_sync", ToString(service.config.durability.sync));
+  if (!loads) {
+    lines.Add("kvd_log_device", service.store->write_device());
+    if (const auto why = service.store->write_device_why(); !why.empty()) {
+      lines.Add("kvd_log_device_why", why);
+    }
+    lines.Add("kvd_zeroing_limit_bytes", stats.zeroing_limit_bytes);
+  }
+  lines.Add("kvd_last_seq", stats.last_seq);
+  lines.Add("kvd_durable_seq", stats.durable_seq);
+  lines.Add("kvd_segments", stats.segments);
+  lines.Add("kvd_live_bytes", stats.live_bytes);
+  lines.Add("kvd_dead_bytes", stats.dead_bytes);
+  lines.Add("kvd_sealed_bytes", stats.sealed_bytes);
+  lines.Add("kvd_reclaimable_bytes", stats.reclaimable_bytes);
+  lines.Add("kvd_compaction_runs", compaction.runs_ended);
+  lines.Add("kvd_compaction_done_bytes", compaction.bytes_done);
+  lines.Add("kvd_compaction_all_bytes", compaction.bytes_all);
+  lines.Add("kvd_compaction_last_reclaimed_bytes",
+            compaction.last_reclaimed_bytes);
+  lines.Add("kvd_compaction_last_took_ms", compaction.last_took_ms);
+  lines.Add("kvd_compaction_reclaimed_bytes", compaction.reclaimed_bytes);
+  lines.Add("kvd_compaction_errors", compaction.errors);
+  const ScrubStatus scrub = loads ? ScrubStatus() : service.store->scrub();
+  lines.Add("kvd_scrub_running", scrub.running ? 1 : 0);
+  lines.Add("kvd_scrub_rounds", scrub.rounds);
+  lines.Add("kvd_scrub_done_bytes", scrub.bytes_done);
+  lines.Add("kvd_scrub_all_bytes", scrub.bytes_all);
+  lines.Add("kvd_scrub_last_ended_ms", scrub.last_ended_ms);
+  lines.Add("kvd_scrub_errors", scrub.errors);
+  lines.Add("kvd_damaged_segments", stats.damaged_segments);
+  lines.Add("kvd_groups_written", stats.groups_written);
+  lines.Add("kvd_flushes", stats.flushes);
+  if (!loads) AddLogFigures(service.store->log_figures(), &lines);
+  lines.Add("kvd_flush_stalled_ms", service.stats.flush_stalled_ms);
+  lines.Add("kvd_disk_full", stats.disk_full ? 1 : 0);
+  lines.Add("kvd_storage_lost", lost ? 1 : 0);
+  lines.Add("kvd_free_disk_bytes", stats.free_disk_bytes);
+  if (loads) AddLoading(service, &lines);
+  return lines.Take();
+}
+
+std::string Stats(ServerState& service) {
+  const ServiceStats& stats = service.stats;
+  const StoreStats store = StatsOf(service);
+  Lines lines;
+  lines.Add("total_connections_received", stats.connections_received);
+  lines.Add("total_commands_processed", stats.commands);
+  lines.Add("instantaneous_ops_per_sec", stats.commands_per_s);
+  lines.Add("total_net_input_bytes", stats.input_bytes);
+  lines.Add("total_net_output_bytes", stats.output_bytes);
+  lines.Add("rejected_connections", stats.connections_rejected);
+  lines.Add("expired_keys", store.expired_keys);
+  lines.Add("evicted_keys", 0);
+  lines.Add("keyspace_hits", stats.keyspace_hits);
+  lines.Add("keyspace_misses", stats.keyspace_misses);
+  lines.Add("pubsub_channels", 0);
+  lines.Add("pubsub_patterns", 0);
+  lines.Add("total_forks", 0);
+  lines.Add("total_error_replies", stats.error_replies);
+  lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
+  lines.Add("kvd_http_connections_closed", stats.http_closed);
+  lines.Add("client_output_buffer_limit_disconnections", 0);
+  lines.Add("kvd_loop_moves", stats.loop_moves);
+  uint64_t calls[2] = {};
+  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+    const Access access = row.command->access;
+    if (access == Access::kRead) calls[0] += row.stats->calls;
+    if (access == Access::kWrite) calls[1] += row.stats->calls;
+  }
+  lines.Add("kvd_read_commands", calls[0]);
+  lines.Add("kvd_write_commands", calls[1]);
+  lines.Add("kvd_values_evicted", store.values_evicted);
+  lines.Add("kvd_reads_at_once", store.reads_at_once);
+  lines.Add("kvd_reads_waited", store.reads_waited);
+  lines.Add("kvd_damaged_values", store.damaged_values);
+  return lines.Take();
+}
+
+std::string Replication(ServerState&) {
+  Lines lines;
+  lines.Add("role", "master");
+  lines.Add("connected_slaves", 0);
+  lines.Add("master_repl_offset", 0);
+  return lines.Take();
+}
+
+double Seconds(const timeval& time) {
+  return static_cast<double>(time.tv_sec) +
+         static_cast<double>(time.tv_usec) / 1e6;
+}
+
+std::string Cpu(ServerState&) {
+  rusage self = {};
+  rusage thread = {};
+  getrusage(RUSAGE_SELF, &self);
+  getrusage(RUSAGE_THREAD, &thread);
+  Lines lines;
+  const auto add = [&](std::string_view name, const timeval& time) {
+    lines.Add(name, fmt::format("{:.6f}", Seconds(time)));
+  };
+  add("used_cpu_sys", self.ru_stime);
+  add("used_cpu_user", self.ru_utime);
+  add("used_cpu_sys_main_thread", thread.ru_stime);
+  add("used_cpu_user_main_thread", thread.ru_utime);
+  return lines.Take();
+}
+
+std::string CommandStatistics(ServerState& service) {
+  Lines lines;
+  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+    const CommandStats& stats = *row.stats;
+    const CommandTimes* times = stats.known_times();
+    const auto us = times == nullptr
+                        ? 0.0
+                        : static_cast<double>(times->run_ns.sum()) / kNsPerUs;
+    lines.Add(
+        "cmdstat_" + row.name,
+        fmt::format(
+            "calls={},usec={:.0f},usec_per_call={:.2f},"
+            "rejected_calls={},failed_calls={}",
+            stats.calls, us,
+            stats.calls == 0 ? 0.0 : us / static_cast<double>(stats.calls),
+            stats.rejected, stats.failed));
+  }
+  return lines.Take();
+}
+
+std::string ErrorStatistics(ServerState& service) {
+  Lines lines;
+  for (const auto& [code, count] : service.errors) {
+    lines.Add("errorstat_" + code, fmt::format("count={}", count));
+  }
+  return lines.Take();
+}
+
+std::string Percentiles(const Histogram& histogram) {
+  const auto us = [&](uint64_t per_mille) {
+    return static_cast<double>(histogram.Quantile(per_mille)) / kNsPerUs;
+  };
+  return fmt::format("p50={:.3f},p99={:.3f},p99.9={:.3f}", us(500), us(990),
+                     us(999));
+}
+
+// How long commands ran, how long their replies took, and how long background
+// work held the loop at a time.
+std::string LatencyStatistics(ServerState& service) {
+  Lines lines;
+  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+    const CommandTimes* times = row.stats->known_times();
+    if (times == nullptr) continue;
+    lines.Add("latency_percentiles_usec_" + row.name,
+              Percentiles(times->run_ns));
+    if (times->reply_ns.count() == 0) continue;
+    lines.Add("kvd_reply_percentiles_usec_" + row.name,
+              Percentiles(times->reply_ns));
+  }
+  const CompactionStatus compaction = service.store == nullptr
+                                          ? CompactionStatus()
+                                          : service.store->compaction();
+  lines.Add("kvd_compaction_slice_usec_max", compaction.longest_slice_us);
+  lines.Add("kvd_compaction_slice_records_max", compaction.largest_slice);
+  return lines.Take();
+}
+
+std::string Cluster(ServerState&) {
+  Lines lines;
+  lines.Add("cluster_enabled", 0);
+  return lines.Take();
+}
+
+std::string KeyspaceText(ServerState& service) {
+  const StoreStats stats = StatsOf(service);
+  Lines lines;
+  for (int i = 0; i < kDatabases; ++i) {
+    if (stats.keys[i] == 0) continue;
+    lines.Add(fmt::format("db{}", i),
+              fmt::format("keys={},expires={},avg_ttl=0", stats.keys[i],
+                          stats.keys_with_deadline[i]));
+  }
+  return lines.Take();
+}
+
+struct Section {
+  std::string_view title;
+  std::string (*text)(ServerState&);
+  bool by_default;
+};
+
+constexpr Section kSections[] = {
+    {"Server", Server, true},
+    {"Clients", Clients, true},
+    {"Memory", Memory, true},
+    {"Persistence", Persistence, true},
+    {"Stats", Stats, true},
+    {"Replication", Replication, true},
+    {"CPU", Cpu, true},
+    {"Commandstats", CommandStatistics, false},
+    {"Errorstats", ErrorStatistics, true},
+    {"Latencystats", LatencyStatistics, false},
+    {"Cluster", Cluster, true},
+    {"Keyspace", KeyspaceText, true},
+};
+
+bool Wanted(const Section& section,
+            std::span<const std::string_view> sections) {
+  if (sections.empty()) return section.by_default;
+  return std::any_of(
+      sections.begin(), sections.end(), [&](std::string_view word) {
+        return SameWord(word, section.title) || IsWord(word, "ALL") ||
+               IsWord(word, "EVERYTHING") ||
+               (section.by_default && IsWord(word, "DEFAULT"));
+      });
+}
+
+}  // namespace
+
+std::string InfoText(ServerState& service,
+                     std::span<const std::string_view> sections) {
+  std::string text;
+  for (const Section& section : kSections) {
+    if (!Wanted(section, sections)) continue;
+    if (!text.empty()) text += "\r\n";
+    text += fmt::format("# {}\r\n", section.title);
+    text += section.text(service);
+  }
+  return text;
+}
+
+}  // namespace kvd

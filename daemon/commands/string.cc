@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: MIT
+//
+// Commands that read and write values.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "daemon/commands/handlers.h"
+#include "daemon/commands/support.h"
+#include "daemon/commands/text.h"
+
+namespace kvd {
+namespace {
+
+void ReplyValueOrNull(Call& call, const Entry* entry) {
+  if (entry == nullptr) {
+    call.reply.Null();
+  } else {
+    ReplyValue(call, *entry);
+  }
+}
+
+// Puts `value`, whose size is checked, with `deadline_ms`; false if there is no
+// room.
+bool PutChecked(Call& call, std::string_view key, std::string_view value,
+                int64_t deadline_ms) {
+  if (!ReservePut(call, key, value.size(), deadline_ms)) return false;
+  call.op->Put(key, value, deadline_ms);
+  return true;
+}
+
+void SetWithDeadline(Call& call, TimeUnit unit) {
+  const auto time = IntegerWord(call, 2);
+  if (!time) return;
+  const auto deadline_ms = *time > 0
+                               ? DeadlineFrom(call, *time, unit, TimeBase::kNow)
+                               : std::nullopt;
+  if (!deadline_ms) return InvalidExpireTime(call);
+  if (!ValueFits(call, call.args[3].size())) return;
+  if (!PutChecked(call, call.args[1], call.args[3], *deadline_ms)) return;
+  call.reply.Ok();
+}
+
+void AddInteger(Call& call, int64_t delta) {
+  const Entry* old = call.op->Find(call.args[1]);
+  const auto before = old == nullptr ? std::optional<int64_t>(0)
+                                     : ParseInteger(call.op->Value(*old));
+  if (!before) return call.reply.Error(kNotAnInteger);
+  int64_t after = 0;
+  if (__builtin_add_overflow(*before, delta, &after)) {
+    return call.reply.Error("ERR increment or decrement would overflow");
+  }
+  const fmt::format_int digits(after);
+  if (!PutChecked(call, call.args[1], {digits.data(), digits.size()},
+                  DeadlineOf(old))) {
+    return;
+  }
+  call.reply.Integer(after);
+}
+
+uint64_t PairsBytes(Call& call) {
+  uint64_t bytes = 0;
+  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
+    bytes += Operation::PutBytes(call.args[i].size(), call.args[i + 1].size());
+  }
+  return bytes;
+}
+
+// Whether the words after the name are pairs with values that fit.
+bool PairsFit(Call& call) {
+  if (call.args.size() % 2 == 0) {
+    call.reply.Error(
+        fmt::format("ERR wrong number of arguments for '{}' command",
+                    LowerCase(call.args[0])));
+    return false;
+  }
+  for (size_t i = 2; i < call.args.size(); i += 2) {
+    if (!ValueFits(call, call.args[i].size())) return false;
+  }
+  return true;
+}
+
+bool PutPairs(Call& call) {
+  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
+    const size_t value_size = call.args[i + 1].size();
+    if (call.op->AdmitPut(call.args[i], value_size, /*deadline_ms=*/0) !=
+        Room::kReady) {
+      return false;
+    }
+  }
+  if (call.op->Reserve(PairsBytes(call), Purpose::kWrite) != Room::kReady) {
+    return false;
+  }
+  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
+    call.op->Put(call.args[i], call.args[i + 1], 0);
+  }
+  return true;
+}
+
+// The part of `value` from `first` to `last`, both included and counted from
+// the end when negative.
+std::string_view RangeOf(std::string_view value, int64_t first, int64_t last) {
+  const auto size = static_cast<int64_t>(value.size());
+  if (first < 0 && last < 0 && first > last) return {};
+  if (first < 0) first = std::max<int64_t>(first + size, 0);
+  if (last < 0) last = std::max<int64_t>(last + size, 0);
+  last = std::min(last, size - 1);
+  if (first > last) return {};
+  return value.substr(static_cast<size_t>(first),
+                      static_cast<size_t>(last - first + 1));
+}
+
+}  // namespace
+
+void HandleGet(Call& call) {
+  ReplyValueOrNull(call, Lookup(call, call.args[1]));
+}
+
+void HandleSet(Call& call) {
+  const std::string_view key = call.args[1];
+  const std::string_view value = call.args[2];
+  const auto options = ParseSetOptions(call, SetDialect::kRedis);
+  if (!options || !ValueFits(call, value.size())) return;
+
+  const Entry* old = nullptr;
+  if (options->condition != SetOptions::Condition::kNone || options->get ||
+      options->keep_ttl) {
+    old = call.op->Find(key);
+  }
+  if (options->get) ReplyValueOrNull(call, old);
+  if (!ConditionHolds(call, *options, old)) {
+    if (!options->get) call.reply.Null();
+    return;
+  }
+  const int64_t deadline_ms =
+      options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
+  if (!PutChecked(call, key, value, deadline_ms)) return;
+  if (!options->get) call.reply.Ok();
+}
+
+void HandleSetNx(Call& call) {
+  if (!ValueFits(call, call.args[2].size())) return;
+  if (call.op->Find(call.args[1]) != nullptr) return call.reply.Integer(0);
+  if (!PutChecked(call, call.args[1], call.args[2], 0)) return;
+  call.reply.Integer(1);
+}
+
+void HandleSetEx(Call& call) { SetWithDeadline(call, TimeUnit::kSeconds); }
+
+void HandlePSetEx(Call& call) {
+  SetWithDeadline(call, TimeUnit::kMilliseconds);
+}
+
+void HandleGetSet(Call& call) {
+  if (!ValueFits(call, call.args[2].size())) return;
+  ReplyValueOrNull(call, Lookup(call, call.args[1]));
+  PutChecked(call, call.args[1], call.args[2], 0);
+}
+
+void HandleGetDel(Call& call) {
+  const Entry* old = Lookup(call, call.args[1]);
+  ReplyValueOrNull(call, old);
+  if (old == nullptr || !ReserveRemoval(call, call.args[1])) return;
+  call.op->Remove(call.args[1]);
+}
+
+void HandleGetEx(Call& call) {
+  const std::string_view key = call.args[1];
+  bool persist = false;
+  DeadlineOption deadline;
+  for (size_t i = 2; i < call.args.size(); ++i) {
+    if (IsWord(call.args[i], "PERSIST") && !deadline.given()) {
+      persist = true;
+    } else if (persist || !TakeDeadline(call, &i, &deadline)) {
+      return call.reply.Error(kSyntaxError);
+    }
+  }
+  const Entry* entry = Lookup(call, key);
+  if (entry == nullptr) return call.reply.Null();
+  const auto deadline_ms = ParseDeadline(call, deadline);
+  if (!deadline_ms) return;
+  ReplyValue(call, *entry);
+  if (deadline.given() && *deadline_ms <= call.op->now_ms()) {
+    if (ReserveRemoval(call, key)) call.op->Remove(key);
+  } else if (deadline.given() || (persist && entry->has_deadline())) {
+    PutChecked(call, key, call.op->Value(*entry), *deadline_ms);
+  }
+}
+
+void HandleDelIfEq(Call& call) {
+  const Entry* old = call.op->Find(call.args[1]);
+  if (old == nullptr || call.op->Value(*old) != call.args[2]) {
+    return call.reply.Integer(0);
+  }
+  if (!ReserveRemoval(call, call.args[1])) return;
+  call.op->Remove(call.args[1]);
+  call.reply.Integer(1);
+}
+
+void HandleMGet(Call& call) {
+  const auto keys = call.args.subspan(1);
+  std::vector<const Entry*> entries;
+  entries.reserve(keys.size());
+  size_t bytes = 0;
+  for (const std::string_view key : keys) {
+    entries.push_back(Lookup(call, key));
+    if (entries.back() != nullptr) bytes += entries.back()->value_size();
+  }
+  // No value is fetched for a reply that is too large.
+  if (!call.reply.HasRoom(bytes)) {
+    call.reply.Claim(bytes);
+    return;
+  }
+  call.reply.ArrayHeader(keys.size());
+  for (const Entry* entry : entries) ReplyValueOrNull(call, entry);
+}
+
+void HandleMSet(Call& call) {
+  if (PairsFit(call) && PutPairs(call)) call.reply.Ok();
+}
+
+void HandleMSetNx(Call& call) {
+  if (!PairsFit(call)) return;
+  for (size_t i = 1; i < call.args.size(); i += 2) {
+    if (call.op->Find(call.args[i]) != nullptr) return call.reply.Integer(0);
+  }
+  if (PutPairs(call)) call.reply.Integer(1);
+}
+
+void HandleAppend(Call& call) {
+  const Entry* old = call.op->Find(call.args[1]);
+  const std::string_view before =
+      old == nullptr ? std::string_view() : call.op->Value(*old);
+  if (!ValueFits(call, before.size() + call.args[2].size())) return;
+  std::string after;
+  after.reserve(before.size() + call.args[2].size());
+  after.append(before).append(call.args[2]);
+  if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
+  call.reply.Integer(static_cast<int64_t>(after.size()));
+}
+
+void HandleStrLen(Call& call) {
+  const Entry* entry = Lookup(call, call.args[1]);
+  call.reply.Integer(
+      entry == nullptr ? 0 : static_cast<int64_t>(entry->value_size()));
+}
+
+void HandleGetRange(Call& call) {
+  const auto first = IntegerWord(call, 2);
+  if (!first) return;
+  const auto last = IntegerWord(call, 3);
+  if (!last) return;
+  const Entry* entry = Lookup(call, call.args[1]);
+  if (entry == nullptr) return call.reply.Bulk({});
+  ReplyPart(call, *entry, RangeOf(call.op->Value(*entry), *first, *last));
+}
+
+void HandleSetRange(Call& call) {
+  const auto offset = IntegerWord(call, 2);
+  if (!offset) return;
+  if (*offset < 0) return call.reply.Error("ERR offset is out of range");
+  const std::string_view part = call.args[3];
+  const Entry* old = call.op->Find(call.args[1]);
+  const size_t before = old == nullptr ? 0 : old->value_size();
+  if (part.empty()) return call.reply.Integer(static_cast<int64_t>(before));
+  const auto begin = static_cast<uint64_t>(*offset);
+  if (!ValueFits(call, begin + part.size())) return;
+  std::string after;
+  after.reserve(std::max(before, begin + part.size()));
+  if (old != nullptr) after = call.op->Value(*old);
+  after.resize(std::max(after.size(), begin + part.size()));
+  after.replace(begin, part.size(), part);
+  if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
+  call.reply.Integer(static_cast<int64_t>(after.size()));
+}
+
+void HandleIncr(Call& call) { AddInteger(call, 1); }
+
+void HandleDecr(Call& call) { AddInteger(call, -1); }
+
+void HandleIncrBy(Call& call) {
+  const auto delta = IntegerWord(call, 2);
+  if (delta) AddInteger(call, *delta);
+}
+
+void HandleDecrBy(Call& call) {
+  const auto delta = IntegerWord(call, 2);
+  if (!delta) return;
+  if (*delta == std::numeric_limits<int64_t>::min()) {
+    return call.reply.Error("ERR decrement would overflow");
+  }
+  AddInteger(call, -*delta);
+}
+
+void HandleIncrByFloat(Call& call) {
+  const Entry* old = call.op->Find(call.args[1]);
+  const auto before = old == nullptr ? std::optional<long double>(0)
+                                     : ParseFloat(call.op->Value(*old));
+  const auto delta = ParseFloat(call.args[2]);
+  if (!before || !delta) {
+    return call.reply.Error("ERR value is not a valid float");
+  }
+  const long double after = *before + *delta;
+  if (!std::isfinite(after)) {
+    return call.reply.Error("ERR increment would produce NaN or Infinity");
+  }
+  const std::string text = FormatFloat(after);
+  if (!PutChecked(call, call.args[1], text, DeadlineOf(old))) return;
+  call.reply.Bulk(text);
+}
+
+}  // namespace kvd

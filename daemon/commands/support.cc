@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/commands/support.h"
+
+#include <limits>
+#include <memory>
+#include <utility>
+
+#include "config/units.h"
+#include "daemon/commands/text.h"
+
+namespace kvd {
+namespace {
+
+constexpr int64_t kInt64Max = std::numeric_limits<int64_t>::max();
+constexpr int64_t kInt64Min = std::numeric_limits<int64_t>::min();
+
+constexpr DeadlineOption kDeadlineOptions[] = {
+    {"EX", TimeUnit::kSeconds, TimeBase::kNow, {}},
+    {"PX", TimeUnit::kMilliseconds, TimeBase::kNow, {}},
+    {"EXAT", TimeUnit::kSeconds, TimeBase::kEpoch, {}},
+    {"PXAT", TimeUnit::kMilliseconds, TimeBase::kEpoch, {}},
+};
+
+using Condition = SetOptions::Condition;
+
+// The condition at `*index`, which moves to its last word; kNone if there is
+// another word.
+std::optional<Condition> TakeCondition(Call& call, SetDialect dialect,
+                                       size_t* index, SetOptions* options) {
+  const std::string_view word = call.args[*index];
+  const bool has_next = *index + 1 < call.args.size();
+  if (IsWord(word, "NX")) return Condition::kNx;
+  if (IsWord(word, "XX")) return Condition::kXx;
+  if (IsWord(word, "IFEQ") && has_next) {
+    options->expected = call.args[++*index];
+    return Condition::kIfEq;
+  }
+  if (dialect == SetDialect::kKv && IsWord(word, "IFREV") && has_next) {
+    const auto revision = ParseUnsigned(call.args[++*index]);
+    if (!revision) {
+      call.reply.Error(kNotAnInteger);
+      return std::nullopt;
+    }
+    options->expected_rev = *revision;
+    return Condition::kIfRev;
+  }
+  return Condition::kNone;
+}
+
+// One option at `*index`, which moves to its last word. False after an error
+// reply.
+bool TakeSetOption(Call& call, SetDialect dialect, size_t* index,
+                   SetOptions* options, DeadlineOption* deadline) {
+  const auto condition = TakeCondition(call, dialect, index, options);
+  if (!condition) return false;
+  if (*condition != Condition::kNone) {
+    // The same one twice is harmless for the words without a value.
+    const bool clash =
+        options->condition != Condition::kNone &&
+        (options->condition != *condition || *condition == Condition::kIfEq ||
+         *condition == Condition::kIfRev);
+    if (clash) call.reply.Error(kSyntaxError);
+    options->condition = *condition;
+    return !clash;
+  }
+  const std::string_view word = call.args[*index];
+  if (dialect == SetDialect::kRedis && IsWord(word, "GET")) {
+    options->get = true;
+    return true;
+  }
+  if (IsWord(word, "KEEPTTL") && !deadline->given()) {
+    options->keep_ttl = true;
+    return true;
+  }
+  if (!options->keep_ttl && TakeDeadline(call, index, deadline)) return true;
+  call.reply.Error(kSyntaxError);
+  return false;
+}
+
+}  // namespace
+
+void ReplyLargePart(Call& call, const Entry& entry, std::string_view part) {
+  if (call.lent == nullptr) return call.reply.Bulk(part);
+  if (call.reply.BeginBulk(part.size())) {
+    LentValue lent = {call.reply.out()->size(), part, LentValue::Kept()};
+    // A cold one is not the entry's: the command read it for itself, and
+    // Execute() sees to it that it stays.
+    if (!entry.is_cold()) lent.owner.emplace<ValuePin>(entry);
+    call.lent->push_back(std::move(lent));
+  }
+  call.reply.EndBulk();
+}
+
+void ReplyText(Call& call, std::string text) {
+  if (call.lent == nullptr || text.size() < kLentBytesMin) {
+    return call.reply.VerbatimText(text);
+  }
+  const auto kept = std::make_shared<const std::string>(std::move(text));
+  if (call.reply.BeginVerbatimText(kept->size())) {
+    call.lent->push_back({call.reply.out()->size(), *kept, kept});
+  }
+  call.reply.EndBulk();
+}
+
+bool ValueFits(Call& call, uint64_t bytes) {
+  const uint64_t limit = call.service.config.limits.value_bytes;
+  if (bytes <= limit) return true;
+  call.reply.Error(
+      fmt::format("ERR string exceeds maximum allowed size (limits.value_size "
+                  "is {})",
+                  FormatSize(limit)));
+  return false;
+}
+
+bool ReservePut(Call& call, std::string_view key, size_t value_size,
+                int64_t deadline_ms) {
+  if (call.op->AdmitPut(key, value_size, deadline_ms) != Room::kReady) {
+    return false;
+  }
+  return call.op->Reserve(Operation::PutBytes(key.size(), value_size),
+                          Purpose::kWrite) == Room::kReady;
+}
+
+bool ReserveRemoval(Call& call, std::string_view key) {
+  return call.op->Reserve(Operation::RemoveBytes(key.size()),
+                          Purpose::kRemoval) == Room::kReady;
+}
+
+std::optional<int64_t> IntegerWord(Call& call, size_t index) {
+  const auto value = ParseInteger(call.args[index]);
+  if (!value) call.reply.Error(kNotAnInteger);
+  return value;
+}
+
+std::optional<Glob> PatternWord(Call& call, size_t index, bool ignore_case) {
+  auto glob = Glob::Compile(call.args[index], ignore_case);
+  if (!glob) {
+    call.reply.Error(fmt::format("ERR pattern is too long (maximum {} bytes)",
+                                 Glob::kPatternBytesMax));
+  }
+  return glob;
+}
+
+std::optional<int64_t> DeadlineFrom(const Call& call, int64_t value,
+                                    TimeUnit unit, TimeBase base) {
+  if (unit == TimeUnit::kSeconds) {
+    if (value > kInt64Max / 1000 || value < kInt64Min / 1000) {
+      return std::nullopt;
+    }
+    value *= 1000;
+  }
+  if (base == TimeBase::kEpoch) return value;
+  if (value > kInt64Max - call.op->now_ms()) return std::nullopt;
+  return value + call.op->now_ms();
+}
+
+void InvalidExpireTime(Call& call) {
+  call.reply.Error(fmt::format("ERR invalid expire time in '{}' command",
+                               LowerCase(call.args[0])));
+}
+
+bool TakeDeadline(const Call& call, size_t* index, DeadlineOption* option) {
+  for (const DeadlineOption& known : kDeadlineOptions) {
+    if (!IsWord(call.args[*index], known.word)) continue;
+    if (*index + 1 == call.args.size()) return false;
+    if (option->given() && option->word != known.word) return false;
+    *option = known;
+    option->number = call.args[++*index];
+    return true;
+  }
+  return false;
+}
+
+std::optional<int64_t> ParseDeadline(Call& call, const DeadlineOption& option) {
+  if (!option.given()) return 0;
+  const auto number = ParseInteger(option.number);
+  if (!number) {
+    call.reply.Error(kNotAnInteger);
+    return std::nullopt;
+  }
+  if (*number > 0) {
+    const auto deadline_ms =
+        DeadlineFrom(call, *number, option.unit, option.base);
+    if (deadline_ms) return deadline_ms;
+  }
+  InvalidExpireTime(call);
+  return std::nullopt;
+}
+
+std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect) {
+  SetOptions options;
+  DeadlineOption deadline;
+  for (size_t i = 3; i < call.args.size(); ++i) {
+    if (!TakeSetOption(call, dialect, &i, &options, &deadline)) {
+      return std::nullopt;
+    }
+  }
+  const auto deadline_ms = ParseDeadline(call, deadline);
+  if (!deadline_ms) return std::nullopt;
+  options.deadline_ms = *deadline_ms;
+  return options;
+}
+
+bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old) {
+  switch (options.condition) {
+    case Condition::kNone:
+      return true;
+    case Condition::kNx:
+      return old == nullptr;
+    case Condition::kXx:
+      return old != nullptr;
+    case Condition::kIfEq:
+      return old != nullptr && call.op->Value(*old) == options.expected;
+    case Condition::kIfRev:
+      return options.expected_rev == (old == nullptr ? 0 : old->seq());
+  }
+  return false;
+}
+
+}  // namespace kvd

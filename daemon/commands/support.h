@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+//
+// What handlers of several families share: look-ups, limits, deadlines, the
+// options of SET.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "daemon/commands/glob.h"
+#include "daemon/commands/table.h"
+
+namespace kvd {
+
+inline constexpr std::string_view kSyntaxError = "ERR syntax error";
+inline constexpr std::string_view kNotAnInteger =
+    "ERR value is not an integer or out of range";
+
+// Finds a key for a command that reads it, and counts hit or miss.
+inline const Entry* Lookup(Call& call, std::string_view key) {
+  const Entry* entry = call.op->Find(key);
+  ++(entry != nullptr ? call.service.stats.keyspace_hits
+                      : call.service.stats.keyspace_misses);
+  return entry;
+}
+
+// Replies with the value of an entry that was found.
+void ReplyLargePart(Call& call, const Entry& entry, std::string_view part);
+// The same with a part of what op->Value() returned.
+inline void ReplyPart(Call& call, const Entry& entry, std::string_view part) {
+  if (part.size() < kLentBytesMin &&
+      (part.size() < kLentColdBytesMin || !entry.is_cold() ||
+       call.reply.wanted_bytes() < kLargeReplyBytes)) {
+    return call.reply.Bulk(part);
+  }
+  ReplyLargePart(call, entry, part);
+}
+inline void ReplyValue(Call& call, const Entry& entry) {
+  ReplyPart(call, entry, call.op->Value(entry));
+}
+// Replies with text that is not copied.
+void ReplyText(Call& call, std::string text);
+
+// A key's deadline as Operation::Put() takes it.
+inline int64_t DeadlineOf(const Entry* entry) {
+  return entry == nullptr ? 0 : static_cast<int64_t>(entry->deadline_ms());
+}
+
+// Whether a value of that size is allowed; answers an error if not.
+bool ValueFits(Call& call, uint64_t bytes);
+
+// Whether memory and log have room for one put; if not the handler returns at
+// once.
+bool ReservePut(Call& call, std::string_view key, size_t value_size,
+                int64_t deadline_ms);
+bool ReserveRemoval(Call& call, std::string_view key);
+
+// The integer in a word; nothing after an error reply.
+std::optional<int64_t> IntegerWord(Call& call, size_t index);
+
+// The glob pattern in a word; nothing after an error reply.
+std::optional<Glob> PatternWord(Call& call, size_t index,
+                                bool ignore_case = false);
+
+enum class TimeUnit { kSeconds, kMilliseconds };
+enum class TimeBase { kNow, kEpoch };
+
+// The absolute deadline, in ms since the epoch, that `value` means. Nothing if
+// it is beyond 64 bits.
+std::optional<int64_t> DeadlineFrom(const Call& call, int64_t value,
+                                    TimeUnit unit, TimeBase base);
+// Answers that the time is invalid, in the words that clients know.
+void InvalidExpireTime(Call& call);
+
+// EX, PX, EXAT or PXAT and its number, as they were given.
+struct DeadlineOption {
+  std::string_view word;  // Empty: none was given.
+  TimeUnit unit = TimeUnit::kSeconds;
+  TimeBase base = TimeBase::kNow;
+  std::string_view number;
+
+  bool given() const { return !word.empty(); }
+};
+
+// Takes such an option at `*index`, which moves to the number. The same one
+// may come again, and the last number counts. False when there is another word,
+// or another such option was taken before.
+bool TakeDeadline(const Call& call, size_t* index, DeadlineOption* option);
+// The deadline that it means: in the end, as of two numbers only the last must
+// be right. 0 for none; nothing after an error reply.
+std::optional<int64_t> ParseDeadline(Call& call, const DeadlineOption& option);
+
+struct SetOptions {
+  enum class Condition { kNone, kNx, kXx, kIfEq, kIfRev };
+
+  Condition condition = Condition::kNone;
+  std::string_view expected;  // For kIfEq.
+  uint64_t expected_rev = 0;  // For kIfRev.
+  bool get = false;
+  bool keep_ttl = false;
+  int64_t deadline_ms = 0;  // 0 for none.
+};
+
+enum class SetDialect { kRedis, kKv };
+
+// The words of SET or KV.SET from the fourth on; nothing after an error reply.
+std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect);
+// Whether a SET may happen, given what is there.
+bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old);
+
+}  // namespace kvd

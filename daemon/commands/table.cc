@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/commands/table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "daemon/commands/handlers.h"
+#include "daemon/commands/text.h"
+
+namespace kvd {
+namespace {
+
+constexpr KeySpec kNoKeys = {};
+constexpr KeySpec kFirst = {1, 1, 1};
+constexpr KeySpec kSecond = {2, 2, 1};  // After a subcommand's name.
+constexpr KeySpec kFirstTwo = {1, 2, 1};
+constexpr KeySpec kAll = {1, -1, 1};
+constexpr KeySpec kPairs = {1, -1, 2};
+
+// Works at any time, on the connection's own account.
+constexpr uint16_t kAnyTime = kLoading | kNoScript;
+
+using enum Access;
+using enum CommandGroup;
+
+// In order of their names; the columns are those of Command.
+// clang-format off
+constexpr Command kClientCommands[] = {
+    {"GETNAME", 2, 2, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientGetName, "2.6.9", "O(1)", "",
+     "Returns the name of the connection."},
+    {"HELP", 2, 2, kNoKeys, kNone, kConnection, kLoading, HandleClientHelp,
+     "5.0.0", "O(1)", "", "Returns what the subcommands do."},
+    {"ID", 2, 2, kNoKeys, kNone, kConnection, kAnyTime, HandleClientId, "5.0.0",
+     "O(1)", "", "Returns the number of the connection."},
+    {"INFO", 2, 2, kNoKeys, kNone, kConnection, kAnyTime, HandleClientInfo,
+     "6.2.0", "O(1)", "", "Returns a description of the connection."},
+    {"KILL", 3, kWordsMax, kNoKeys, kAdmin, kConnection,
+     kAnyTime | kDangerous, HandleClientKill, "2.4.0", "O(N)",
+     "[ID id] [ADDR address] [LADDR address] [USER user] [TYPE NORMAL] "
+     "[SKIPME YES|NO]",
+     "Closes connections."},
+    {"LIST", 2, kWordsMax, kNoKeys, kAdmin, kConnection,
+     kAnyTime | kDangerous, HandleClientList, "2.4.0", "O(N)",
+     "[TYPE NORMAL] [ID id [id ...]]", "Returns a line for each connection."},
+    {"NO-EVICT", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientNoEvict, "7.0.0", "O(1)", "ON|OFF",
+     "Accepted for compatibility: nothing is evicted."},
+    {"NO-TOUCH", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientNoTouch, "7.2.0", "O(1)", "ON|OFF",
+     "Accepted for compatibility: reading leaves no trace."},
+    {"REPLY", 3, 3, kNoKeys, kNone, kConnection, kAnyTime, HandleClientReply,
+     "3.2.0", "O(1)", "ON|OFF|SKIP", "Says whether the connection gets replies."},
+    {"SETINFO", 4, 4, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientSetInfo, "7.2.0", "O(1)", "LIB-NAME|LIB-VER value",
+     "Names the client's library."},
+    {"SETNAME", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientSetName, "2.6.9", "O(1)", "name", "Names the connection."},
+};
+
+constexpr Command kCommandCommands[] = {
+    {"COUNT", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleCommandCount,
+     "2.8.13", "O(1)", "", "Returns how many commands there are."},
+    {"DOCS", 2, kNamesMax, kNoKeys, kNone, kServer, kLoading,
+     HandleCommandDocs, "7.0.0", "O(N)", "[name [name ...]]",
+     "Returns the documentation of commands."},
+    {"GETKEYS", 3, kWordsMax, kNoKeys, kNone, kServer, kLoading,
+     HandleCommandGetKeys, "2.8.13", "O(N)", "command [arg [arg ...]]",
+     "Returns which words of a command are keys."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleCommandHelp,
+     "5.0.0", "O(1)", "", "Returns what the subcommands do."},
+    {"INFO", 2, kNamesMax, kNoKeys, kNone, kServer, kLoading,
+     HandleCommandInfo, "2.8.13", "O(N)", "[name [name ...]]",
+     "Returns arity, flags and keys of commands."},
+    {"LIST", 2, 5, kNoKeys, kNone, kServer, kLoading, HandleCommandList,
+     "7.0.0", "O(N)", "[FILTERBY MODULE|ACLCAT|PATTERN value]",
+     "Returns the names of commands."},
+};
+
+constexpr Command kConfigCommands[] = {
+    {"GET", 3, kNamesMax, kNoKeys, kAdmin, kServer,
+     kAnyTime | kDangerous, HandleConfigGet, "2.0.0", "O(N)",
+     "pattern [pattern ...]", "Returns settings by name."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleConfigHelp,
+     "5.0.0", "O(1)", "", "Returns what the subcommands do."},
+    {"RESETSTAT", 2, 2, kNoKeys, kAdmin, kServer,
+     kAnyTime | kDangerous, HandleConfigResetStat, "2.0.0", "O(1)", "",
+     "Sets the counters of INFO to zero."},
+};
+
+constexpr Command kKvLatencyCommands[] = {
+    {"COMMANDS", 2, kNamesMax, kNoKeys, kNone, kKv, kLoading,
+     HandleKvLatencyCommands, "7.2.4", "O(N)", "[command [command ...]]",
+     "Returns histograms of how long commands ran and how long their replies "
+     "took."},
+    {"LOG", 2, 2, kNoKeys, kNone, kKv, 0, HandleKvLatencyLog, "7.2.4", "O(1)",
+     "",
+     "Returns histograms of how long flushes took and how long writers waited."},
+};
+
+constexpr Command kLatencyCommands[] = {
+    {"DOCTOR", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyDoctor, "2.8.13", "O(1)", "",
+     "Returns what took long, for a person."},
+    {"GRAPH", 3, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyGraph, "2.8.13", "O(1)", "event",
+     "Accepted for compatibility: there are no events."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleLatencyHelp,
+     "2.8.13", "O(1)", "", "Returns what the subcommands do."},
+    {"HISTOGRAM", 2, kNamesMax, kNoKeys, kAdmin, kServer,
+     kAnyTime | kDangerous, HandleLatencyHistogram, "7.0.0", "O(N)",
+     "[command [command ...]]",
+     "Returns how long commands ran, as cumulative histograms."},
+    {"HISTORY", 3, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyHistory, "2.8.13", "O(1)", "event",
+     "Accepted for compatibility: there are no events."},
+    {"LATEST", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyLatest, "2.8.13", "O(1)", "",
+     "Accepted for compatibility: there are no events."},
+    {"RESET", 2, kWordsMax, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleLatencyReset, "2.8.13", "O(1)", "[event [event ...]]",
+     "Accepted for compatibility: there are no events."},
+};
+
+constexpr Command kMemoryCommands[] = {
+    {"DOCTOR", 2, 2, kNoKeys, kNone, kServer, 0, HandleMemoryDoctor, "4.0.0",
+     "O(1)", "", "Returns what is the matter with memory, if anything is."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleMemoryHelp,
+     "4.0.0", "O(1)", "", "Returns what the subcommands do."},
+    {"MALLOC-STATS", 2, 2, kNoKeys, kNone, kServer, 0, HandleMemoryMallocStats,
+     "4.0.0", "O(1)", "", "Answers that the allocator has no report."},
+    {"PURGE", 2, 2, kNoKeys, kAdmin, kServer, kDangerous, HandleMemoryPurge,
+     "4.0.0", "O(N) in pieces of free memory; everyone waits for it", "",
+     "Gives free memory back to the system."},
+    {"STATS", 2, 2, kNoKeys, kNone, kServer, kDangerous, HandleMemoryStats,
+     "4.0.0", "O(N) in pieces of free memory; everyone waits for it", "",
+     "Returns figures about memory, the allocator's own among them."},
+    {"USAGE", 3, kWordsMax, kSecond, kRead, kServer, 0, HandleMemoryUsage,
+     "4.0.0", "O(1)", "key [SAMPLES count]",
+     "Returns how much memory a key takes with its value, if that is there."},
+};
+
+constexpr Command kSlowLogCommands[] = {
+    {"GET", 2, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleSlowLogGet, "2.2.12", "O(N)", "[count]",
+     "Returns the newest commands that took long."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kLoading, HandleSlowLogHelp,
+     "6.2.0", "O(1)", "", "Returns what the subcommands do."},
+    {"LEN", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleSlowLogLen, "2.2.12", "O(1)", "",
+     "Returns how many such commands are remembered."},
+    {"RESET", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleSlowLogReset, "2.2.12", "O(N)", "", "Forgets them."},
+};
+
+constexpr Command kCommands[] = {
+    {"APPEND", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleAppend,
+     "2.0.0", "O(1)", "key value",
+     "Appends to a value, creating the key if need be."},
+    {"AUTH", 2, kWordsMax, kNoKeys, kNone, kConnection, kAnyTime | kFast | kNoAuth,
+     HandleAuth, "1.0.0", "O(1)", "[username] password",
+     "Authenticates the connection."},
+    {"BGREWRITEAOF", 1, 1, kNoKeys, kAdmin, kServer, kNoScript,
+     HandleBgRewriteAof, "1.0.0", "O(1), the work is done in the background",
+     "", "Starts a compaction of everything."},
+    {"CLIENT", 2, kWordsMax, kNoKeys, kNone, kConnection, kLoading, nullptr,
+     "2.4.0", "Depends on subcommand.", "",
+     "A container for commands about connections.", kClientCommands},
+    {"CLUSTER", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, HandleCluster,
+     "3.0.0", "O(1)", "subcommand [arg [arg ...]]",
+     "Answers that there is no cluster."},
+    {"COMMAND", 1, kWordsMax, kNoKeys, kNone, kServer, kLoading, HandleCommand,
+     "2.8.13", "O(N)", "", "Returns arity, flags and keys of all commands.",
+     kCommandCommands},
+    {"CONFIG", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "2.0.0", "Depends on subcommand.", "",
+     "A container for commands about settings.", kConfigCommands},
+    {"DBSIZE", 1, 1, kNoKeys, kRead, kServer, kFast, HandleDbSize, "1.0.0",
+     "O(1)", "", "Returns the number of keys in the database."},
+    {"DECR", 2, 2, kFirst, kWrite, kString, kFast | kDenyOom, HandleDecr,
+     "1.0.0", "O(1)", "key", "Subtracts one from an integer value."},
+    {"DECRBY", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleDecrBy,
+     "1.0.0", "O(1)", "key decrement",
+     "Subtracts a number from an integer value."},
+    {"DEL", 2, kWordsMax, kAll, kWrite, kGeneric, kRemoves, HandleDel, "1.0.0",
+     "O(N)", "key [key ...]", "Deletes keys."},
+    {"DELIFEQ", 3, 3, kFirst, kWrite, kString, kFast | kRemoves,
+     HandleDelIfEq, "9.0.0", "O(1)", "key value",
+     "Deletes a key if it has this value."},
+    {"ECHO", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast, HandleEcho,
+     "1.0.0", "O(1)", "message", "Returns the message."},
+    {"EXISTS", 2, kWordsMax, kAll, kRead, kGeneric, kFast, HandleExists,
+     "1.0.0", "O(N)", "key [key ...]", "Returns how many of the keys exist."},
+    {"EXPIRE", 3, kWordsMax, kFirst, kWrite, kGeneric, kFast, HandleExpire,
+     "1.0.0", "O(1)", "key seconds [NX|XX|GT|LT]",
+     "Gives a key a deadline in seconds from now."},
+    {"EXPIREAT", 3, kWordsMax, kFirst, kWrite, kGeneric, kFast,
+     HandleExpireAt, "1.2.0", "O(1)", "key unix-time-seconds [NX|XX|GT|LT]",
+     "Gives a key a deadline as a Unix time in seconds."},
+    {"EXPIRETIME", 2, 2, kFirst, kRead, kGeneric, kFast, HandleExpireTime,
+     "7.0.0", "O(1)", "key",
+     "Returns a key's deadline as a Unix time in seconds."},
+    {"FLUSHALL", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous | kRemoves,
+     HandleFlushAll, "1.0.0", "O(1)", "[ASYNC|SYNC]",
+     "Removes all keys of all databases."},
+    {"FLUSHDB", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous | kRemoves,
+     HandleFlushDb, "1.0.0", "O(1)", "[ASYNC|SYNC]",
+     "Removes all keys of the database."},
+    {"GET", 2, 2, kFirst, kRead, kString, kFast, HandleGet, "1.0.0", "O(1)",
+     "key", "Returns a value."},
+    {"GETDEL", 2, 2, kFirst, kWrite, kString, kFast | kRemoves, HandleGetDel,
+     "6.2.0", "O(1)", "key", "Returns a value and deletes the key."},
+    {"GETEX", 2, kWordsMax, kFirst, kWrite, kString, kFast, HandleGetEx, "6.2.0",
+     "O(1)",
+     "key [EX seconds|PX milliseconds|EXAT unix-time-seconds|"
+     "PXAT unix-time-milliseconds|PERSIST]",
+     "Returns a value and changes the key's deadline."},
+    {"GETRANGE", 4, 4, kFirst, kRead, kString, 0, HandleGetRange, "2.4.0",
+     "O(N)", "key start end", "Returns a part of a value."},
+    {"GETSET", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleGetSet,
+     "1.0.0", "O(1)", "key value", "Sets a value and returns the old one."},
+    {"HELLO", 1, kWordsMax, kNoKeys, kNone, kConnection,
+     kAnyTime | kFast | kNoAuth, HandleHello, "6.0.0", "O(1)",
+     "[protover [AUTH username password] [SETNAME clientname]]",
+     "Opens the conversation in version 2 or 3 of the protocol."},
+    {"INCR", 2, 2, kFirst, kWrite, kString, kFast | kDenyOom, HandleIncr,
+     "1.0.0", "O(1)", "key", "Adds one to an integer value."},
+    {"INCRBY", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleIncrBy,
+     "1.0.0", "O(1)", "key increment", "Adds a number to an integer value."},
+    {"INCRBYFLOAT", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom,
+     HandleIncrByFloat, "2.6.0", "O(1)", "key increment",
+     "Adds a number to a decimal value."},
+    {"INFO", 1, kNamesMax, kNoKeys, kNone, kServer, kLoading | kDangerous,
+     HandleInfo, "1.0.0", "O(1)", "[section [section ...]]",
+     "Returns figures about the daemon."},
+    {"KEYS", 2, 2, kNoKeys, kRead, kGeneric, kDangerous, HandleKeys, "1.0.0",
+     "O(N)", "pattern", "Returns all keys that match a pattern."},
+    {"KV.COMPACT", 1, 2, kNoKeys, kAdmin, kKv, 0, HandleKvCompact, "7.2.4",
+     "O(1), the work is done in the background", "[WAIT]",
+     "Starts a compaction of everything and returns its number; with WAIT "
+     "returns the bytes reclaimed, once it has ended."},
+    {"KV.DEL", 2, 4, kFirst, kWrite, kKv, kFast | kRemoves, HandleKvDel,
+     "7.2.4", "O(1)", "key [IFREV revision]",
+     "Deletes a key and returns the revision of the deletion."},
+    {"KV.GET", 2, 3, kFirst, kRead, kKv, kFast, HandleKvGet, "7.2.4", "O(1)",
+     "key [META]",
+     "Returns a value, or with META its size, then its revision and its "
+     "milliseconds to live."},
+    {"KV.LATENCY", 2, kWordsMax, kNoKeys, kNone, kKv, kLoading, nullptr,
+     "7.2.4", "Depends on subcommand.", "",
+     "A container for commands about how long things take.",
+     kKvLatencyCommands},
+    {"KV.SET", 3, kWordsMax, kFirst, kWrite, kKv, kFast | kDenyOom,
+     HandleKvSet, "7.2.4", "O(1)",
+     "key value [NX|XX|IFEQ comparison-value|IFREV revision] "
+     "[EX seconds|PX milliseconds|EXAT unix-time-seconds|"
+     "PXAT unix-time-milliseconds|KEEPTTL]",
+     "Sets a value and returns its revision."},
+    {"KV.STATUS", 1, 1, kNoKeys, kNone, kKv, kLoading, HandleKvStatus, "7.2.4",
+     "O(1)", "", "Returns the daemon's state."},
+    {"LATENCY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "2.8.13", "Depends on subcommand.", "",
+     "A container for commands about how long commands take.",
+     kLatencyCommands},
+    {"MEMORY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "4.0.0", "Depends on subcommand.", "",
+     "A container for commands about memory.", kMemoryCommands},
+    {"MGET", 2, kWordsMax, kAll, kRead, kString, kFast, HandleMGet, "1.0.0",
+     "O(N)", "key [key ...]", "Returns several values."},
+    {"MSET", 3, kWordsMax, kPairs, kWrite, kString, kDenyOom, HandleMSet,
+     "1.0.1", "O(N)", "key value [key value ...]",
+     "Sets several values, all or none."},
+    {"MSETNX", 3, kWordsMax, kPairs, kWrite, kString, kDenyOom, HandleMSetNx,
+     "1.0.1", "O(N)", "key value [key value ...]",
+     "Sets several values if none of the keys exists."},
+    {"PERSIST", 2, 2, kFirst, kWrite, kGeneric, kFast, HandlePersist, "2.2.0",
+     "O(1)", "key", "Removes a key's deadline."},
+    {"PEXPIRE", 3, kWordsMax, kFirst, kWrite, kGeneric, kFast, HandlePExpire,
+     "2.6.0", "O(1)", "key milliseconds [NX|XX|GT|LT]",
+     "Gives a key a deadline in milliseconds from now."},
+    {"PEXPIREAT", 3, kWordsMax, kFirst, kWrite, kGeneric, kFast,
+     HandlePExpireAt, "2.6.0", "O(1)",
+     "key unix-time-milliseconds [NX|XX|GT|LT]",
+     "Gives a key a deadline as a Unix time in milliseconds."},
+    {"PEXPIRETIME", 2, 2, kFirst, kRead, kGeneric, kFast, HandlePExpireTime,
+     "7.0.0", "O(1)", "key",
+     "Returns a key's deadline as a Unix time in milliseconds."},
+    {"PING", 1, 2, kNoKeys, kNone, kConnection, kLoading | kFast, HandlePing,
+     "1.0.0", "O(1)", "[message]", "Returns PONG or the message."},
+    {"PSETEX", 4, 4, kFirst, kWrite, kString, kDenyOom, HandlePSetEx, "2.6.0",
+     "O(1)", "key milliseconds value",
+     "Sets a value with a deadline in milliseconds from now."},
+    {"PTTL", 2, 2, kFirst, kRead, kGeneric, kFast, HandlePTtl, "2.6.0", "O(1)",
+     "key", "Returns a key's time to live in milliseconds."},
+    {"QUIT", 1, kWordsMax, kNoKeys, kNone, kConnection,
+     kAnyTime | kFast | kNoAuth, HandleQuit, "1.0.0", "O(1)", "",
+     "Closes the connection."},
+    {"RENAME", 3, 3, kFirstTwo, kWrite, kGeneric, 0, HandleRename, "1.0.0",
+     "O(1)", "key newkey", "Renames a key, replacing the new name's."},
+    {"RENAMENX", 3, 3, kFirstTwo, kWrite, kGeneric, kFast, HandleRenameNx,
+     "1.0.0", "O(1)", "key newkey",
+     "Renames a key if the new name does not exist."},
+    {"RESET", 1, 1, kNoKeys, kNone, kConnection, kAnyTime | kFast | kNoAuth,
+     HandleReset, "6.2.0", "O(1)", "",
+     "Puts the connection into the state of a new one."},
+    {"SCAN", 2, kWordsMax, kNoKeys, kRead, kGeneric, 0, HandleScan, "2.8.0",
+     "O(N)", "cursor [MATCH pattern] [COUNT count] [TYPE type]",
+     "Returns some of the keys and where to go on."},
+    {"SELECT", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast,
+     HandleSelect, "1.0.0", "O(1)", "index",
+     "Selects one of the 16 databases."},
+    {"SET", 3, kWordsMax, kFirst, kWrite, kString, kDenyOom, HandleSet,
+     "1.0.0", "O(1)",
+     "key value [NX|XX|IFEQ comparison-value] [GET] "
+     "[EX seconds|PX milliseconds|EXAT unix-time-seconds|"
+     "PXAT unix-time-milliseconds|KEEPTTL]",
+     "Sets a value."},
+    {"SETEX", 4, 4, kFirst, kWrite, kString, kDenyOom, HandleSetEx, "2.0.0",
+     "O(1)", "key seconds value",
+     "Sets a value with a deadline in seconds from now."},
+    {"SETNX", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleSetNx,
+     "1.0.0", "O(1)", "key value", "Sets a value if the key does not exist."},
+    {"SETRANGE", 4, 4, kFirst, kWrite, kString, kDenyOom, HandleSetRange,
+     "2.2.0", "O(N)", "key offset value", "Overwrites a part of a value."},
+    {"SHUTDOWN", 1, kWordsMax, kNoKeys, kAdmin, kServer,
+     kAnyTime | kDangerous, HandleShutdown, "1.0.0", "O(1)",
+     "[NOSAVE|SAVE] [NOW] [FORCE] [ABORT]",
+     "Stops the daemon; everything is on disk then."},
+    {"SLOWLOG", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
+     "2.2.12", "Depends on subcommand.", "",
+     "A container for commands about commands that took long.",
+     kSlowLogCommands},
+    {"STRLEN", 2, 2, kFirst, kRead, kString, kFast, HandleStrLen, "2.2.0",
+     "O(1)", "key", "Returns the size of a value."},
+    {"SUBSTR", 4, 4, kFirst, kRead, kString, 0, HandleGetRange, "1.0.0",
+     "O(N)", "key start end", "Returns a part of a value."},
+    {"SWAPDB", 3, 3, kNoKeys, kWrite, kServer, kFast | kDangerous, HandleSwapDb,
+     "4.0.0", "O(1)", "index1 index2", "Exchanges two databases."},
+    {"TIME", 1, 1, kNoKeys, kNone, kServer, kLoading | kFast, HandleTime,
+     "2.6.0", "O(1)", "", "Returns the time, in seconds and microseconds."},
+    {"TOUCH", 2, kWordsMax, kAll, kRead, kGeneric, kFast, HandleExists,
+     "3.2.1", "O(N)", "key [key ...]", "Returns how many of the keys exist."},
+    {"TTL", 2, 2, kFirst, kRead, kGeneric, kFast, HandleTtl, "1.0.0", "O(1)",
+     "key", "Returns a key's time to live in seconds."},
+    {"TYPE", 2, 2, kFirst, kRead, kGeneric, kFast, HandleType, "1.0.0", "O(1)",
+     "key", "Returns string or none."},
+    {"UNLINK", 2, kWordsMax, kAll, kWrite, kGeneric, kFast | kRemoves,
+     HandleDel, "4.0.0", "O(N)", "key [key ...]", "Deletes keys."},
+};
+// clang-format on
+
+template <size_t kSize>
+constexpr bool IsSorted(const Command (&commands)[kSize]) {
+  return std::is_sorted(
+      std::begin(commands), std::end(commands),
+      [](const Command& a, const Command& b) { return a.name <= b.name; });
+}
+static_assert(IsSorted(kCommands) && IsSorted(kClientCommands) &&
+              IsSorted(kCommandCommands) && IsSorted(kConfigCommands) &&
+              IsSorted(kKvLatencyCommands) && IsSorted(kLatencyCommands) &&
+              IsSorted(kMemoryCommands) && IsSorted(kSlowLogCommands));
+
+constexpr size_t kNameBytesMax = 16;
+
+// FNV-1a, over the upper-case name.
+constexpr uint32_t Hash(std::string_view name) {
+  uint32_t hash = 2166136261u;
+  for (const char c : name) {
+    hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  }
+  return hash;
+}
+
+// Open addressing; a slot holds an index plus one, 0 is free.
+constexpr size_t kSlots = 512;
+static_assert(std::size(kCommands) < 255 && std::size(kCommands) < kSlots / 4);
+
+constexpr std::array<uint8_t, kSlots> MakeSlots() {
+  std::array<uint8_t, kSlots> slots = {};
+  for (size_t i = 0; i < std::size(kCommands); ++i) {
+    size_t slot = Hash(kCommands[i].name) % kSlots;
+    while (slots[slot] != 0) slot = (slot + 1) % kSlots;
+    slots[slot] = static_cast<uint8_t>(i + 1);
+  }
+  return slots;
+}
+constexpr std::array<uint8_t, kSlots> kSlotTable = MakeSlots();
+
+}  // namespace
+
+std::span<const Command> Commands() { return kCommands; }
+
+const Command* FindCommand(std::string_view name) {
+  if (name.size() > kNameBytesMax) return nullptr;
+  char upper[kNameBytesMax];
+  std::transform(name.begin(), name.end(), upper, ToUpper);
+  const std::string_view wanted(upper, name.size());
+  for (size_t slot = Hash(wanted) % kSlots; kSlotTable[slot] != 0;
+       slot = (slot + 1) % kSlots) {
+    const Command& command = kCommands[kSlotTable[slot] - 1];
+    if (command.name == wanted) return &command;
+  }
+  return nullptr;
+}
+
+const Command* FindSubcommand(const Command& container, std::string_view name) {
+  for (const Command& subcommand : container.subcommands) {
+    if (IsWord(name, subcommand.name)) return &subcommand;
+  }
+  return nullptr;
+}
+
+std::string LowerName(const Command& command) {
+  return LowerCase(command.name);
+}
+
+}  // namespace kvd

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+//
+// A command is a row of one table: what it is called, what it may be given,
+// what it touches, who handles it, and what its documentation says. COMMAND,
+// COMMAND DOCS, arity checks and access control read the same row.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "daemon/state/lent_value.h"
+#include "daemon/state/server_state.h"
+#include "daemon/state/session.h"
+#include "resp/reply_writer.h"
+#include "store/operation.h"
+
+namespace kvd {
+
+// One execution of a command, made by Execute() (dispatch.h).
+struct Call {
+  Operation* op;  // Null while the store loads: then only kLoading runs.
+  std::span<const std::string_view> args;  // With the name.
+  ReplyWriter& reply;
+  Session& session;
+  ServerState& service;
+  // Set by a handler that has nothing to reply yet: it is called again with the
+  // same words when the store has news.
+  bool awaits_news = false;
+  // Set by a handler that has done its share of a turn and keeps in the session
+  // how far it is: it is called again with the same words soon.
+  bool gives_way = false;
+  // Where values are put that are not copied into the reply; null: all are.
+  std::vector<LentValue>* lent = nullptr;
+  // The newest change that the reply shows beside those that `op` saw.
+  Seq shows = 0;
+};
+
+// Writes one reply. Works in three steps: find and compute, op->Reserve() for
+// all changes at once, change. When Reserve() does not say kReady it returns,
+// and Execute() drops the reply and parks or refuses the command; hence no
+// effect before that.
+using Handler = void (*)(Call& call);
+
+enum class Access : uint8_t {
+  kNone,   // Touches no key: connection and server commands.
+  kRead,   // May look at keys.
+  kWrite,  // May change keys.
+  kAdmin,  // Concerns the daemon or other clients.
+};
+
+enum class CommandGroup : uint8_t {
+  kString,
+  kGeneric,
+  kConnection,
+  kServer,
+  kKv
+};
+
+// Which words are keys: `first`, `first + step`, … up to `last`, which counts
+// from the end when negative. first 0: none.
+struct KeySpec {
+  int8_t first = 0;
+  int8_t last = 0;
+  int8_t step = 0;
+};
+
+// Bits beside what Access says; named as COMMAND INFO does.
+enum CommandFlag : uint16_t {
+  kFast = 1,        // Constant or logarithmic time.
+  kDenyOom = 2,     // May need more memory.
+  kLoading = 4,     // Works while the store loads.
+  kNoAuth = 8,      // Works before authentication.
+  kNoScript = 16,   // Takes part in a connection's state.
+  kDangerous = 32,  // For people who know.
+  kRemoves = 64,    // Frees room; works on a full disk.
+};
+
+struct Command {
+  std::string_view name;  // Upper case; a subcommand's without its container's.
+  int16_t words_min;      // The name included.
+  int32_t words_max;
+  KeySpec keys;
+  Access access;
+  CommandGroup group;
+  uint16_t flags;
+  Handler handler;
+  std::string_view since;
+  std::string_view complexity;
+  std::string_view syntax;  // What follows the name.
+  std::string_view summary;
+  // A container's subcommands, in order of their names; their words include the
+  // container's name. The container's own handler then is null.
+  std::span<const Command> subcommands = {};
+
+  // As COMMAND INFO has it: negative for "at least".
+  int arity() const { return words_max == words_min ? words_min : -words_min; }
+};
+
+inline constexpr int32_t kWordsMax = std::numeric_limits<int32_t>::max();
+// For commands that do much for each of their words, which are names of things
+// of which there are fewer.
+inline constexpr int32_t kNamesMax = 256;
+
+// All commands in order of their names.
+std::span<const Command> Commands();
+
+// The command of that name in any case, or null.
+const Command* FindCommand(std::string_view name);
+const Command* FindSubcommand(const Command& container, std::string_view name);
+
+// Its index in Commands(), for statistics.
+inline size_t IndexOf(const Command& command) {
+  return static_cast<size_t>(&command - Commands().data());
+}
+
+// Lower case, as replies name commands.
+std::string LowerName(const Command& command);
+
+// Calls `each` with the index of every word that is a key.
+template <typename Each>
+void ForEachKey(const Command& command, size_t words, Each each) {
+  const KeySpec& keys = command.keys;
+  if (keys.first == 0) return;
+  const auto count = static_cast<int64_t>(words);
+  const int64_t last = keys.last >= 0 ? keys.last : count + keys.last;
+  for (int64_t i = keys.first; i <= last && i < count; i += keys.step) {
+    each(static_cast<size_t>(i));
+  }
+}
+
+}  // namespace kvd

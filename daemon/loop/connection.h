@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT
+//
+// One client: bytes in, bytes out, and the brakes between. A client that does
+// not read its replies stops being read; nobody else notices.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/unique_fd.h"
+#include "daemon/loop/commands_ahead.h"
+#include "daemon/loop/event_loop.h"
+#include "daemon/loop/input_buffer.h"
+#include "daemon/loop/reply_queue.h"
+#include "daemon/loop/uv_ptr.h"
+#include "daemon/state/server_state.h"
+#include "daemon/state/session.h"
+
+namespace kvd {
+
+class Turn;
+
+// Reads when it may, gives out one command at a time, sends what may be sent.
+// When to execute and when to flush is the turn's business. Thread: loop.
+class Connection {
+ public:
+  // `client` is a connected, non-blocking socket. `service` and `turn` outlive
+  // the connection. closed() at once if libuv refuses the socket.
+  Connection(EventLoop& loop, UniqueFd client, uint64_t id,
+             ServerState& service, Turn& turn);
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  Session& session() { return session_; }
+  ReplyQueue& replies() { return replies_; }
+
+  // Whether another command may run now.
+  bool MayExecute() const {
+    return !closed_ && !session_.closing && !parked_ && !OutputIsFull();
+  }
+  // Parses what will be executed next, if nothing is left over, and tells the
+  // turn its keys. Returns how many commands are parsed. Not while a command is
+  // under way.
+  size_t ParseAhead();
+  // Parses the next command into args(), which stay valid until CommandDone().
+  // After kError nothing but RefuseInput() makes sense.
+  ParseOutcome NextCommand();
+  std::span<const std::string_view> args() const { return commands_.args(); }
+  size_t command_bytes() const { return commands_.consumed(); }
+  void CommandDone();
+  // Answers input that is no command; nothing more is executed.
+  void RefuseInput() { Refuse(commands_.error()); }
+  // Answers with an error that ends the conversation. Not while parked.
+  void Refuse(std::string_view error);
+
+  // What the command in args() reads from disk.
+  ColdValues& cold() { return cold_; }
+
+  // The command in args() waits for room or values, and the input with it:
+  // nothing more is read.
+  void set_parked(bool parked) { parked_ = parked; }
+
+  // No more input: what was read is executed, replies go out, and it closes.
+  void EndInput();
+  bool input_ended() const { return input_ended_; }
+
+  // Sends what may be sent; closes if that was the last thing to do.
+  void Flush();
+  // Reads or stops reading, as the brakes say.
+  void UpdateReading();
+  // At once; the turn hears of it.
+  void Close();
+  bool closed() const { return closed_; }
+
+  // Replies wait for the client to read.
+  bool OutputIsFull() const { return output_bytes() >= kOutputBytesSoft; }
+  // Unsent, withheld ones included.
+  size_t output_bytes() const { return replies_.bytes() + flying_bytes_; }
+  size_t input_bytes() const { return input_.size(); }
+
+  // What its buffers and names take, and values that were read for its command.
+  size_t memory_bytes() const {
+    return input_.memory_bytes() + replies_.memory_bytes() + flying_bytes_ +
+           cold_.bytes() + commands_.memory_bytes() + session_.memory_bytes();
+  }
+
+  // Whether a command is half here and kvd reads on.
+  bool awaits_rest() const { return half_ && reading_ && !TakesNothing(); }
+  // For how long kvd has looked for its rest and not a byte came.
+  int64_t silent_ms() const { return silent_ms_; }
+  void AddSilence(int64_t ms) { silent_ms_ += ms; }
+
+  // Lists of the turn that hold this connection.
+  struct Membership {
+    bool ready = false;
+    bool postponed = false;  // It is ready since an earlier turn.
+    bool waiting = false;
+    bool flush = false;
+    bool starved = false;        // In no list: goes on when output has drained.
+    int64_t waits_since_ns = 0;  // Its command was tried first; 0 for no wait.
+  };
+  Membership in;
+
+ private:
+  // Beyond this much unsent output nothing more is read or executed, so that
+  // a connection holds this and one reply at the most.
+  static constexpr size_t kOutputBytesSoft = size_t{1} << 20;
+
+  struct WriteRequest {
+    uv_write_t request;
+    ReplyQueue::Taken replies;
+  };
+
+  // What has come stays in the socket.
+  bool TakesNothing() const { return parked_ || in.postponed; }
+  void OnRead(ssize_t count);
+  void OnWritten(int status);
+  void StartWrite();
+  void SetReading(bool reading);
+
+  EventLoop& loop_;
+  ServerState& service_;
+  Turn& turn_;
+  Session session_;
+  CommandsAhead commands_;
+  ColdValues cold_;
+  InputBuffer input_;
+  ReplyQueue replies_;
+  size_t flying_bytes_ = 0;  // In a write request.
+  bool writing_ = false;
+  bool reading_ = false;
+  bool parked_ = false;
+  bool input_ended_ = false;
+  bool closed_ = false;
+  bool half_ = false;  // What is in input_ is a part of a command.
+  int64_t silent_ms_ = 0;
+  UvPtr<uv_pipe_t> pipe_;
+};
+
+}  // namespace kvd

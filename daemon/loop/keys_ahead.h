@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+//
+// Keys of commands that will run soon. Each look-up misses the cache twice, for
+// a slot of the index and for the entry that it points to. Misses of several
+// keys overlap, so keys are collected, over connections where each has but one,
+// and fetched together.
+//
+// Together, and not one by one while earlier commands run: a fetch holds the
+// processor up when the page is none that it has seen lately, and only other
+// fetches beside it make good use of that time. One by one, eight keys ahead,
+// pipelined SETs at a million keys took a third longer.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "daemon/state/server_state.h"
+
+namespace kvd {
+
+// Thread: loop.
+class KeysAhead {
+ public:
+  // So many are worth fetching; a few more are fine.
+  static constexpr size_t kEnough = 16;
+
+  // `service` outlives it.
+  explicit KeysAhead(const ServerState& service) : service_(service) {}
+
+  // A command will look for that key: fetches the slot.
+  void Tell(int database, std::string_view key);
+  size_t size() const { return size_; }
+  // Fetches the entries, and forgets all keys.
+  void Fetch();
+
+ private:
+  struct Key {
+    int database = 0;
+    uint64_t hash = 0;
+  };
+
+  const ServerState& service_;
+  std::array<Key, 2 * kEnough> keys_ = {};
+  size_t size_ = 0;
+};
+
+}  // namespace kvd

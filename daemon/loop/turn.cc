@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: MIT
+#include "daemon/loop/turn.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "daemon/commands/dispatch.h"
+
+namespace kvd {
+namespace {
+
+// What a turn executes of all that was read. While it does, nobody sees that a
+// flush has ended, so the disk stands still and writers wait for replies that
+// they could have; and whoever comes waits for all those before.
+constexpr size_t kCommandsPerTurn = 512;
+// The same where single commands take long. One is executed at any rate.
+constexpr int64_t kTurnNsMax = 10'000'000;
+// Who sent no more does not wait behind pipelines: a few short commands.
+constexpr size_t kBriefBytes = 512;
+// One connection's share of a turn, in bytes: it may send few large commands.
+constexpr size_t kBytesPerTurn = size_t{1} << 20;
+
+// Commands of one turn that waited for values. A disk may tell of many reads at
+// once; with all of them answered in one turn, the next reads of their clients
+// would begin together, and disk and loop take turns in waiting for each other.
+constexpr size_t kReadCommandsPerTurn = 8;
+
+void EraseClosed(auto& list) {
+  std::erase_if(list, [](const Connection* c) { return c->closed(); });
+}
+
+}  // namespace
+
+Turn::Turn(EventLoop& loop, ServerState& service)
+    : loop_(loop),
+      service_(service),
+      keys_ahead_(service),
+      busy_poll_(service.config.log.busy_poll_us * 1000),
+      processor_choice_(AllowedProcessors()) {
+  auto* idle = new uv_idle_t;
+  KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
+  awake_.reset(idle);
+}
+
+void Turn::Ready(Connection& connection) {
+  if (std::exchange(connection.in.ready, true)) return;
+  ready_.push_back(&connection);
+}
+
+void Turn::NeedsFlush(Connection& connection) {
+  if (std::exchange(connection.in.flush, true)) return;
+  flush_.push_back(&connection);
+}
+
+void Turn::Run() {
+  Store* const store = service_.store;
+  const bool news = woken_;
+  const bool worked =
+      news || !ready_.empty() || !read_.empty() || !resting_.empty();
+  reply_times_.BeginTurn(service_.ReadClock());
+  if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
+    TakeNews();
+    // Clients get on with these while the loop executes.
+    FlushAll();
+  }
+  RetryRead();
+  RetryResting();
+  executes_since_ns_ = service_.clock_read_ns;
+  ExecuteReady();
+  FlushAll();
+  if (store != nullptr) store->Pump();
+  if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
+  if (worked) NoteWait(news);
+  worked_ |= worked;
+  StayAwakeOrNot();
+}
+
+// Clients that stop all at once leave no turn that would see it.
+void Turn::KeepHouse() {
+  if (std::exchange(worked_, false) || !waiting_.empty()) return;
+  busy_poll_.Rested();
+  processor_hold_.Release();
+}
+
+void Turn::NoteWait(bool news) {
+  const std::optional<int64_t> waited_ns =
+      busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(),
+                         news, waiting_.size()});
+  if (!busy_poll_.many_wait()) return processor_hold_.Release();
+  if (waited_ns) processor_choice_.Waited(CurrentProcessor(), *waited_ns);
+  HoldWhereFlushesAreQuick();
+}
+
+void Turn::HoldWhereFlushesAreQuick() {
+  const int processor = processor_choice_.processor();
+  if (processor == processor_hold_.processor()) return;
+  const bool moves = processor != CurrentProcessor();
+  if (processor_hold_.Hold(processor)) {
+    service_.stats.loop_moves += moves ? 1 : 0;
+  } else {
+    processor_choice_.GiveUp();
+    processor_hold_.Release();
+  }
+}
+
+void Turn::StayAwakeOrNot() {
+  const bool has_work = !ready_.empty() || !read_.empty() || !resting_.empty();
+  const bool gathers = service_.store != nullptr && service_.store->gathers();
+  if (!has_work && !gathers && !busy_poll_.StaysAwake(service_.clock_read_ns)) {
+    uv_idle_stop(awake_.get());
+    return;
+  }
+  uv_idle_start(awake_.get(), [](uv_idle_t*) {});
+  // Before it looks again, whoever else wants this processor: a client, or what
+  // the kernel does for the disk.
+  if (!has_work) sched_yield();
+}
+
+void Turn::TakeNews() {
+  // After a fault the owner replaces what is withheld, and lets nobody in.
+  if (service_.store->failure() && !service_.store->storage_lost()) return;
+  const Seq durable_seq = service_.store->durable_seq();
+  reply_times_.Release(durable_seq);
+  std::erase_if(waiting_, [&](Connection* connection) {
+    if (connection->closed()) return true;
+    connection->replies().Release(durable_seq);
+    NeedsFlush(*connection);
+    connection->in.waiting = connection->replies().withholds();
+    return !connection->in.waiting;
+  });
+  RetryParked();
+  RetryAwaiting();
+}
+
+void Turn::RetryParked() {
+  while (!parked_.empty()) {
+    Connection& connection = *parked_.front();
+    if (!connection.closed()) {
+      connection.set_parked(false);
+      const ExecuteOutcome outcome = ExecuteOne(connection, /*is_retry=*/true);
+      if (outcome == ExecuteOutcome::kParked) {
+        connection.set_parked(true);
+        break;
+      }
+      if (outcome == ExecuteOutcome::kDone) {
+        AfterExecuting(connection);
+        Ready(connection);
+      } else {
+        Park(connection, outcome);
+      }
+    }
+    parked_.pop_front();
+  }
+  service_.stats.parked = parked_.size();
+}
+
+void Turn::RetryAwaiting() {
+  for (Connection* connection : std::exchange(awaiting_, {})) {
+    if (!connection->closed()) Retry(*connection);
+  }
+}
+
+void Turn::RetryRead() {
+  for (size_t i = 0; i < kReadCommandsPerTurn && !read_.empty(); ++i) {
+    Connection* connection = read_.front();
+    read_.pop_front();
+    reading_.erase(connection);
+    if (!connection->closed()) Retry(*connection);
+  }
+}
+
+// One a turn, however many there are: others wait for all of them otherwise.
+void Turn::RetryResting() {
+  if (resting_.empty()) return;
+  Connection* connection = resting_.front();
+  resting_.pop_front();
+  if (!connection->closed()) Retry(*connection);
+  // What it took is not taken from the others.
+  service_.ReadClock();
+}
+
+// Runs a command again that did not wait for room.
+void Turn::Retry(Connection& connection) {
+  connection.set_parked(false);
+  const ExecuteOutcome outcome = ExecuteOne(connection, /*is_retry=*/false);
+  if (outcome != ExecuteOutcome::kDone) return Park(connection, outcome);
+  AfterExecuting(connection);
+  Ready(connection);
+}
+
+void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
+  connection.set_parked(true);
+  int64_t& since_ns = connection.in.waits_since_ns;
+  if (since_ns == 0) since_ns = reply_times_.turn_began_ns();
+  switch (outcome) {
+    case ExecuteOutcome::kDone:
+      return;
+    case ExecuteOutcome::kAwaits:
+      awaiting_.push_back(&connection);
+      return;
+    case ExecuteOutcome::kReads:
+      reading_.insert(&connection);
+      return service_.store->Read(&connection.cold(), [this, &connection] {
+        read_.push_back(&connection);
+      });
+    case ExecuteOutcome::kGivesWay:
+      resting_.push_back(&connection);
+      return;
+    case ExecuteOutcome::kParked:
+      parked_.push_back(&connection);
+      service_.stats.parked = parked_.size();
+      return;
+  }
+}
+
+void Turn::ExecuteReady() {
+  std::vector<Connection*> batch;
+  batch.swap(ready_);
+  std::span<Connection* const> left(batch);
+  if (!batch.empty() && batch.front()->in.postponed) {
+    left = left.subspan(ExecuteBrief(batch));
+  }
+  left = left.subspan(ExecuteFirst(left, kCommandsPerTurn));
+  // These are first in the next turn; until then nothing more is read of them.
+  for (Connection* connection : left) connection->in.postponed = true;
+  ready_.insert(ready_.begin(), left.begin(), left.end());
+  // The larger of the two buffers serves the next turn.
+  if (ready_.empty()) {
+    batch.clear();
+    ready_.swap(batch);
+  }
+}
+
+// Whether this turn has taken its time. The clock is read for every command
+// whose work its row and a few words do not bound.
+bool Turn::IsLong() const {
+  return service_.clock_read_ns - executes_since_ns_ > kTurnNsMax;
+}
+
+// In a turn that has more to do than it will, those who sent little go first
+// and have their replies at once: they would wait for the whole of it. Returns
+// how many of `batch`, now its first, they were.
+size_t Turn::ExecuteBrief(std::vector<Connection*>& batch) {
+  const auto end = std::stable_partition(
+      batch.begin(), batch.end(),
+      [](Connection* c) { return c->input_bytes() <= kBriefBytes; });
+  const size_t executed =
+      ExecuteFirst({batch.begin(), end}, /*enough=*/SIZE_MAX);
+  FlushAll();
+  return executed;
+}
+
+// Executes what the first connections of `batch` sent, until that was `enough`
+// commands or took too long. Returns how many connections it were.
+size_t Turn::ExecuteFirst(std::span<Connection* const> batch, size_t enough) {
+  executed_ = 0;
+  size_t parsed = 0;
+  for (size_t i = 0; i < batch.size(); ++i) {
+    if (i > 0 && IsLong()) return i;
+    if (i == parsed) {
+      if (executed_ >= enough) return i;
+      parsed += ParseAhead(batch.subspan(i));
+    }
+    batch[i]->in.ready = false;
+    if (!batch[i]->closed()) ExecuteSome(*batch[i]);
+  }
+  return batch.size();
+}
+
+// Parses for the first connections of `batch`, until enough keys are known to
+// fetch them together, or as many commands without. Returns how many
+// connections that took.
+size_t Turn::ParseAhead(std::span<Connection* const> batch) {
+  size_t count = 0;
+  size_t commands = 0;
+  while (count < batch.size() && commands < KeysAhead::kEnough &&
+         keys_ahead_.size() < KeysAhead::kEnough) {
+    if (batch[count]->MayExecute()) commands += batch[count]->ParseAhead();
+    ++count;
+  }
+  keys_ahead_.Fetch();
+  return count;
+}
+
+void Turn::ExecuteSome(Connection& connection) {
+  connection.in.postponed = false;
+  if (!executing_) connection.session().closing = true;
+  size_t commands = 0;
+  size_t bytes = 0;
+  while (connection.MayExecute()) {
+    if (commands == kCommandsPerTurn || bytes >= kBytesPerTurn ||
+        (commands > 0 && IsLong())) {
+      Ready(connection);
+      break;
+    }
+    const ParseOutcome outcome = connection.NextCommand();
+    if (outcome == ParseOutcome::kNeedMore) {
+      if (connection.input_ended()) connection.session().closing = true;
+      break;
+    }
+    if (outcome == ParseOutcome::kError) {
+      ++service_.stats.protocol_errors;
+      connection.RefuseInput();
+      break;
+    }
+    ++commands;
+    bytes += connection.command_bytes();
+    if (const auto outcome = ExecuteOne(connection, /*is_retry=*/false);
+        outcome != ExecuteOutcome::kDone) {
+      Park(connection, outcome);
+    }
+  }
+  executed_ += commands;
+  if (commands > 0) connection.session().active_ms = loop_.now_ms();
+  AfterExecuting(connection);
+}
+
+ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
+  const bool queue_writers = !is_retry && !parked_.empty();
+  ReplyQueue& replies = connection.replies();
+  const Executed executed =
+      Execute(service_, connection.session(), connection.args(), queue_writers,
+              &connection.cold(), replies.buffer(), replies.lent());
+  if (executed.outcome != ExecuteOutcome::kDone) return executed.outcome;
+  replies.Commit(executed.seen,
+                 executed.seen != 0 && service_.store->MustWait(executed.seen));
+  if (executed.stats != nullptr) {
+    if (connection.in.waits_since_ns == 0 && !replies.withholds()) {
+      reply_times_.Ready(*executed.stats);
+    } else {
+      CountDelayedReply(connection, executed);
+    }
+  }
+  connection.CommandDone();
+  return ExecuteOutcome::kDone;
+}
+
+void Turn::CountDelayedReply(Connection& connection, const Executed& executed) {
+  const int64_t waits_since_ns = std::exchange(connection.in.waits_since_ns, 0);
+  const int64_t began_ns =
+      waits_since_ns != 0 ? waits_since_ns : reply_times_.turn_began_ns();
+  if (!connection.replies().withholds()) {
+    return reply_times_.ReadyAfter(*executed.stats, began_ns);
+  }
+  // What waits for no change of its own waits for an earlier reply's, which is
+  // the newest change at the latest.
+  const bool waits = service_.store->MustWait(executed.seen);
+  reply_times_.Withheld(*executed.stats, began_ns,
+                        waits ? executed.seen : service_.store->last_seq());
+}
+
+void Turn::AfterExecuting(Connection& connection) {
+  Session& session = connection.session();
+  session.input_bytes = connection.input_bytes();
+  session.output_bytes = connection.output_bytes();
+  connection.in.starved = connection.OutputIsFull();
+  if (connection.replies().withholds() &&
+      !std::exchange(connection.in.waiting, true)) {
+    waiting_.push_back(&connection);
+  }
+  NeedsFlush(connection);
+  connection.UpdateReading();
+}
+
+void Turn::FlushAll() {
+  // Flushing appends nothing to this list: writes complete in later turns.
+  for (Connection* connection : flush_) {
+    connection->in.flush = false;
+    connection->Flush();
+    if (connection->closed() || !connection->in.starved ||
+        connection->OutputIsFull()) {
+      continue;
+    }
+    connection->in.starved = false;
+    Ready(*connection);
+  }
+  flush_.clear();
+}
+
+void Turn::StopExecuting(std::string_view error) {
+  executing_ = false;
+  parked_.insert(parked_.end(), awaiting_.begin(), awaiting_.end());
+  parked_.insert(parked_.end(), reading_.begin(), reading_.end());
+  parked_.insert(parked_.end(), resting_.begin(), resting_.end());
+  awaiting_.clear();
+  reading_.clear();
+  read_.clear();
+  resting_.clear();
+  for (Connection* connection : std::exchange(parked_, {})) {
+    if (connection->closed()) continue;
+    connection->set_parked(false);
+    connection->cold().Abandon();
+    connection->session().listing.reset();
+    ReplyWriter(connection->replies().buffer(), connection->session().protocol)
+        .Error(error);
+    connection->replies().Commit(0, false);
+    connection->session().closing = true;
+    AfterExecuting(*connection);
+  }
+  service_.stats.parked = 0;
+}
+
+std::vector<Connection*> Turn::TakeClosed() {
+  if (closed_.empty()) return {};
+  EraseClosed(ready_);
+  EraseClosed(parked_);
+  EraseClosed(awaiting_);
+  EraseClosed(reading_);
+  EraseClosed(read_);
+  EraseClosed(resting_);
+  EraseClosed(waiting_);
+  EraseClosed(flush_);
+  service_.stats.parked = parked_.size();
+  return std::exchange(closed_, {});
+}
+
+}  // namespace kvd

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+//
+// One turn of the loop: replies that waited for the disk go out, what arrived
+// is executed in the order of arrival, then replies that wait for nothing go
+// out, then the open commit group is handed to the disk. The more arrives in a
+// turn, the more one flush carries; but what is too much for one is left for
+// the next, and there those who sent little go first.
+#pragma once
+
+#include <uv.h>
+
+#include <cstdint>
+#include <deque>
+#include <set>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "daemon/commands/dispatch.h"
+#include "daemon/host/processors.h"
+#include "daemon/loop/busy_poll.h"
+#include "daemon/loop/connection.h"
+#include "daemon/loop/event_loop.h"
+#include "daemon/loop/keys_ahead.h"
+#include "daemon/loop/processor_choice.h"
+#include "daemon/loop/reply_times.h"
+#include "daemon/loop/uv_ptr.h"
+#include "daemon/state/server_state.h"
+
+namespace kvd {
+
+// Borrows connections; Forget*() before one dies. Thread: loop.
+class Turn {
+ public:
+  Turn(EventLoop& loop, ServerState& service);
+
+  // The connection may have commands to execute.
+  void Ready(Connection& connection);
+  // The connection may have something to send.
+  void NeedsFlush(Connection& connection);
+  void Closed(Connection& connection) { closed_.push_back(&connection); }
+  // The store has news.
+  void Woken() { woken_ = true; }
+
+  KeysAhead& keys_ahead() { return keys_ahead_; }
+
+  // The turn. After it the owner looks at store.failure() and stopped().
+  void Run();
+  // Now and then, whether there were turns or not.
+  void KeepHouse();
+
+  // Nothing is left to execute but what waits for room.
+  bool drained() const { return ready_.empty(); }
+  bool has_parked() const {
+    return !parked_.empty() || !reading_.empty() || !resting_.empty();
+  }
+  // From now on nothing is executed; commands that wait for room get `error`.
+  void StopExecuting(std::string_view error);
+
+  // Connections that closed since the last call; none of the turn's lists holds
+  // them any more.
+  std::vector<Connection*> TakeClosed();
+
+ private:
+  void TakeNews();
+  void RetryParked();
+  void RetryAwaiting();
+  void RetryRead();
+  void RetryResting();
+  void Retry(Connection& connection);
+  void ExecuteReady();
+  bool IsLong() const;
+  size_t ExecuteBrief(std::vector<Connection*>& batch);
+  size_t ExecuteFirst(std::span<Connection* const> batch, size_t enough);
+  size_t ParseAhead(std::span<Connection* const> batch);
+  void ExecuteSome(Connection& connection);
+  ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
+  void CountDelayedReply(Connection& connection, const Executed& executed);
+  void Park(Connection& connection, ExecuteOutcome outcome);
+  void AfterExecuting(Connection& connection);
+  void FlushAll();
+  void NoteWait(bool news);
+  void HoldWhereFlushesAreQuick();
+  void StayAwakeOrNot();
+
+  EventLoop& loop_;
+  ServerState& service_;
+  bool woken_ = false;
+  bool worked_ = false;  // Some turn since KeepHouse().
+  bool executing_ = true;
+  size_t executed_ = 0;  // Commands, by ExecuteFirst().
+  int64_t executes_since_ns_ = 0;
+  ReplyTimes reply_times_;
+  KeysAhead keys_ahead_;
+  BusyPoll busy_poll_;
+  ProcessorChoice processor_choice_;
+  ProcessorHold processor_hold_;
+
+  std::vector<Connection*> ready_;     // Those left over, then by arrival.
+  std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
+  std::vector<Connection*> awaiting_;  // Their command waits for news.
+  std::set<Connection*> reading_;      // Their command waits for values …
+  std::deque<Connection*> read_;       // … and has them now; FIFO.
+  std::deque<Connection*> resting_;    // Their command gave way; FIFO.
+  std::vector<Connection*> waiting_;   // They withhold replies.
+  std::vector<Connection*> flush_;
+  std::vector<Connection*> closed_;
+
+  // Runs while the loop is not to sleep.
+  UvPtr<uv_idle_t> awake_;
+};
+
+}  // namespace kvd

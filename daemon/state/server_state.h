@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// What commands can reach beyond their own connection and the store's keys. The
+// server fills it; tests make one without any socket.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "config/config.h"
+#include "daemon/host/logging.h"
+#include "daemon/state/command_stats.h"
+#include "daemon/state/load_status.h"
+#include "daemon/state/session.h"
+#include "daemon/state/slow_log.h"
+#include "store/store.h"
+
+namespace kvd {
+
+inline constexpr char kVersion[] = KVD_VERSION;
+// The release whose commands kvd's follow; clients read it to learn what they
+// may use.
+inline constexpr char kRedisVersion[] = "7.2.4";
+
+struct ServiceStats {
+  uint64_t connections_received = 0;
+  uint64_t connections_rejected = 0;
+  uint64_t commands = 0;
+  uint64_t input_bytes = 0;
+  uint64_t output_bytes = 0;
+  uint64_t error_replies = 0;
+  uint64_t keyspace_hits = 0;
+  uint64_t keyspace_misses = 0;
+  uint64_t protocol_errors = 0;
+  uint64_t http_closed = 0;      // Connections that spoke HTTP.
+  uint64_t commands_per_s = 0;   // Over the last second.
+  uint64_t parked = 0;           // Connections whose command waits for room.
+  uint64_t loop_moves = 0;       // To another processor, of its own accord.
+  int64_t flush_stalled_ms = 0;  // How long nothing has become durable though
+                                 // something should.
+};
+
+// Thread: loop.
+struct ServerState {
+  Store* store = nullptr;  // Null while it loads.
+  const Config& config;
+  Clock& clock;
+
+  LoadStatus loading = {};  // Of use while there is no store.
+  int64_t started_ms = 0;   // Monotonic.
+  std::string socket_path = {};
+  int64_t connections_max = 0;
+
+  ServiceStats stats = {};
+  AllCommandStats command_stats{config.slowlog.threshold_us};
+  std::map<std::string, uint64_t, std::less<>> errors = {};  // By their code.
+  SlowLog slow_log{config.slowlog.length};
+  LogRate log_rate = {};      // Of what clients bring about.
+  uint64_t memory_peak = 0;   // The most that was used at any look.
+  int64_t all_durable_s = 0;  // The wall clock when nothing was undurable, as
+                              // of the last look.
+  int64_t clock_read_ns = 0;  // What the clock said when it was last asked.
+
+  // All sessions, oldest first.
+  std::vector<Session*> sessions = {};
+  // Memory of all connections' buffers.
+  std::function<uint64_t()> connection_bytes = [] { return uint64_t{0}; };
+  // Some session was marked as killed.
+  bool kill_requested = false;
+  // Begins the clean stop, as SIGTERM does.
+  std::function<void()> stop = [] {};
+
+  int64_t ReadClock() { return clock_read_ns = clock.MonotonicNs(); }
+  int64_t NowMs() const { return clock.MonotonicUs() / 1000; }
+};
+
+// How long a flush may take before kvd calls itself degraded.
+inline constexpr int64_t kFlushStalledMs = 2000;
+
+}  // namespace kvd

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// What commands know and change about the connection that they came on.
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "daemon/state/listing.h"
+
+namespace kvd {
+
+struct Command;
+class CommandStats;
+
+// The longest name that a client gives itself or its library.
+inline constexpr size_t kClientNameBytesMax = 64;
+
+struct Session {
+  enum class ReplyMode { kOn, kOff, kSkipNext };
+
+  uint64_t id = 0;  // From 1, never given twice.
+  int fd = -1;      // For CLIENT LIST alone.
+  pid_t pid = -1;   // Of the peer, by the kernel's word.
+  uid_t uid = static_cast<uid_t>(-1);
+  int64_t connected_ms = 0;  // Monotonic, like all of a session's times.
+  int64_t active_ms = 0;     // When it last sent a command.
+
+  int database = 0;
+  int protocol = 2;
+  ReplyMode reply_mode = ReplyMode::kOn;
+  bool no_evict = false;
+  bool no_touch = false;
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+
+  // A container and its subcommand, or the same one twice.
+  const Command* last_container = nullptr;
+  const Command* last_command = nullptr;
+  CommandStats* last_stats = nullptr;  // The last command's.
+  uint64_t commands = 0;
+  bool pipelines = false;  // Its command came together with others.
+
+  // The compaction that its command waits for; 0 for none.
+  uint64_t awaited_compaction = 0;
+  // What its command has made of its reply; null if it is not under way.
+  std::unique_ptr<Listing> listing;
+
+  // No further command of this connection is executed; it closes once its
+  // replies are out.
+  bool closing = false;
+  // The connection closes at once, replies or not.
+  bool killed = false;
+
+  // Of its own words and of a reply under way, what it keeps.
+  size_t memory_bytes() const {
+    return name.capacity() + library_name.capacity() +
+           library_version.capacity() + (listing ? listing->memory_bytes() : 0);
+  }
+
+  // As of the last turn, for CLIENT LIST.
+  size_t input_bytes = 0;
+  size_t output_bytes = 0;
+};
+
+}  // namespace kvd

@@ -1,0 +1,604 @@
+// SPDX-License-Identifier: MIT
+#include "store/background/compactor.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/planted_bug.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+namespace {
+
+constexpr int64_t kNextSliceMs = 1;
+
+uint64_t BytesOf(const std::vector<SealedSegment>& segments) {
+  uint64_t bytes = 0;
+  for (const SealedSegment& segment : segments) bytes += segment.bytes;
+  return bytes;
+}
+
+bool Contains(const std::vector<uint64_t>& ids, uint64_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
+Compactor::Compactor(Store::Impl& store, Directory& directory,
+                     Executor& maintenance, Wake wake)
+    : store_(store),
+      directory_(directory),
+      maintenance_(maintenance),
+      wake_(std::move(wake)) {
+  look_at_ms_ = NowMs() + store_.options.compaction.interval_ms;
+}
+
+Compactor::~Compactor() {
+  // A step holds references to the job and to the mailbox.
+  if (step_under_way_) results_.Wait();
+}
+
+int64_t Compactor::NowMs() const { return store_.clock.MonotonicUs() / 1000; }
+
+// --- Runs -------------------------------------------------------------------
+
+uint64_t Compactor::Ask() {
+  if (phase_ != Phase::kIdle) {
+    asked_ = true;
+    return run_.number + 1;
+  }
+  return Begin(CompactionMode::kAsked, {});
+}
+
+uint64_t Compactor::AskFor(std::vector<uint64_t> victims) {
+  if (phase_ != Phase::kIdle || victims.empty()) return status_.runs_ended;
+  return Begin(CompactionMode::kAsked, std::move(victims));
+}
+
+uint64_t Compactor::Begin(CompactionMode mode, std::vector<uint64_t> chosen) {
+  const uint64_t number = run_.number + 1;
+  run_ = {};
+  run_.number = number;
+  run_.mode = mode;
+  run_.ids_below = store_.log->manifest().next_segment;
+  run_.chosen = std::move(chosen);
+  run_.started_ms = NowMs();
+  status_.running = true;
+  status_.bytes_done = 0;
+  status_.bytes_all = 0;
+  for (const SegmentFacts& segment : Facts()) {
+    if (!segment.excluded && segment.gain_bytes > 0) {
+      status_.bytes_all += segment.bytes;
+    }
+  }
+  if (stopping_ || store_.log->failure()) {
+    if (store_.log->failure()) run_.error = store_.log->failure()->message();
+    EndRun();
+  } else {
+    Measure();
+  }
+  return number;
+}
+
+void Compactor::EndRun() {
+  phase_ = Phase::kIdle;
+  run_ended_ = true;
+  status_.running = false;
+  status_.runs_ended = run_.number;
+  status_.last_reclaimed_bytes = run_.reclaimed_bytes;
+  status_.last_took_ms = NowMs() - run_.started_ms;
+  status_.last_ended_ms = store_.clock.WallMs();
+  status_.last_error = run_.error;
+  if (run_.reclaimed_bytes > 0) {
+    store_.options.log(Severity::kInfo,
+                       fmt::format("compaction reclaimed {} bytes in {} ms",
+                                   run_.reclaimed_bytes, status_.last_took_ms));
+  }
+  look_at_ms_ = NowMs() + (InDanger() ? kDangerLookMs
+                                      : store_.options.compaction.interval_ms);
+  if (std::exchange(asked_, false) && !stopping_) {
+    Begin(CompactionMode::kAsked, {});
+  }
+}
+
+std::vector<SegmentFacts> Compactor::Facts() const {
+  std::vector<SegmentFacts> facts;
+  for (const SealedSegment& segment : store_.log->manifest().sealed) {
+    const SegmentUse use = store_.usage.Find(static_cast<uint32_t>(segment.id));
+    SegmentFacts fact;
+    fact.id = segment.id;
+    fact.bytes = segment.bytes;
+    fact.live_bytes = use.live_bytes;
+    fact.gain_bytes = use.dead_bytes - use.pinned_bytes;
+    fact.first_seq = segment.first_seq;
+    fact.last_seq = segment.last_seq;
+    fact.excluded =
+        segment.id >= run_.ids_below ||
+        store_.damaged_segments.contains(segment.id) ||
+        (!run_.chosen.empty() && !Contains(run_.chosen, segment.id));
+    facts.push_back(fact);
+  }
+  return facts;
+}
+
+uint64_t Compactor::reclaimable_bytes() const {
+  uint64_t bytes = 0;
+  for (const SealedSegment& segment : store_.log->manifest().sealed) {
+    const SegmentUse use = store_.usage.Find(static_cast<uint32_t>(segment.id));
+    if (!store_.damaged_segments.contains(segment.id)) {
+      bytes += use.dead_bytes - use.pinned_bytes;
+    }
+  }
+  return bytes;
+}
+
+double Compactor::Pressure() const {
+  const uint64_t measure =
+      std::max(store_.usage.live_bytes(),
+               kSegmentsPerJob * store_.options.segment_bytes);
+  return static_cast<double>(store_.usage.dead_bytes()) /
+         static_cast<double>(measure);
+}
+
+bool Compactor::InDanger() {
+  // Whoever looked last knows best.
+  if (store_.log->free_disk_bytes() != seen_by_log_bytes_) {
+    free_bytes_ = seen_by_log_bytes_ = store_.log->free_disk_bytes();
+  }
+  return store_.log->disk_full() ||
+         (free_bytes_ != 0 &&
+          free_bytes_ < kDangerSegments * store_.options.segment_bytes);
+}
+
+// --- One job after the other ------------------------------------------------
+
+void Compactor::Step(std::function<Result<void>()> work,
+                     std::function<void(Result<void>)> then) {
+  KVD_CHECK(!step_under_way_);
+  step_under_way_ = true;
+  maintenance_.Post(
+      [this, wake = wake_, work = std::move(work), then = std::move(then)] {
+        Result<void> result = work();
+        results_.Put([then, result = std::move(result)] { then(result); });
+        wake();
+      });
+}
+
+bool Compactor::Poll() {
+  for (const std::function<void()>& result : results_.TakeAll()) {
+    step_under_way_ = false;
+    result();
+  }
+  if (stopping_) {
+    AdvanceStop();
+  } else {
+    Advance();
+  }
+  return std::exchange(run_ended_, false);
+}
+
+void Compactor::Advance() {
+  LogWriter& log = *store_.log;
+  while (!step_under_way_ && !failure_ && !log.failure() && !stopping_) {
+    switch (phase_) {
+      case Phase::kReserving:
+        if (!log.InManifest(ticket_) &&
+            !IsPlanted(PlantedBug::kUnnamedOutputIds)) {
+          return;
+        }
+        phase_ = Phase::kRewriting;
+        break;
+      case Phase::kRewriting:
+        if (store_.clock.MonotonicUs() < PaceUs()) return;
+        StepRewrite();
+        return;
+      case Phase::kWaiting:
+        if (log.durable_seq() < seen_seq_ &&
+            !IsPlanted(PlantedBug::kInstallBeforeDurable)) {
+          log.Pump();
+          return;
+        }
+        Install();
+        break;
+      case Phase::kInstalling:
+        if (!log.InManifest(ticket_)) return;
+        phase_ = Phase::kRepointing;
+        break;
+      case Phase::kRepointing:
+        if (NowMs() < repoint_at_ms_) return;
+        if (!job_->reread_all()) return StepRepoint();
+        tables_before_ = store_.tables_cleared;
+        phase_ = Phase::kParting;
+        break;
+      case Phase::kParting:
+        if (store_.tables_freed < tables_before_) return;
+        if (AreBeingRead()) return;
+        EndJob();
+        return;
+      case Phase::kIdle:
+      case Phase::kMeasuring:
+      case Phase::kFinishing:
+      case Phase::kRetiring:
+      case Phase::kGivingUp:
+        return;
+    }
+  }
+}
+
+void Compactor::Measure() {
+  phase_ = Phase::kMeasuring;
+  Step(
+      [this]() -> Result<void> {
+        // Not knowing is no reason not to try.
+        measured_bytes_ = directory_.FreeBytes().value_or(UINT64_MAX);
+        return {};
+      },
+      [this](const Result<void>&) {
+        if (!stopping_) NextJob();
+      });
+}
+
+PlanRules Compactor::Rules(CompactionMode mode, uint64_t space_bytes) const {
+  PlanRules rules;
+  rules.mode = mode;
+  rules.min_dead_ratio = store_.options.compaction.min_dead_ratio;
+  rules.segment_bytes = store_.options.segment_bytes;
+  rules.history_bytes = store_.options.compaction.history_bytes;
+  rules.space_bytes = space_bytes;
+  return rules;
+}
+
+void Compactor::NextJob() {
+  const uint64_t free_bytes = free_bytes_ = measured_bytes_;
+  // Ordinary segments leave more free than this.
+  const uint64_t space_bytes =
+      free_bytes - std::min(free_bytes, kManifestReserveBytes);
+  std::vector<uint64_t> victims =
+      ChooseVictims(Facts(), Rules(run_.mode, space_bytes));
+  if (!run_.chosen.empty()) {
+    victims = std::exchange(run_.chosen, {});
+    std::erase_if(victims, [this](uint64_t id) {
+      return store_.damaged_segments.contains(id);
+    });
+    // No second job.
+    run_.ids_below = 0;
+  }
+  if (!victims.empty()) return StartJob(victims);
+  if (!ChooseVictims(Facts(), Rules(run_.mode, UINT64_MAX)).empty()) {
+    run_.error = fmt::format(
+        "{}: {} bytes are free, too few to write even one segment anew",
+        directory_.path(), free_bytes);
+  }
+  EndRun();
+}
+
+void Compactor::StartJob(const std::vector<uint64_t>& victims) {
+  LogWriter& log = *store_.log;
+  victims_.clear();
+  hiding_from_seq_ = UINT64_MAX;
+  had_dead_puts_ = false;
+  CompactionOrder order;
+  for (const SealedSegment& segment : log.manifest().sealed) {
+    const bool dead_puts =
+        store_.usage.Find(static_cast<uint32_t>(segment.id)).dead_puts > 0;
+    if (Contains(victims, segment.id)) {
+      victims_.push_back(segment);
+      had_dead_puts_ |= dead_puts;
+    } else if (dead_puts) {
+      hiding_from_seq_ = std::min(hiding_from_seq_, segment.first_seq);
+      order.hiding_places.push_back(segment);
+    }
+  }
+  if (victims_.empty()) return EndRun();
+  order.uuid = log.manifest().uuid;
+  order.epoch = log.manifest().epoch;
+  order.victims = victims_;
+  order.segment_bytes = store_.options.segment_bytes;
+  // A hint is no larger than its segment, and worth less than the job.
+  order.write_hints =
+      store_.options.write_hints &&
+      free_bytes_ >= kManifestReserveBytes + 2 * BytesOf(victims_) +
+                         kDangerSegments * store_.options.segment_bytes;
+  // Of two new segments in a row, one is at least half full.
+  order.outputs_max = 4 * BytesOf(victims_) / store_.options.segment_bytes + 2;
+  ticket_ = log.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
+  job_ = std::make_unique<CompactionJob>(directory_, std::move(order));
+  seen_seq_ = 0;
+  fates_.clear();
+  pace_from_us_ = store_.clock.MonotonicUs();
+  pace_bytes_ = 0;
+  phase_ = Phase::kReserving;
+}
+
+int64_t Compactor::PaceUs() const {
+  const uint64_t rate = store_.options.compaction.rate_bytes_per_s;
+  if (rate == 0 || run_.mode == CompactionMode::kDanger) return 0;
+  const double seconds =
+      static_cast<double>(pace_bytes_) /
+      (static_cast<double>(rate) * std::max(Pressure(), 1.0));
+  return pace_from_us_ + static_cast<int64_t>(seconds * 1e6);
+}
+
+// --- Which records stay -----------------------------------------------------
+
+void Compactor::StepRewrite() {
+  Step(
+      [job = job_.get(), fates = std::move(fates_)]() -> Result<void> {
+        if (!fates.empty()) KVD_TRY(job->Write(fates));
+        return job->ReadVictims();
+      },
+      [this](const Result<void>& done) {
+        fates_.clear();
+        if (stopping_) return;
+        if (!done) return GiveUp(done.error());
+        pace_bytes_ += job_->bytes_read();
+        status_.bytes_done += job_->bytes_read();
+        HandleSlice(job_->records(), [this](auto records) { Judge(records); });
+        if (job_->read_all()) Finish();
+      });
+}
+
+void Compactor::HandleSlice(
+    std::span<const Record> records,
+    const std::function<void(std::span<const Record>)>& handle) {
+  const int64_t start_us = store_.clock.MonotonicUs();
+  PrefetchRecords(records);
+  handle(records);
+  status_.largest_slice =
+      std::max<uint64_t>(status_.largest_slice, records.size());
+  status_.longest_slice_us =
+      std::max(status_.longest_slice_us, store_.clock.MonotonicUs() - start_us);
+}
+
+void Compactor::Judge(std::span<const Record> records) {
+  for (size_t i = 0; i < records.size(); ++i) {
+    fates_.push_back(FateOf(records[i], hashes_[i]));
+  }
+  if (!records.empty()) seen_seq_ = store_.log->last_seq();
+}
+
+// Overlaps the cache misses of a slice's keys.
+void Compactor::PrefetchRecords(std::span<const Record> records) {
+  hashes_.clear();
+  for (const Record& record : records) {
+    const Index& index = store_.keyspaces[record.database]->index();
+    hashes_.push_back(index.Hash(record.key));
+    index.PrefetchSlot(hashes_.back());
+  }
+  for (size_t i = 0; i < records.size(); ++i) {
+    store_.keyspaces[records[i].database]->index().PrefetchEntry(hashes_[i]);
+  }
+}
+
+Fate Compactor::FateOf(const Record& record, uint64_t hash) const {
+  const Keyspace& keyspace = *store_.keyspaces[record.database];
+  switch (record.kind) {
+    case RecordKind::kPut: {
+      const Entry* entry = keyspace.Find(hash, record.key);
+      const bool current =
+          entry != nullptr && !entry->is_ghost() && entry->seq() == record.seq;
+      return current ? Fate::kKeep : Fate::kDrop;
+    }
+    case RecordKind::kDelete:
+    case RecordKind::kExpire: {
+      // A newer change of the key, or a flush, hides as much.
+      const Entry* entry = keyspace.Find(hash, record.key);
+      const bool superseded = record.seq <= keyspace.flushed() ||
+                              (entry != nullptr && entry->seq() > record.seq);
+      if (superseded || IsPlanted(PlantedBug::kDropTombstones)) {
+        return Fate::kDrop;
+      }
+      return hiding_from_seq_ < record.seq ? Fate::kAskHints : Fate::kDrop;
+    }
+    case RecordKind::kFlush:
+    case RecordKind::kSwap:
+      // The MANIFEST knows those of sealed segments.
+      return Fate::kDrop;
+  }
+  return Fate::kKeep;
+}
+
+void Compactor::Finish() {
+  phase_ = Phase::kFinishing;
+  Step([job = job_.get()] { return job->Finish(); },
+       [this](const Result<void>& done) {
+         if (stopping_) return;
+         if (!done) return GiveUp(done.error());
+         phase_ = Phase::kWaiting;
+         store_.log->WantDurable();
+       });
+}
+
+// --- Exchanging the files ---------------------------------------------------
+
+void Compactor::Install() {
+  if (IsPlanted(PlantedBug::kRetireBeforeManifest)) job_->RemoveVictims();
+  ticket_ = store_.log->ReplaceSealed(victims_, job_->outputs());
+  phase_ = Phase::kInstalling;
+}
+
+void Compactor::StepRepoint() {
+  Step([job = job_.get()] { return job->ReadOutputs(); },
+       [this](const Result<void>& done) {
+         if (stopping_) return;
+         if (!done && !IsFinal(done.error())) {
+           // The index has to follow the files: later, then.
+           repoint_at_ms_ = NowMs() + kDiskFullRetryMs;
+           store_.options.log(
+               Severity::kWarning,
+               "compaction waits, nothing is lost: " + done.error().message());
+         } else if (!done) {
+           failure_ = done.error();
+         } else {
+           HandleSlice(job_->moved(),
+                       [this](auto records) { Repoint(records); });
+         }
+       });
+}
+
+void Compactor::Repoint(std::span<const Record> records) {
+  for (size_t i = 0; i < records.size(); ++i) {
+    const Record& record = records[i];
+    const Place place = job_->place_of_moved(i);
+    const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
+    if (record.kind != RecordKind::kPut) {
+      store_.usage.AddPinned(place.segment, bytes);
+      continue;
+    }
+    Keyspace& keyspace = *store_.keyspaces[record.database];
+    Entry* entry = keyspace.Find(hashes_[i], record.key);
+    const bool unchanged =
+        entry != nullptr && !entry->is_ghost() &&
+        (entry->seq() == record.seq || IsPlanted(PlantedBug::kRepointBlindly));
+    if (unchanged) {
+      store_.usage.Move(entry->place().segment, place.segment,
+                        Keyspace::RecordBytesOf(*entry));
+      entry->set_place(place);
+    } else {
+      store_.usage.AddDeadPut(place.segment, bytes);
+    }
+  }
+}
+
+// Whether somebody reads a value of a victim; no new read begins there.
+bool Compactor::AreBeingRead() const {
+  if (IsPlanted(PlantedBug::kRetireUnderRead)) return false;
+  return std::any_of(
+      victims_.begin(), victims_.end(), [this](const SealedSegment& victim) {
+        return store_.reader->IsReading(static_cast<uint32_t>(victim.id));
+      });
+}
+
+void Compactor::EndJob() {
+  std::vector<uint32_t> fresh;
+  for (const SealedSegment& output : job_->outputs()) {
+    fresh.push_back(static_cast<uint32_t>(output.id));
+  }
+  for (const SealedSegment& victim : victims_) {
+    store_.usage.Forget(static_cast<uint32_t>(victim.id));
+    store_.reader->Close(static_cast<uint32_t>(victim.id));
+  }
+  // With fewer dead puts on disk, tombstones elsewhere may go.
+  if (had_dead_puts_) store_.usage.UnpinAllBut(fresh);
+  const uint64_t before = BytesOf(victims_);
+  const uint64_t after = BytesOf(job_->outputs());
+  const uint64_t gained = before - std::min(before, after);
+  run_.reclaimed_bytes += gained;
+  status_.reclaimed_bytes += gained;
+  phase_ = Phase::kRetiring;
+  Step(
+      [job = job_.get()]() -> Result<void> {
+        job->RemoveVictims();
+        return {};
+      },
+      [this](const Result<void>&) {
+        job_.reset();
+        if (!stopping_) Measure();
+      });
+}
+
+void Compactor::GiveUp(const Error& error) {
+  const bool damaged =
+      job_->victim_failed() && store_.IsDamage(job_->damaged(), error);
+  if (damaged) {
+    store_.damaged_segments.insert(job_->damaged());
+    store_.options.log(
+        Severity::kError,
+        "damage found by compaction, which leaves this segment alone: " +
+            error.message());
+  } else {
+    run_.error = error.message();
+    store_.options.log(
+        Severity::kWarning,
+        "compaction gave up, nothing is lost: " + error.message());
+  }
+  ++status_.errors;
+  phase_ = Phase::kGivingUp;
+  Step(
+      [job = job_.get()]() -> Result<void> {
+        job->RemoveOutputs();
+        return {};
+      },
+      [this, damaged](const Result<void>&) {
+        job_.reset();
+        if (stopping_) return;
+        if (damaged) return Measure();
+        EndRun();
+      });
+}
+
+// --- Time -------------------------------------------------------------------
+
+std::optional<int64_t> Compactor::Tick() {
+  if (failure_ || store_.log->failure() || stopping_) return std::nullopt;
+  Advance();
+  if (phase_ == Phase::kIdle) return LookForWork();
+  if (step_under_way_) return std::nullopt;
+  if (phase_ == Phase::kRewriting) {
+    const int64_t wait_us = PaceUs() - store_.clock.MonotonicUs();
+    return std::max<int64_t>(wait_us / 1000, kNextSliceMs);
+  }
+  if (phase_ == Phase::kRepointing) {
+    return std::max<int64_t>(repoint_at_ms_ - NowMs(), kNextSliceMs);
+  }
+  if (phase_ == Phase::kParting) {
+    return kNextSliceMs;
+  }
+  return std::nullopt;
+}
+
+std::optional<int64_t> Compactor::LookForWork() {
+  const int64_t interval_ms = store_.options.compaction.interval_ms;
+  if (interval_ms == 0) return std::nullopt;
+  const int64_t now = NowMs();
+  const bool danger = InDanger();
+  if (danger || Pressure() >= 1) {
+    look_at_ms_ = std::min(look_at_ms_, now + kDangerLookMs);
+  }
+  if (now < look_at_ms_) return look_at_ms_ - now;
+  look_at_ms_ = now + (danger ? kDangerLookMs : interval_ms);
+  const CompactionMode mode =
+      danger ? CompactionMode::kDanger : CompactionMode::kTimer;
+  run_.ids_below = UINT64_MAX;
+  if (!ChooseVictims(Facts(), Rules(mode, UINT64_MAX)).empty()) Begin(mode, {});
+  return look_at_ms_ - now;
+}
+
+// --- The end ----------------------------------------------------------------
+
+void Compactor::Stop() {
+  stopping_ = true;
+  AdvanceStop();
+}
+
+void Compactor::Abandon(const Error& error) {
+  stopping_ = true;
+  if (!status_.running) return;
+  const bool asked = asked_;
+  run_.error = error.message();
+  EndRun();
+  if (asked) Begin(CompactionMode::kAsked, {});  // Which ends as well.
+}
+
+void Compactor::AdvanceStop() {
+  if (step_under_way_ || job_ == nullptr) return;
+  const bool installed = phase_ == Phase::kInstalling ||
+                         phase_ == Phase::kRepointing ||
+                         phase_ == Phase::kParting;
+  if (installed || store_.log->failure()) {
+    // The next start removes the victims.
+    job_.reset();
+    return;
+  }
+  Step(
+      [job = job_.get()]() -> Result<void> {
+        job->RemoveOutputs();
+        return {};
+      },
+      [this](const Result<void>&) { job_.reset(); });
+}
+
+}  // namespace kvd

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT
+//
+// Background compaction, the loop's side. A run is a series of jobs; a job goes
+//
+//   measure ─▶ reserve ids ─▶ rewrite ─▶ finish ─▶ wait ─▶ install ─▶ repoint
+//                                                                        │
+//                            the next job, or the end of the run ◀── retire
+//
+// The maintenance thread does all that touches files, one step at a time; the
+// loop answers between two steps which of a few records are current. These
+// rules make it safe at any moment:
+//
+//  - A put is kept if it is the one that the index points to. A tombstone is
+//    kept unless nothing it hides can be left on disk.
+//  - What made a record dead must be durable before the result is installed, in
+//    every sync mode: a crash could otherwise take the old version and the new.
+//  - The MANIFEST exchanges victims for new segments in one durable step.
+//  - The index is repointed where the sequence number is still the same, and
+//    only then do the victims' files go.
+//  - A victim with damage is left alone for good; so is the job's result.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/executor.h"
+#include "base/mailbox.h"
+#include "fs/file_system.h"
+#include "store/background/compaction_job.h"
+#include "store/background/compaction_plan.h"
+#include "store/store.h"
+
+namespace kvd {
+
+// How often a disk that is in danger is looked at, and a store under pressure.
+inline constexpr int64_t kDangerLookMs = 1000;
+// A disk that has no room for so many segments more is in danger.
+inline constexpr uint64_t kDangerSegments = 2;
+
+// Thread: loop.
+class Compactor {
+ public:
+  // References outlive it.
+  Compactor(Store::Impl& store, Directory& directory, Executor& maintenance,
+            Wake wake);
+  // Waits for a step under way.
+  ~Compactor();
+  Compactor(const Compactor&) = delete;
+  Compactor& operator=(const Compactor&) = delete;
+
+  // See Store::Compact().
+  uint64_t Ask();
+  // A run of one job with exactly these segments, for tests of the rules.
+  uint64_t AskFor(std::vector<uint64_t> victims);
+
+  // Takes a step's result in and goes on. True when a run ended.
+  bool Poll();
+  // Goes on when the rate allows, looks for work when the timer says so. In how
+  // many ms it wants to be called again.
+  std::optional<int64_t> Tick();
+
+  // Gives up what is under way; idle() after some Poll().
+  void Stop();
+  // The same because of `error`, which all who wait get, and all who ask later.
+  // Files stay as they are.
+  void Abandon(const Error& error);
+  bool idle() const { return !step_under_way_ && job_ == nullptr; }
+
+  const CompactionStatus& status() const { return status_; }
+  // New segments that cannot be read back: the disk has failed.
+  const std::optional<Error>& failure() const { return failure_; }
+  // The segments of the job under way; they are there until it ends.
+  const std::vector<SealedSegment>& victims() const { return victims_; }
+  // What a run over everything would get back.
+  uint64_t reclaimable_bytes() const;
+
+ private:
+  enum class Phase {
+    kIdle,
+    kMeasuring,   // A step asks for the free space.
+    kReserving,   // The MANIFEST is about to give out ids.
+    kRewriting,   // Steps read victims and write what is kept.
+    kFinishing,   // A step syncs.
+    kWaiting,     // For the durability of what made records dead.
+    kInstalling,  // The MANIFEST is about to name the new segments.
+    kRepointing,  // Steps read the new segments.
+    kParting,     // Until nothing points to the victims any more.
+    kRetiring,    // A step removes the victims.
+    kGivingUp,    // A step removes the new segments.
+  };
+
+  struct Run {
+    uint64_t number = 0;
+    CompactionMode mode = CompactionMode::kTimer;
+    uint64_t ids_below = 0;        // Only segments that were there.
+    std::vector<uint64_t> chosen;  // By AskFor(); else empty.
+    int64_t started_ms = 0;
+    uint64_t reclaimed_bytes = 0;
+    std::string error;
+  };
+
+  uint64_t Begin(CompactionMode mode, std::vector<uint64_t> chosen);
+  void EndRun();
+  // The next step or wait, as far as it goes without waiting.
+  void Advance();
+  void NextJob();
+  void StartJob(const std::vector<uint64_t>& victims);
+  void EndJob();
+  void GiveUp(const Error& error);
+
+  void Measure();
+  void StepRewrite();
+  void Judge(std::span<const Record> records);
+  // What the loop does with one slice of records, measured.
+  void HandleSlice(std::span<const Record> records,
+                   const std::function<void(std::span<const Record>)>& handle);
+  void PrefetchRecords(std::span<const Record> records);
+  Fate FateOf(const Record& record, uint64_t hash) const;
+  void Finish();
+  void Install();
+  void StepRepoint();
+  void Repoint(std::span<const Record> records);
+  bool AreBeingRead() const;
+  void AdvanceStop();
+  std::optional<int64_t> LookForWork();
+
+  // Runs `work` on the maintenance thread, then `then` with its result here.
+  void Step(std::function<Result<void>()> work,
+            std::function<void(Result<void>)> then);
+  // The monotonic time from which on the next piece is within the rate.
+  int64_t PaceUs() const;
+  std::vector<SegmentFacts> Facts() const;
+  PlanRules Rules(CompactionMode mode, uint64_t space_bytes) const;
+  bool InDanger();
+  // How many times more is dead than lives (or than a job takes, if that is
+  // more). From 1 on garbage grows faster than the timer and the rate would get
+  // it back: compaction then looks often, and goes so many times as fast.
+  double Pressure() const;
+  int64_t NowMs() const;
+
+  Store::Impl& store_;
+  Directory& directory_;
+  Executor& maintenance_;
+  Wake wake_;
+  Mailbox<std::function<void()>> results_;
+  bool step_under_way_ = false;
+  bool stopping_ = false;
+
+  Phase phase_ = Phase::kIdle;
+  Run run_;
+  bool asked_ = false;  // For another run after this one.
+  bool run_ended_ = false;
+  int64_t look_at_ms_ = 0;
+  uint64_t measured_bytes_ = 0;     // By the step that measures.
+  uint64_t free_bytes_ = 0;         // On the disk, as far as known; 0 for not.
+  uint64_t seen_by_log_bytes_ = 0;  // What the log writer found last.
+
+  std::unique_ptr<CompactionJob> job_;
+  std::vector<SealedSegment> victims_;
+  uint64_t ticket_ = 0;
+  // So many tables were cleared before all was repointed: their entries may
+  // still count for the victims, those of later ones do not.
+  uint64_t tables_before_ = 0;
+  // From this sequence number on other segments hold dead puts: what tombstones
+  // may hide.
+  Seq hiding_from_seq_ = 0;
+  bool had_dead_puts_ = false;
+  int64_t repoint_at_ms_ = 0;  // After an error that passes.
+  Seq seen_seq_ = 0;           // The newest change at the last answer.
+  std::vector<Fate> fates_;
+  std::vector<uint64_t> hashes_;
+  // For the rate: bytes since when.
+  int64_t pace_from_us_ = 0;
+  uint64_t pace_bytes_ = 0;
+
+  CompactionStatus status_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace kvd

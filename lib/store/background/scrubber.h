@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+//
+// Reads what nobody reads: every sealed segment, once in a while and slowly, so
+// that damage is known before anyone needs the bytes. A round takes the
+// segments one after the other; it pauses while compaction runs.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/executor.h"
+#include "base/mailbox.h"
+#include "fs/file_system.h"
+#include "log/read/sealed_verifier.h"
+#include "store/store.h"
+
+namespace kvd {
+
+// Thread: loop.
+class Scrubber {
+ public:
+  // References outlive it. The first round begins one interval from now.
+  Scrubber(Store::Impl& store, Directory& directory, Executor& maintenance,
+           Wake wake);
+  // Waits for a step under way.
+  ~Scrubber();
+  Scrubber(const Scrubber&) = delete;
+  Scrubber& operator=(const Scrubber&) = delete;
+
+  // Takes a step's result in.
+  void Poll();
+  // Goes on when it is time. In how many ms it wants to be called again.
+  std::optional<int64_t> Tick();
+
+  void Stop() { stopping_ = true; }
+  bool idle() const { return !step_under_way_; }
+
+  const ScrubStatus& status() const { return status_; }
+
+ private:
+  void BeginRound(int64_t now_ms);
+  void EndRound();
+  bool NextSegment();
+  void Interrupt();
+  void Step();
+  void TakeResult(const Result<void>& result);
+  void NoteFailure(const Error& error);
+  bool IsSealed(uint64_t id) const;
+  int64_t NowMs() const;
+
+  Store::Impl& store_;
+  Directory& directory_;
+  Executor& maintenance_;
+  Wake wake_;
+  Mailbox<Result<void>> results_;
+  bool step_under_way_ = false;
+  bool stopping_ = false;
+
+  std::vector<SealedSegment> to_read_;  // In this round, the next one last.
+  std::unique_ptr<SealedVerifier> verifier_;
+  int64_t next_round_ms_ = 0;
+  int64_t next_step_ms_ = 0;
+  ScrubStatus status_;
+};
+
+}  // namespace kvd

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+#include "store/background/storage_watch.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/planted_bug.h"
+#include "store/store_impl.h"
+
+namespace kvd {
+
+StorageWatch::StorageWatch(Store::Impl& store, Directory& directory,
+                           Executor& maintenance, Wake wake)
+    : store_(store),
+      directory_(directory),
+      maintenance_(maintenance),
+      wake_(std::move(wake)) {
+  look_at_ms_ = NowMs() + store_.options.look_interval_ms;
+}
+
+StorageWatch::~StorageWatch() {
+  if (under_way_) results_.Wait();
+}
+
+int64_t StorageWatch::NowMs() const {
+  return store_.clock.MonotonicUs() / 1000;
+}
+
+bool StorageWatch::Poll() {
+  NoticeFailure();
+  for (const std::vector<Missing>& missing : results_.TakeAll()) {
+    under_way_ = false;
+    TakeResult(missing);
+  }
+  const bool others_ended = store_.log->stopped() && store_.compactor->idle() &&
+                            store_.scrubber->idle() &&
+                            store_.hint_writer->idle();
+  if (stopping_ && others_ended && !under_way_ &&
+      last_look_ == LastLook::kNone) {
+    last_look_ = LastLook::kUnderWay;
+    Look(Expected(SIZE_MAX));
+  }
+  return lost_ && !std::exchange(told_, true);
+}
+
+std::optional<int64_t> StorageWatch::Tick() {
+  const int64_t interval_ms = store_.options.look_interval_ms;
+  if (stopping_ || lost_ || interval_ms == 0) return std::nullopt;
+  const int64_t now = NowMs();
+  if (now >= look_at_ms_) {
+    look_at_ms_ = now + interval_ms;
+    if (!under_way_) Look(Expected(kSealedPerLook));
+  }
+  return look_at_ms_ - now;
+}
+
+void StorageWatch::Stop() {
+  stopping_ = true;
+  Poll();
+}
+
+void StorageWatch::Look(std::vector<ExpectedFile> files) {
+  under_way_ = true;
+  expected_ = std::move(files);
+  maintenance_.Post([this, wake = wake_, expected = expected_] {
+    results_.Put(directory_.FindMissing(expected));
+    wake();
+  });
+}
+
+std::vector<ExpectedFile> StorageWatch::Expected(size_t sealed_max) {
+  std::vector<ExpectedFile> files = store_.log->LiveFiles();
+  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  const size_t count = std::min(sealed_max, sealed.size());
+  for (size_t i = 0; i < count; ++i) {
+    const SealedSegment& segment = sealed[next_sealed_++ % sealed.size()];
+    files.push_back({SegmentName(segment.id), segment.bytes});
+  }
+  return files;
+}
+
+void StorageWatch::TakeResult(const std::vector<Missing>& missing) {
+  const auto loss =
+      std::find_if(missing.begin(), missing.end(),
+                   [this](const Missing& one) { return IsExpected(one.name); });
+  const bool confirmed = std::exchange(confirms_, false);
+  if (loss == missing.end() || confirmed) {
+    if (loss != missing.end()) Lose(loss->what);
+    if (last_look_ == LastLook::kUnderWay) last_look_ = LastLook::kDone;
+    return;
+  }
+  confirms_ = true;
+  std::vector<ExpectedFile> again = std::move(expected_);
+  std::erase_if(
+      again, [&](const ExpectedFile& file) { return file.name != loss->name; });
+  Look(std::move(again));
+}
+
+// Whether it should have been there all the time since the look began: kvd
+// itself replaces and removes files.
+bool StorageWatch::IsExpected(const std::string& name) const {
+  if (name.empty()) return true;
+  const auto has_name = [&](const ExpectedFile& file) {
+    return file.name == name;
+  };
+  const auto before =
+      std::find_if(expected_.begin(), expected_.end(), has_name);
+  const std::vector<ExpectedFile> live = store_.log->LiveFiles();
+  const auto now = std::find_if(live.begin(), live.end(), has_name);
+  if (now != live.end()) return now->identity == before->identity;
+  const std::optional<uint64_t> id = SegmentIdOf(name);
+  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  return std::any_of(
+      sealed.begin(), sealed.end(),
+      [&](const SealedSegment& segment) { return segment.id == id; });
+}
+
+// A new file or a write may be the first to meet the loss.
+void StorageWatch::NoticeFailure() {
+  const std::optional<Error>& failure = store_.log->failure();
+  if (!failure || lost_ || !IsLostStorage(failure->sys_errno())) return;
+  Lose(failure->message());
+}
+
+void StorageWatch::Lose(std::string what) {
+  if (lost_ || IsPlanted(PlantedBug::kBelieveStorage)) return;
+  lost_ = Error(ErrorCode::kUnavailable, std::move(what));
+  store_.log->Abandon(*lost_);
+  store_.compactor->Abandon(*lost_);
+}
+
+}  // namespace kvd

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: MIT
+#include "store/memory/keyspace.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "log/format/record.h"
+
+namespace kvd {
+
+Keyspace::Keyspace(uint64_t hash_seed, SegmentUsage* usage, MemoryUse* memory)
+    : hash_seed_(hash_seed),
+      usage_(*usage),
+      memory_(*memory),
+      index_(std::make_unique<Index>(hash_seed)),
+      deadlines_(std::make_unique<DeadlineQueue>()) {
+  CountTables();
+  new_index_bytes_ = counted_index_bytes_;
+}
+
+uint64_t Keyspace::RecordBytesOf(const Entry& entry) {
+  return RecordBytes(entry.key().size(), entry.value_size());
+}
+
+void Keyspace::Count(const Entry& entry) {
+  memory_.entry_bytes += entry.allocation_bytes();
+  memory_.value_bytes += entry.value_bytes();
+  memory_.evictable_bytes += entry.evictable_bytes();
+}
+
+void Keyspace::Uncount(const Entry& entry) {
+  memory_.entry_bytes -= entry.allocation_bytes();
+  memory_.value_bytes -= entry.value_bytes();
+  memory_.evictable_bytes -= entry.evictable_bytes();
+}
+
+// After whatever may have changed their size.
+void Keyspace::CountTables() {
+  memory_.index_bytes -= counted_index_bytes_;
+  memory_.deadline_bytes -= counted_deadline_bytes_;
+  counted_index_bytes_ = index_->memory_bytes();
+  counted_deadline_bytes_ = deadlines_->memory_bytes();
+  memory_.index_bytes += counted_index_bytes_;
+  memory_.deadline_bytes += counted_deadline_bytes_;
+}
+
+// Takes a new live entry, and the tables that it has changed, into the figures.
+void Keyspace::Account(const Entry& entry) {
+  Count(entry);
+  CountTables();
+  usage_.AddLive(entry.place().segment, RecordBytesOf(entry));
+}
+
+// Takes what an entry about to go counted for out of the figures.
+void Keyspace::Forget(const Entry& entry) {
+  Uncount(entry);
+  if (entry.is_ghost()) {
+    --ghosts_;
+  } else {
+    usage_.Kill(entry.place().segment, RecordBytesOf(entry));
+  }
+}
+
+void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
+                   uint64_t seq, Place place, uint64_t deadline_ms) {
+  last_change_ = std::max(last_change_, seq);
+  Entry* old = index_->Find(hash, key);
+  if (old != nullptr && old->Fits(value.size(), deadline_ms)) {
+    Forget(*old);
+    deadlines_->Remove(old);
+    old->Overwrite(value, seq, place, deadline_ms);
+    if (old->has_deadline()) {
+      deadlines_->Add(old);
+      CountTables();
+    }
+    Count(*old);
+    usage_.AddLive(place.segment, RecordBytesOf(*old));
+    return;
+  }
+
+  EntryPtr fresh = Entry::Create(key, value, seq, place, deadline_ms);
+  if (old == nullptr) {
+    Added(index_->Insert(hash, std::move(fresh)));
+  } else {
+    Replace(old, hash, std::move(fresh));
+  }
+}
+
+Keyspace::Outcome Keyspace::PutIfNewest(uint64_t hash, EntryPtr entry) {
+  Entry* fresh = entry.get();
+  if (fresh->seq() <= flushed_) return Outcome::kOutdated;
+  last_change_ = std::max(last_change_, fresh->seq());
+  Entry* old = index_->FindOrInsert(hash, &entry);
+  if (old == nullptr) {
+    Added(fresh);
+    return Outcome::kAdded;
+  }
+  if (fresh->seq() <= old->seq()) return Outcome::kOutdated;
+  Replace(old, hash, std::move(entry));
+  return Outcome::kReplaced;
+}
+
+// After the key of `fresh` was inserted.
+void Keyspace::Added(Entry* fresh) {
+  if (fresh->has_deadline()) deadlines_->Add(fresh);
+  Account(*fresh);
+}
+
+// `old` is the entry of that key.
+void Keyspace::Replace(Entry* old, uint64_t hash, EntryPtr entry) {
+  Entry* fresh = entry.get();
+  Forget(*old);
+  deadlines_->Update(old, fresh);
+  index_->Replace(hash, std::move(entry));
+  Account(*fresh);
+}
+
+void Keyspace::Bury(uint64_t hash, std::string_view key, uint64_t seq,
+                    Place place) {
+  const Entry* old = index_->Find(hash, key);
+  KVD_CHECK(old != nullptr && !old->is_ghost());
+  Remember(hash, key, seq, place);
+}
+
+void Keyspace::Remember(uint64_t hash, std::string_view key, uint64_t seq,
+                        Place place) {
+  last_change_ = std::max(last_change_, seq);
+  EntryPtr ghost = Entry::CreateGhost(key, seq, place);
+  Count(*ghost);
+  ++ghosts_;
+  Entry* old = index_->Find(hash, key);
+  if (old == nullptr) {
+    index_->Insert(hash, std::move(ghost));
+  } else {
+    Forget(*old);
+    deadlines_->Remove(old);
+    index_->Replace(hash, std::move(ghost));
+  }
+  CountTables();
+}
+
+void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
+  const Entry* entry = index_->Find(hash, key);
+  if (entry == nullptr || !entry->is_ghost() || entry->seq() != seq) return;
+  Forget(*entry);
+  index_->Erase(hash, key);
+  CountTables();
+}
+
+void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
+  last_change_ = std::max(last_change_, seq);
+  Entry* entry = index_->Find(hash, key);
+  KVD_CHECK(entry != nullptr && !entry->is_ghost());
+  Forget(*entry);
+  deadlines_->Remove(entry);
+  index_->Erase(hash, key);
+  CountTables();
+}
+
+// Puts `fresh`, the same key and change, in the place of `old`.
+void Keyspace::Exchange(uint64_t hash, Entry* old, EntryPtr fresh) {
+  Uncount(*old);
+  Count(*fresh);
+  if (old->judged_expired()) fresh->set_judged_expired();
+  deadlines_->Update(old, fresh.get());
+  index_->Replace(hash, std::move(fresh));
+}
+
+void Keyspace::MakeCold(Entry* entry) {
+  KVD_CHECK(entry->holds_value());
+  Exchange(Hash(entry->key()), entry,
+           Entry::CreateCold(entry->key(), entry->value_size(), entry->seq(),
+                             entry->place(), entry->deadline_ms()));
+}
+
+void Keyspace::KeepValue(uint64_t hash, std::string_view key, uint64_t seq,
+                         std::string_view value) {
+  Entry* entry = index_->Find(hash, key);
+  if (entry == nullptr || !entry->is_cold() || entry->seq() != seq) return;
+  KVD_CHECK(value.size() == entry->value_size());
+  Exchange(
+      hash, entry,
+      Entry::Create(key, value, seq, entry->place(), entry->deadline_ms()));
+}
+
+std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
+  flushed_ = seq;
+  last_change_ = std::max(last_change_, seq);
+  ghosts_ = 0;
+  if (index_->size() == 0 && index_->memory_bytes() <= new_index_bytes_) {
+    return nullptr;
+  }
+  deadlines_ = std::make_unique<DeadlineQueue>();
+  auto cleared = std::exchange(index_, std::make_unique<Index>(hash_seed_));
+  counted_index_bytes_ = 0;  // The cleared table's leave with it.
+  CountTables();
+  return cleared;
+}
+
+size_t Keyspace::Free(Index* cleared, size_t entries_max) {
+  const uint64_t before = cleared->memory_bytes();
+  const size_t left = cleared->FreeSome(entries_max, [this](Entry& entry) {
+    Uncount(entry);
+    if (!entry.is_ghost()) {
+      usage_.Kill(entry.place().segment, RecordBytesOf(entry));
+    }
+  });
+  // Nobody needs what is left of an empty one.
+  memory_.index_bytes -= before - (left > 0 ? cleared->memory_bytes() : 0);
+  return left;
+}
+
+}  // namespace kvd
