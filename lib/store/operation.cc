@@ -82,7 +82,6 @@ void Operation::RemoveExpired(uint64_t hash, const Entry& entry) {
 std::string_view Operation::Value(const Entry& entry) {
   if (entry.is_cold()) return ColdValueOf(entry);
   entry.set_visited(true);
-  store_.cache.Hit();
   return entry.value();
 }
 
@@ -130,7 +129,7 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
 
 std::shared_ptr<const void> Operation::KeepValues() {
   for (const auto& [seq, read] : cold_.values_) {
-    if (!read.record || !store_.cache.Admit(read.of.value_size)) continue;
+    if (!read.record || !store_.cache.MayKeep(read.of.value_size)) continue;
     store_.keyspaces[read.of.database]->KeepValue(read.of.hash, read.of.key,
                                                   seq, read.value());
   }

@@ -44,16 +44,6 @@ bool ValueCache::MayKeep(uint64_t value_bytes) const {
          !store_.log->abandoned();
 }
 
-bool ValueCache::Admit(uint64_t value_bytes) {
-  if (++reads_ == kAdmissionTrial) {
-    few_hits_ = hits_ < kAdmissionTrial / kFewHitsPart;
-    reads_ = hits_ = 0;
-  }
-  if (!MayKeep(value_bytes)) return false;
-  return !few_hits_ || reads_ % kFewHitsPart == 0 ||
-         store_.memory.value_bytes + value_bytes <= bound();
-}
-
 bool ValueCache::Trim() {
   // What is on disk no further than in the page cache can be read as well.
   const Seq readable = IsPlanted(PlantedBug::kEvictUnwritten)

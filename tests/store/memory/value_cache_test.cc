@@ -226,52 +226,6 @@ TEST_F(ValueCacheTest, AReadBringsASmallValueBackAndALargeOneNot) {
   EXPECT_GE(evicted() - before, IsWarm("small") ? 10u : 1u);
 }
 
-// Nothing is read twice before it is pushed out: to keep it gains nothing.
-TEST_F(ValueCacheTest, WhileFewReadsFindTheirValueFewAreKept) {
-  constexpr uint64_t kTrial = kAdmissionTrial;
-  constexpr int kKeys = 1000;
-  Open(50);
-  PutMany(0, kKeys);
-  // Reads so many values from disk; returns how many that pushed out.
-  int next = 0;
-  const auto read_cold = [&](uint64_t count) {
-    const uint64_t before = evicted();
-    while (count > 0) {
-      next = (next + 1) % kKeys;
-      if (IsWarm(Key(next))) continue;
-      EXPECT_EQ(Get(Key(next)), ValueOf(next));
-      --count;
-    }
-    return evicted() - before;
-  };
-  EXPECT_EQ(read_cold(kTrial - 1), kTrial - 1);
-  EXPECT_EQ(read_cold(100 * kFewHitsPart), 100u);
-
-  // Where there is room, every one is kept.
-  for (int i = 0; i < kKeys; ++i) {
-    if (IsWarm(Key(i))) Put(Key(i), "");
-  }
-  ASSERT_EQ(bytes(), 0u);
-  next = 0;
-  int kept = 0;
-  for (int i = 0; kept < 50; ++i) {
-    if (IsWarm(Key(i))) continue;
-    Get(Key(i));
-    ASSERT_TRUE(IsWarm(Key(i)));
-    ++kept;
-  }
-  EXPECT_EQ(bytes(), bound_);
-
-  // Every second read finds its value: now it is worth it again.
-  const std::string often = "often";
-  Put(often, ValueOf(0));
-  for (uint64_t i = 0; i < kTrial; ++i) {
-    Get(often);
-    read_cold(1);
-  }
-  EXPECT_EQ(read_cold(100), 100u);
-}
-
 TEST_F(ValueCacheTest, TheHandVisitsAllDatabases) {
   Open(8);
   for (int database = 0; database < kDatabases; ++database) {
