@@ -125,19 +125,13 @@ class ReadQueue {
     // All bytes were read. When not, ReadAt() tells why.
     bool filled = false;
   };
-  enum class Way {
-    kThroughCache,  // The page cache keeps what is read.
-    // It is left alone where the file system can do that: for bytes that nobody
-    // reads again soon.
-    kPastCache,
-  };
 
   // Waits for the reads under way.
   virtual ~ReadQueue() = default;
   // Adds a read of out.size() bytes at `offset`. File and memory stay valid
   // until Poll() returned the completion with this id. At most as many reads
   // may be without a completion as the queue was made for.
-  virtual void Add(File& file, uint64_t offset, std::span<char> out, Way way,
+  virtual void Add(File& file, uint64_t offset, std::span<char> out,
                    uint64_t id) = 0;
   // Starts what was added.
   virtual void Submit() = 0;

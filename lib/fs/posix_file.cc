@@ -61,20 +61,6 @@ void PosixFile::ReadNothingAhead() {
   (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
-void PosixFile::AllowDirectReads(UniqueFd fd) {
-  struct statx info;
-  // Kernels before 6.1 do not tell.
-  if (statx(fd.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &info) < 0 ||
-      (info.stx_mask & STATX_DIOALIGN) == 0) {
-    return;
-  }
-  const uint64_t block =
-      std::max(info.stx_dio_mem_align, info.stx_dio_offset_align);
-  if (block > kBlockBytes) return;
-  direct_fd_ = std::move(fd);
-  direct_block_ = block;
-}
-
 Result<bool> PosixFile::TryReadAt(uint64_t offset, std::span<char> out) {
   iovec into = {out.data(), out.size()};
   const ssize_t got = Retry([&] {

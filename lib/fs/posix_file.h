@@ -46,14 +46,6 @@ class PosixFile final : public File {
   // where the file system cannot.
   bool GoDirect();
 
-  // Reads past the page cache need a descriptor of their own, `fd`, where the
-  // other one goes through it. Their offsets, sizes and memory are multiples of
-  // direct_block(), which is none of more than kBlockBytes; 0: there are no
-  // such reads.
-  void AllowDirectReads(UniqueFd fd);
-  uint64_t direct_block() const { return direct_block_; }
-  int direct_descriptor() const { return direct_fd_.get(); }
-
   int descriptor() const { return fd_.get(); }
   const std::string& path() const { return path_; }
 
@@ -68,8 +60,6 @@ class PosixFile final : public File {
   std::string path_;
   uint64_t identity_;
   bool direct_ = false;
-  UniqueFd direct_fd_;
-  uint64_t direct_block_ = 0;
 };
 
 }  // namespace kvd

@@ -52,10 +52,7 @@ class PosixDirectory final : public Directory {
         return OpenFile(name, O_RDONLY, "open");
       case OpenMode::kReadHere: {
         KVD_TRY_ASSIGN(auto file, OpenFile(name, O_RDONLY, "open"));
-        auto& posix_file = static_cast<PosixFile&>(*file);
-        posix_file.ReadNothingAhead();
-        UniqueFd direct = OpenFd(name, O_RDONLY | O_DIRECT);
-        if (direct) posix_file.AllowDirectReads(std::move(direct));
+        static_cast<PosixFile&>(*file).ReadNothingAhead();
         return file;
       }
       case OpenMode::kReadWrite:

@@ -1,27 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "fs/ring_read_queue.h"
 
-#include <cstring>
 #include <utility>
 
 #include "base/check.h"
 #include "fs/posix_file.h"
 
 namespace kvd {
-namespace {
-
-// What one read may take past the page cache.
-constexpr size_t kDirectBytesMax = (size_t{64} << 10) + 2 * kBlockBytes;
-
-}  // namespace
 
 RingReadQueue::RingReadQueue(std::unique_ptr<Ring> ring, size_t reads_max,
                              Wake wake)
-    : ring_(std::move(ring)),
-      wake_(std::move(wake)),
-      reads_(reads_max),
-      // The kernel gives pages when they are used, and few are.
-      blocks_(AllocateAligned(reads_max * kDirectBytesMax)) {
+    : ring_(std::move(ring)), wake_(std::move(wake)), reads_(reads_max) {
   for (size_t i = reads_max; i > 0; --i) free_.push_back(i - 1);
 }
 
@@ -30,12 +19,8 @@ RingReadQueue::~RingReadQueue() {
   while (free_.size() < reads_.size()) Complete(ring_->Wait());
 }
 
-char* RingReadQueue::BlocksOf(size_t read) const {
-  return blocks_.get() + read * kDirectBytesMax;
-}
-
 void RingReadQueue::Add(File& file, uint64_t offset, std::span<char> out,
-                        Way way, uint64_t id) {
+                        uint64_t id) {
   if (broken_) {
     refused_.push_back({id, false});
     return;
@@ -44,20 +29,8 @@ void RingReadQueue::Add(File& file, uint64_t offset, std::span<char> out,
   const size_t number = free_.back();
   free_.pop_back();
   added_.push_back(number);
-  Read& read = reads_[number];
-  read = {id, out};
+  reads_[number] = {id, out};
   const auto& posix_file = static_cast<PosixFile&>(file);
-  if (const uint64_t block = posix_file.direct_block();
-      way == Way::kPastCache && block != 0) {
-    const size_t lead = offset % block;
-    const size_t bytes = (lead + out.size() + block - 1) / block * block;
-    if (bytes <= kDirectBytesMax) {
-      read.direct = true;
-      read.lead = lead;
-      return ring_->PrepareRead(posix_file.direct_descriptor(), offset - lead,
-                                {BlocksOf(number), bytes}, number);
-    }
-  }
   ring_->PrepareRead(posix_file.descriptor(), offset, out, number);
 }
 
@@ -85,13 +58,8 @@ std::vector<ReadQueue::Completion> RingReadQueue::Poll() {
 ReadQueue::Completion RingReadQueue::Complete(const Ring::Completion& done) {
   const Read& read = reads_[done.id];
   free_.push_back(done.id);
-  const size_t wanted = read.lead + read.out.size();
   const bool filled =
-      done.result >= 0 && static_cast<size_t>(done.result) >= wanted;
-  if (filled && read.direct) {
-    std::memcpy(read.out.data(), BlocksOf(done.id) + read.lead,
-                read.out.size());
-  }
+      done.result >= 0 && static_cast<size_t>(done.result) >= read.out.size();
   return {read.id, filled};
 }
 

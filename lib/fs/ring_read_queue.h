@@ -7,7 +7,6 @@
 #include <span>
 #include <vector>
 
-#include "fs/aligned.h"
 #include "fs/file_system.h"
 #include "fs/ring.h"
 
@@ -15,9 +14,6 @@ namespace kvd {
 
 // Reads by the kernel alone: it asks the disk and goes on, and one call starts
 // many. Thread: one.
-//
-// What goes past the page cache is read in whole blocks, into memory of the
-// queue's own, and copied.
 class RingReadQueue final : public ReadQueue {
  public:
   // The ring has an entry for each of the `reads_max` that may be under way,
@@ -27,7 +23,7 @@ class RingReadQueue final : public ReadQueue {
   RingReadQueue(const RingReadQueue&) = delete;
   RingReadQueue& operator=(const RingReadQueue&) = delete;
 
-  void Add(File& file, uint64_t offset, std::span<char> out, Way way,
+  void Add(File& file, uint64_t offset, std::span<char> out,
            uint64_t id) override;
   void Submit() override;
   std::vector<Completion> Poll() override;
@@ -37,12 +33,9 @@ class RingReadQueue final : public ReadQueue {
   struct Read {
     uint64_t id = 0;
     std::span<char> out;
-    bool direct = false;  // Past the page cache, whole blocks, …
-    size_t lead = 0;      // … in which the bytes begin here.
   };
 
   Completion Complete(const Ring::Completion& done);
-  char* BlocksOf(size_t read) const;
 
   std::unique_ptr<Ring> ring_;
   Wake wake_;
@@ -50,7 +43,6 @@ class RingReadQueue final : public ReadQueue {
   // Numbers of reads; the one that ended last is first, since its memory is in
   // the processor's cache.
   std::vector<size_t> free_;
-  AlignedBytes blocks_;
   std::vector<size_t> added_;  // In order, since the last Submit().
   // The ring took no more: these were not started, and none will be.
   std::vector<Completion> refused_;

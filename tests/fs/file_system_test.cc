@@ -468,7 +468,6 @@ TEST(WriteDevices, AThreadWritesWhereTheKernelDoesNot) {
 
 class QueuedRead : public FileSystem {
  protected:
-  using Way = ReadQueue::Way;
   static constexpr size_t kReads = 8;
 
   void SetUp() override {
@@ -506,9 +505,7 @@ TEST_P(QueuedRead, ReadsManyAtATime) {
     std::map<uint64_t, bool> all;
     for (uint64_t i = 0; i < kReads; ++i) {
       out[i].resize(1 + i * 700);
-      const Way way =
-          (round + i) % 3 == 0 ? Way::kThroughCache : Way::kPastCache;
-      queue_->Add(*file, round * 1000 + i, out[i], way, round * kReads + i);
+      queue_->Add(*file, round * 1000 + i, out[i], round * kReads + i);
       all[round * kReads + i] = true;
     }
     EXPECT_THAT(queue_->Poll(), testing::IsEmpty());  // Nothing has begun.
@@ -523,21 +520,19 @@ TEST_P(QueuedRead, ReadsManyAtATime) {
 TEST_P(QueuedRead, TellsAReadThatWasNotFilled) {
   Create("a", "hello");
   auto file = std::move(*directory_->Open("a", OpenMode::kReadHere));
-  for (const Way way : {Way::kThroughCache, Way::kPastCache}) {
-    std::string whole(5, '\0'), too_long(6, '\0'), beyond(1, '\0');
-    queue_->Add(*file, 0, whole, way, 1);
-    queue_->Add(*file, 0, too_long, way, 2);
-    queue_->Add(*file, 9, beyond, way, 3);
-    queue_->Submit();
-    EXPECT_THAT(Complete(3), testing::ElementsAre(testing::Pair(1, true),
-                                                  testing::Pair(2, false),
-                                                  testing::Pair(3, false)));
-    EXPECT_EQ(whole, "hello");
-  }
+  std::string whole(5, '\0'), too_long(6, '\0'), beyond(1, '\0');
+  queue_->Add(*file, 0, whole, 1);
+  queue_->Add(*file, 0, too_long, 2);
+  queue_->Add(*file, 9, beyond, 3);
+  queue_->Submit();
+  EXPECT_THAT(Complete(3), testing::ElementsAre(testing::Pair(1, true),
+                                                testing::Pair(2, false),
+                                                testing::Pair(3, false)));
+  EXPECT_EQ(whole, "hello");
 }
 
 // Wherever it begins and ends, and also when it is large or was not synced.
-TEST_P(QueuedRead, ReadsAnyBytesPastTheCache) {
+TEST_P(QueuedRead, ReadsAnyBytes) {
   std::string content(300'000, '\0');
   for (size_t i = 0; i < content.size(); ++i) content[i] = char(i * 31 >> 4);
   Create("a", content);
@@ -548,7 +543,7 @@ TEST_P(QueuedRead, ReadsAnyBytesPastTheCache) {
          {1, 511, 512, 513, 4095, 4096, 4097, 65'536, 70'000, 250'000}) {
       SCOPED_TRACE(testing::Message() << offset << ' ' << size);
       std::string out(size, '\0');
-      queue_->Add(*file, offset, out, Way::kPastCache, ++id);
+      queue_->Add(*file, offset, out, ++id);
       queue_->Submit();
       EXPECT_THAT(Complete(1), testing::ElementsAre(testing::Pair(id, true)));
       ASSERT_EQ(out, content.substr(offset, size));
@@ -559,13 +554,13 @@ TEST_P(QueuedRead, ReadsAnyBytesPastTheCache) {
 TEST_P(QueuedRead, IsFinishedByTheDestructor) {
   Create("a", std::string(kBlockBytes, 'x'));
   auto file = std::move(*directory_->Open("a", OpenMode::kReadHere));
-  std::string out(kBlockBytes, '\0'), past_cache(kBlockBytes, '\0');
-  queue_->Add(*file, 0, out, Way::kThroughCache, 1);
-  queue_->Add(*file, 0, past_cache, Way::kPastCache, 2);
+  std::string out(kBlockBytes, '\0'), other(kBlockBytes, '\0');
+  queue_->Add(*file, 0, out, 1);
+  queue_->Add(*file, 0, other, 2);
   queue_->Submit();
   queue_.reset();
   EXPECT_EQ(out, std::string(kBlockBytes, 'x'));
-  EXPECT_EQ(past_cache, out);
+  EXPECT_EQ(other, out);
 }
 
 }  // namespace

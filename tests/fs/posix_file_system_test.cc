@@ -3,19 +3,16 @@
 // What only the real disk does.
 #include "fs/posix_file_system.h"
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/magic.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -25,10 +22,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/event_fd.h"
 #include "base/unique_fd.h"
-#include "fs/posix_file.h"
-#include "tests/support/rings.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -261,58 +255,6 @@ class FileSizeLimit {
   rlimit before_;
   sighandler_t handler_before_;
 };
-
-// How many of a file's pages the page cache has.
-size_t PagesInCache(const std::string& path) {
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const auto bytes = static_cast<size_t>(std::filesystem::file_size(path));
-  void* map = mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd.get(), 0);
-  EXPECT_NE(map, MAP_FAILED);
-  std::vector<unsigned char> pages(bytes / kBlockBytes);
-  EXPECT_EQ(mincore(map, bytes, pages.data()), 0);
-  munmap(map, bytes);
-  return static_cast<size_t>(
-      std::count_if(pages.begin(), pages.end(),
-                    [](unsigned char page) { return (page & 1) != 0; }));
-}
-
-TEST(PosixReadQueue, LeavesTheCacheAloneWhenItIsToldTo) {
-  const TempDir temp;
-  const auto directory = OpenDirectory(temp.path());
-  const std::string content(16 * kBlockBytes, 'x');
-  {
-    auto file = std::move(*directory->Create("a"));
-    ASSERT_TRUE(file->WriteAt(0, content).ok());
-    ASSERT_TRUE(file->Sync().ok());
-  }
-  const std::string path = temp.Path("a");
-  const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED);
-  EventFd event;
-  const auto queue = directory->NewReadQueue(1, event.wake());
-  const auto file = std::move(*directory->Open("a", OpenMode::kReadHere));
-  if (queue == nullptr || static_cast<PosixFile&>(*file).direct_block() == 0 ||
-      PagesInCache(path) > 0) {
-    GTEST_SKIP() << "every read here goes through the page cache";
-  }
-
-  const auto read = [&](ReadQueue::Way way) {
-    std::string out(kBlockBytes, '\0');
-    queue->Add(*file, 3 * kBlockBytes + 1, out, way, 1);
-    queue->Submit();
-    std::vector<ReadQueue::Completion> done;
-    while (done.empty()) {
-      AwaitWake(event);
-      done = queue->Poll();
-    }
-    EXPECT_TRUE(done.front().filled);
-    EXPECT_EQ(out, content.substr(0, kBlockBytes));
-  };
-  read(ReadQueue::Way::kPastCache);
-  EXPECT_EQ(PagesInCache(path), 0u);
-  read(ReadQueue::Way::kThroughCache);
-  EXPECT_EQ(PagesInCache(path), 2u);
-}
 
 TEST(PosixFile, AnswersAFileSizeLimitAsNoSpace) {
   const TempDir temp;

@@ -217,7 +217,6 @@ class SimFileSystem {
   // Whether directories have read queues; at first they have none.
   void SetReadQueues(bool has) { has_read_queues_ = has; }
   // How many reads they were told to make past the page cache.
-  uint64_t reads_past_cache() const { return reads_past_cache_; }
 
   // Whether reads that must not wait find nothing in memory.
   void SetReadsWait(bool wait) { reads_wait_ = wait; }
@@ -371,7 +370,6 @@ class SimFileSystem {
   uint64_t crash_at_ = UINT64_MAX;
   bool crashed_ = false;
   std::atomic<bool> reads_wait_ = false;
-  std::atomic<uint64_t> reads_past_cache_ = 0;
   std::atomic<bool> has_read_queues_ = false;
   std::array<uint64_t, kOpCount> calls_{};
   std::vector<Failure> failures_;

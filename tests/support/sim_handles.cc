@@ -209,15 +209,12 @@ class SimFileSystem::SimWriter final : public DurableWriter {
 // Reads as late as it can, the newest first.
 class SimReadQueue final : public ReadQueue {
  public:
-  SimReadQueue(size_t reads_max, std::atomic<uint64_t>* past_cache, Wake wake)
-      : reads_max_(reads_max),
-        past_cache_(*past_cache),
-        wake_(std::move(wake)) {}
+  SimReadQueue(size_t reads_max, Wake wake)
+      : reads_max_(reads_max), wake_(std::move(wake)) {}
   ~SimReadQueue() override { Poll(); }
 
-  void Add(File& file, uint64_t offset, std::span<char> out, Way way,
+  void Add(File& file, uint64_t offset, std::span<char> out,
            uint64_t id) override {
-    if (way == Way::kPastCache) ++past_cache_;
     added_.push_back({&file, offset, out, id});
     KVD_CHECK(added_.size() + started_.size() <= reads_max_);
   }
@@ -246,7 +243,6 @@ class SimReadQueue final : public ReadQueue {
   };
 
   const size_t reads_max_;
-  std::atomic<uint64_t>& past_cache_;
   const Wake wake_;
   std::vector<Read> added_;
   std::vector<Read> started_;
@@ -395,8 +391,7 @@ class SimFileSystem::SimDirectory final : public Directory {
     if (!disk_.has_read_queues_) return nullptr;
     std::lock_guard hold(disk_.mutex_);
     if (!disk_.Begin(Op::kNewQueue, "")) return nullptr;
-    return std::make_unique<SimReadQueue>(reads_max, &disk_.reads_past_cache_,
-                                          std::move(wake));
+    return std::make_unique<SimReadQueue>(reads_max, std::move(wake));
   }
 
  private:

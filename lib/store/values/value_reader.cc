@@ -98,17 +98,13 @@ void ValueReader::Close(uint32_t segment) {
 std::optional<Result<std::string>> ValueReader::TryRead(
     const ColdValue& wanted) {
   const uint64_t size = BytesOf(wanted);
-  if (size > kReadAtOnceBytesMax ||
-      WayOf(wanted) == ReadQueue::Way::kPastCache) {
-    return std::nullopt;
-  }
+  if (size > kReadAtOnceBytesMax) return std::nullopt;
   const auto found = segments_.find(wanted.place.segment);
   if (found == segments_.end() || !found->second.file) return std::nullopt;
   Segment& segment = found->second;
   segment.used = ++uses_;
   std::string bytes(size, '\0');
   const Result<bool> read = segment.file->TryReadAt(wanted.place.offset, bytes);
-  bypass_.WentThrough(read && *read);
   // What is wrong with it is found out by a read that may wait.
   if (!read || !*read) return std::nullopt;
   Result<std::string> record =
@@ -187,17 +183,7 @@ void ValueReader::Enqueue(uint64_t request, ColdValue of, File& file) {
   const uint64_t offset = of.place.offset;
   std::string bytes(BytesOf(of), '\0');
   Queued& queued = queued_[id] = {request, std::move(of), std::move(bytes)};
-  const ReadQueue::Way way = WayOf(queued.of);
-  if (way == ReadQueue::Way::kPastCache) bypass_.WentPast();
-  queue_->Add(file, offset, queued.bytes, way, id);
-}
-
-ReadQueue::Way ValueReader::WayOf(const ColdValue& value) const {
-  // What is not durable yet may be in the page cache alone: going past it would
-  // wait until it is written.
-  const bool past = queue_ != nullptr && bypass_.past() &&
-                    value.seq <= store_.log->durable_seq();
-  return past ? ReadQueue::Way::kPastCache : ReadQueue::Way::kThroughCache;
+  queue_->Add(file, offset, queued.bytes, id);
 }
 
 void ValueReader::Post(uint64_t request, ColdValue of) {

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
-// Reads values that are on disk alone: at once where the page cache has them
-// and is asked (cache_bypass.h), else by the kernel's read queue, which takes
-// many at a time, or by a pool of threads that may wait for the disk: where
-// there is no such queue, for the first read of a segment, whose file has to be
-// opened, for records that would hold up the loop, and to find out what is
-// wrong. What it returns is verified, by the record's checksum and by whose
-// record it is; damage is an error for that key, and the segment with it is
-// left alone by compaction.
+// Reads values that are on disk alone: at once where the page cache has them,
+// else by the kernel's read queue, which takes many at a time, or by a pool of
+// threads that may wait for the disk: where there is no such queue, for the
+// first read of a segment, whose file has to be opened, for records that would
+// hold up the loop, and to find out what is wrong. What it returns is verified,
+// by the record's checksum and by whose record it is; damage is an error for
+// that key, and the segment with it is left alone by compaction.
 //
 // Segments are opened when they are needed and kept open, up to
 // StoreOptions::read_files_max of them beside those that are being read.
@@ -27,7 +26,6 @@
 #include "base/mailbox.h"
 #include "fs/file_system.h"
 #include "store/store.h"
-#include "store/values/cache_bypass.h"
 #include "store/values/cold_values.h"
 
 namespace kvd {
@@ -103,7 +101,6 @@ class ValueReader {
   void StartJobs();
   void Start(uint64_t request, ColdValue of);
   void Enqueue(uint64_t request, ColdValue of, File& file);
-  ReadQueue::Way WayOf(const ColdValue& value) const;
   void Post(uint64_t request, ColdValue of);
   void TakeQueued(const ReadQueue::Completion& completion);
   Result<std::string> ReadRecord(File* file, uint64_t seed, const ColdValue& of,
@@ -129,7 +126,6 @@ class ValueReader {
   size_t in_flight_ = 0;
   size_t jobs_ = 0;  // Of them, those that the pool has.
   uint64_t bytes_in_flight_ = 0;
-  CacheBypass bypass_;
 
   uint64_t reads_at_once_ = 0;
   uint64_t reads_waited_ = 0;
