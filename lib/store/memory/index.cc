@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/populate.h"
 #include "base/prefetch.h"
 
 namespace kvd {
@@ -47,13 +46,6 @@ constexpr size_t kMergedUnitsMax = 6;
 constexpr size_t kKeysPerReferenceMin = 64;
 // References copied with each change while the directory is being replaced.
 constexpr size_t kDirectorySlice = 16;
-
-// What is populated at once of the memory that buckets come from: less than
-// malloc would map for itself, whoever has set it up (mallopt(3),
-// M_MMAP_THRESHOLD).
-constexpr size_t kPopulatedBytes = size_t{120} << 10;
-// For less than this, faults do not matter.
-constexpr size_t kPopulateFromBytes = size_t{1} << 20;
 
 constexpr int kCursorBits = 48;
 // More than any index holds.
@@ -431,26 +423,11 @@ void Index::Lengthen(uint64_t hash) {
   FreeBucket(old.bucket());
 }
 
-// While many keys are to come, has the kernel find memory for their buckets in
-// larger steps than a page. Malloc cuts the next ones from a block that is free
-// again; where it does not, nothing is lost.
-void Index::PopulateAhead(size_t bytes) {
-  if (room_percent_ == kRoomPercentMin) return;
-  if (memory_bytes_ + bytes < std::max(populated_until_, kPopulateFromBytes)) {
-    return;
-  }
-  populated_until_ = memory_bytes_ + bytes + kPopulatedBytes;
-  void* block = std::malloc(kPopulatedBytes);
-  if (block != nullptr) Populate(block, kPopulatedBytes);
-  std::free(block);
-}
-
 // An empty bucket of at least `slots_min` slots, the last one included.
 Index::Bucket* Index::NewBucket(size_t slots_min, size_t units) {
   const size_t unit_count =
       std::max(units, (slots_min + kUnitSlots) / kUnitSlots);
   const size_t bytes = unit_count * kUnitSlots * sizeof(uint64_t);
-  PopulateAhead(bytes);
   auto* bucket = static_cast<Bucket*>(std::calloc(1, bytes));
   KVD_CHECK(bucket != nullptr);
   bucket->slot_count = static_cast<uint32_t>(unit_count * kUnitSlots - 1);

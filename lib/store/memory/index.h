@@ -194,7 +194,6 @@ class Index {
   void Rebuild(uint64_t hash, size_t units);
   void Lengthen(uint64_t hash);
 
-  void PopulateAhead(size_t bytes);
   Bucket* NewBucket(size_t slots_min, size_t units);
   void FreeBucket(Bucket* bucket);
   BucketRef Build(const uint64_t* words, size_t count, int depth, size_t units,
@@ -214,8 +213,6 @@ class Index {
   size_t memory_bytes_ = 0;
   uint64_t work_ = 0;
   size_t room_percent_ = kRoomPercentMin;
-  // Memory for buckets is there until memory_bytes_ comes here.
-  size_t populated_until_ = 0;
 
   int depth_ = 0;
   Directory directory_;
