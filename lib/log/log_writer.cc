@@ -189,7 +189,7 @@ LogWriter::Appended LogWriter::Append(RecordKind kind, uint8_t database,
   KVD_CHECK(active_ && !stopping_);
   const uint64_t seq = next_seq_++;
   if (open_.records() == 0) open_since_ns_ = clock_.MonotonicNs();
-  if (gathering_.Came()) gathering_.LastCame(clock_.MonotonicNs());
+  gathering_.Came();
   const uint64_t offset =
       open_.Append({kind, database, seq, deadline_ms, key, value});
   KVD_CHECK(open_.End() <= active_->capacity);
