@@ -39,27 +39,11 @@
 #include "log/format/place.h"
 #include "log/format/record.h"
 #include "log/log_figures.h"
+#include "log/room.h"
 #include "log/write/gathering.h"
 #include "log/write/group_buffer.h"
 
 namespace kvd {
-
-// Whether there is room for what a command is about to write.
-enum class Room {
-  kReady,
-  kWait,        // Not now: ask again after a Poll() that said true.
-  kDiskFull,    // Not before somebody frees space.
-  kTooLarge,    // Never: larger than a commit group may be.
-  kMemoryFull,  // Not before keys go. Not the log's answer: the store's.
-  kLost,        // Never again: what is on disk is not there any more.
-};
-
-enum class Purpose {
-  kWrite,    // May add bytes to the store.
-  kRemoval,  // Frees some: may use a reserve, so that deletes work on a full
-             // disk.
-  kExpiry,   // Frees some, too, but nobody asked: it leaves the reserve alone.
-};
 
 // Larger groups are refused: offsets in a segment fit 32 bits.
 inline constexpr uint64_t kGroupBodyBytesMax = uint64_t{1} << 30;
