@@ -12,9 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/durability.h"
 #include "base/error.h"
-#include "base/sync_mode.h"
-#include "base/write_device.h"
 
 namespace kvd {
 

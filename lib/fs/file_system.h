@@ -18,9 +18,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/durability.h"
 #include "base/error.h"
 #include "base/executor.h"
-#include "base/write_device.h"
 
 namespace kvd {
 

@@ -28,12 +28,11 @@
 
 #include "base/checksum.h"
 #include "base/clock.h"
+#include "base/durability.h"
 #include "base/error.h"
 #include "base/executor.h"
 #include "base/log_sink.h"
 #include "base/mailbox.h"
-#include "base/sync_mode.h"
-#include "base/write_device.h"
 #include "fs/file_system.h"
 #include "log/format/manifest.h"
 #include "log/format/place.h"

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: MIT
+//
+// How a write reaches the disk: when, and by whom.
 #pragma once
 
 namespace kvd {
+
+// When a write is flushed to the disk, and so what its OK means.
+enum class SyncMode {
+  kAlways = 1,  // Before the reply.
+  kInterval,    // Every durability.interval.
+  kNever,       // When the kernel decides to.
+};
 
 // Who carries the log's writes to the disk.
 enum class WriteDevice {
