@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/limits.h"
 #include "base/unique_fd.h"
 #include "cli/text.h"
 

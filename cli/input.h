@@ -1,18 +1,14 @@
 // SPDX-License-Identifier: MIT
 #pragma once
 
-#include <cstddef>
 #include <string>
 
 #include "cli/failure.h"
 
 namespace kvd {
 
-// The longest value that any kvd takes. (The server's own limit may be lower.)
-inline constexpr size_t kValueBytesMax = size_t{512} * 1024 * 1024;
-
 // All bytes of a file, or of standard input, exactly. Faults are kLocalIo; more
-// than kValueBytesMax is kUsage.
+// than kValueBytesMax, which no kvd takes, is kUsage.
 Attempt<std::string> ReadFile(const std::string& path);
 Attempt<std::string> ReadStandardInput();
 

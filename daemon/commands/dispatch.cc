@@ -6,6 +6,7 @@
 #include <optional>
 #include <variant>
 
+#include "base/limits.h"
 #include "config/units.h"
 #include "daemon/commands/text.h"
 #include "daemon/host/logging.h"

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/limits.h"
 #include "config/units.h"
 
 namespace kvd {
@@ -69,7 +70,7 @@ constexpr Setting kSettings[] = {
     {"limits.reserved_connections",
      CountKind{KVD_FIELD(limits.reserved_connections), 0, 1024}},
     {"limits.value_size",
-     SizeKind{KVD_FIELD(limits.value_bytes), kKiB, 512 * kMiB}},
+     SizeKind{KVD_FIELD(limits.value_bytes), kKiB, kValueBytesMax}},
     {"limits.arguments",
      CountKind{KVD_FIELD(limits.arguments), 64, 16'777'216}},
     {"limits.input_bytes",

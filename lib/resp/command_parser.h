@@ -16,12 +16,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/limits.h"
+
 namespace kvd {
 
 // What one command may cost. All bounds are inclusive.
 struct ParserLimits {
   size_t arguments_max = 1024 * 1024;
-  size_t bulk_bytes_max = 512 * 1024 * 1024;
+  size_t bulk_bytes_max = kValueBytesMax;
   // The line of an inline command, without its end.
   size_t inline_bytes_max = 64 * 1024;
   // A command as it is on the wire, lengths and line ends included.

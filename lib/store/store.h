@@ -37,8 +37,6 @@ class Keyspace;
 using Seq = uint64_t;
 
 inline constexpr int kDatabases = 16;
-inline constexpr size_t kKeyBytesMax = 65'535;
-inline constexpr size_t kValueBytesMax = size_t{512} << 20;
 
 struct LoadProgress {
   uint64_t bytes_done = 0;

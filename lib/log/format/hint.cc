@@ -21,7 +21,7 @@ constexpr uint32_t kHintVersion = 1;
 constexpr size_t kHintChecksumAt = kHintHeaderBytes - 8;
 constexpr size_t kChunkBytes = size_t{1} << 20;
 constexpr size_t kEntriesAtFirst = 1024;
-static_assert(kHintEntryBytes + kRecordKeyBytesMax <= kChunkBytes);
+static_assert(kHintEntryBytes + kKeyBytesMax <= kChunkBytes);
 
 // FORMAT.md, "Hint".
 struct HintHeader {
@@ -77,8 +77,8 @@ bool IsListed(RecordKind kind) {
 
 void EncodeEntry(char* to, const Record& record, uint64_t offset) {
   KVD_CHECK(offset <= kSegmentBytesMax);
-  KVD_CHECK(record.key.size() <= kRecordKeyBytesMax);
-  KVD_CHECK(record.value.size() <= kRecordValueBytesMax);
+  KVD_CHECK(record.key.size() <= kKeyBytesMax);
+  KVD_CHECK(record.value.size() <= kValueBytesMax);
   KVD_CHECK(record.database < kInternalDatabases);
 
   StoreLe<uint64_t>(to, record.seq);
@@ -188,7 +188,7 @@ bool MakesSense(const HintEntry& entry, const SealedSegment& segment) {
          entry.seq >= segment.first_seq && entry.seq <= segment.last_seq &&
          (entry.kind == RecordKind::kPut ||
           (entry.value_size == 0 && entry.deadline_ms == 0)) &&
-         entry.value_size <= kRecordValueBytesMax &&
+         entry.value_size <= kValueBytesMax &&
          entry.offset >= kSegmentHeaderBytes + kGroupHeaderBytes &&
          entry.offset + RecordBytes(entry.key.size(), entry.value_size) <=
              segment.bytes;

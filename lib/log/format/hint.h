@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "fs/file_system.h"
 #include "log/format/manifest.h"
 #include "log/format/record.h"
@@ -39,12 +40,12 @@ inline constexpr uint64_t kHintBlockBytes = uint64_t{64} << 10;
 inline constexpr uint64_t kHintBlockEntriesMin = 8;
 // So that a block, and what a reader takes, is never larger than this.
 inline constexpr uint64_t kHintBlockBytesMax =
-    kHintBlockEntriesMin * (kHintEntryBytes + kRecordKeyBytesMax);
+    kHintBlockEntriesMin * (kHintEntryBytes + kKeyBytesMax);
 
 // What a record costs in a hint beside its key, long keys included.
 static_assert(kHintEntryBytes + kHintBlockLineBytes / kHintBlockEntriesMin <=
               32);
-static_assert(kHintBlockBytes + kHintEntryBytes + kRecordKeyBytesMax <=
+static_assert(kHintBlockBytes + kHintEntryBytes + kKeyBytesMax <=
               kHintBlockBytesMax);
 
 // A put or a removal of the segment.

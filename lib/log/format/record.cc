@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/checksum.h"
 #include "base/coding.h"
+#include "base/limits.h"
 #include "base/planted_bug.h"
 
 namespace kvd {
@@ -40,8 +41,8 @@ bool MakesSense(const Record& record) {
 }  // namespace
 
 void EncodeRecord(char* to, const Record& record, uint64_t seed) {
-  KVD_CHECK(record.key.size() <= kRecordKeyBytesMax);
-  KVD_CHECK(record.value.size() <= kRecordValueBytesMax);
+  KVD_CHECK(record.key.size() <= kKeyBytesMax);
+  KVD_CHECK(record.value.size() <= kValueBytesMax);
   KVD_CHECK(record.database < kInternalDatabases);
 
   StoreLe<uint64_t>(to + kSeqAt, record.seq);
@@ -68,7 +69,7 @@ std::optional<Record> DecodeRecord(std::string_view bytes, uint64_t seed) {
   const char* from = bytes.data();
   const uint64_t value_size = LoadLe<uint32_t>(from + kValueSizeAt);
   const uint64_t key_size = LoadLe<uint16_t>(from + kKeySizeAt);
-  if (value_size > kRecordValueBytesMax) return std::nullopt;
+  if (value_size > kValueBytesMax) return std::nullopt;
   const uint64_t size = RecordBytes(key_size, value_size);
   if (size > bytes.size()) return std::nullopt;
   if (LoadLe<uint64_t>(from) !=

@@ -19,8 +19,6 @@ enum class RecordKind : uint8_t {
 };
 
 inline constexpr uint64_t kRecordHeaderBytes = 32;
-inline constexpr uint64_t kRecordKeyBytesMax = 65'535;
-inline constexpr uint64_t kRecordValueBytesMax = uint64_t{512} << 20;
 inline constexpr int kInternalDatabases = 16;
 
 // A decoded record; key and value are views into the bytes it was read from.

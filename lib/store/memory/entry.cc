@@ -5,6 +5,7 @@
 #include <new>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "store/memory/value_pin.h"
 
 namespace kvd {

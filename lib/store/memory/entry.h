@@ -33,8 +33,6 @@ using EntryPtr = std::unique_ptr<Entry, EntryDeleter>;
 // Thread: the one that owns the index.
 class Entry {
  public:
-  static constexpr size_t kKeyBytesMax = 65'535;
-  static constexpr size_t kValueBytesMax = size_t{512} << 20;
   static constexpr size_t kHeaderBytes = 24;
   static constexpr size_t kDeadlineBytes = 16;
   // Every entry's address is a multiple of this.
@@ -42,7 +40,7 @@ class Entry {
   // The queue position of an entry that is in no DeadlineQueue.
   static constexpr uint32_t kNotQueued = UINT32_MAX;
 
-  // Copies key and value, whose sizes must be within the limits above.
+  // Copies key and value, whose sizes must be within base/limits.h.
   // `deadline_ms` is in milliseconds since 1970; 0 means none. Another thread
   // than the index's makes entries in a nursery.
   static EntryPtr Create(std::string_view key, std::string_view value,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/limits.h"
 #include "base/planted_bug.h"
 #include "daemon/commands/dispatch.h"
 #include "daemon/commands/text.h"

@@ -17,6 +17,7 @@
 
 #include "base/checksum.h"
 #include "base/coding.h"
+#include "base/limits.h"
 #include "log/read/log_reader.h"
 #include "log/read/segment_reader.h"
 #include "tests/log/format/segment_builder.h"
@@ -144,7 +145,7 @@ SegmentBuilder LargeSegment(size_t records, size_t keys, uint64_t seed) {
 SegmentBuilder LongestKeys(size_t keys) {
   SegmentBuilder builder;
   for (size_t i = 0; i < keys; ++i) {
-    std::string key(kRecordKeyBytesMax, 'k');
+    std::string key(kKeyBytesMax, 'k');
     key.replace(key.size() - 4, 4, fmt::format("{:04}", i));
     builder.Put(key, "v");
     builder.Finish();
@@ -474,7 +475,7 @@ TEST_F(Hint, TakesAtMost32BytesBesideTheLongestKeys) {
   EXPECT_EQ(Ask(reader, sealed), 0u);
   // The last block may be short of entries.
   EXPECT_LE(Bytes(sealed).size(), kHintHeaderBytes + kHintBlockLineBytes +
-                                      kKeys * (32 + kRecordKeyBytesMax));
+                                      kKeys * (32 + kKeyBytesMax));
 }
 
 TEST_F(Hint, IsBuiltInMemoryBoundedByItsSegment) {

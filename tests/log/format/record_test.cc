@@ -8,6 +8,7 @@
 
 #include "base/checksum.h"
 #include "base/coding.h"
+#include "base/limits.h"
 
 namespace kvd {
 namespace {
@@ -41,7 +42,7 @@ const Record kPutRecord = {RecordKind::kPut,  3,     0x0102030405060708,
 
 TEST(Record, ComesBackAsItWasWritten) {
   using namespace std::string_view_literals;
-  const std::string key_max(kRecordKeyBytesMax, 'k');
+  const std::string key_max(kKeyBytesMax, 'k');
   const std::string value(100'000, 'v');
   const std::vector<Record> records = {
       kPutRecord,

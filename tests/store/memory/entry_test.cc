@@ -5,6 +5,8 @@
 
 #include <string>
 
+#include "base/limits.h"
+
 namespace kvd {
 namespace {
 
@@ -40,7 +42,7 @@ TEST(Entry, AcceptsEmptyKeyAndValue) {
 }
 
 TEST(Entry, AcceptsAnyBytesAndTheLongestKey) {
-  const std::string key(Entry::kKeyBytesMax, '\0');
+  const std::string key(kKeyBytesMax, '\0');
   const std::string value(3 << 20, '\xff');
   const EntryPtr entry = Entry::Create(key, value, 1, {}, 5);
   EXPECT_EQ(entry->key(), key);
@@ -48,7 +50,7 @@ TEST(Entry, AcceptsAnyBytesAndTheLongestKey) {
 }
 
 TEST(EntryDeathTest, RefusesALongerKey) {
-  const std::string key(Entry::kKeyBytesMax + 1, 'k');
+  const std::string key(kKeyBytesMax + 1, 'k');
   EXPECT_DEATH(Entry::Create(key, "", 1, {}), "kKeyBytesMax");
 }
 
