@@ -196,12 +196,6 @@ std::optional<int64_t> Store::Impl::NextDeadlineMs() const {
   return next;
 }
 
-bool Store::Impl::IsDamage(uint64_t segment, const Error& error) {
-  if (!IsFinal(error)) return false;
-  return error.code() != ErrorCode::kIo ||
-         !unreadable_once.insert(segment).second;
-}
-
 void Store::Impl::NoteMemoryFull() {
   if (std::exchange(memory_full_noted, true)) return;
   options.log(
@@ -408,7 +402,7 @@ StoreStats Store::Stats() const {
   for (const SealedSegment& segment : log.manifest().sealed) {
     stats.sealed_bytes += segment.bytes;
   }
-  stats.damaged_segments = impl_->damaged_segments.size();
+  stats.damaged_segments = impl_->damaged.size();
   stats.reclaimable_bytes = impl_->compactor->reclaimable_bytes();
   stats.index_bytes = impl_->memory.index_bytes;
   stats.deadline_bytes = impl_->memory.deadline_bytes;

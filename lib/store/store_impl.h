@@ -6,7 +6,6 @@
 #include <array>
 #include <deque>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -16,6 +15,7 @@
 #include "store/background/hint_writer.h"
 #include "store/background/scrubber.h"
 #include "store/background/storage_watch.h"
+#include "store/memory/damaged_segments.h"
 #include "store/memory/keyspace.h"
 #include "store/memory/segment_usage.h"
 #include "store/memory/value_cache.h"
@@ -70,12 +70,6 @@ class Store::Impl {
   // A logged exchange of two clients' databases, within granted room.
   Seq Swap(uint8_t one, uint8_t other);
 
-  // Whether `error`, met in reading a sealed segment, is damage, which leaves
-  // the segment alone for good. What the device does not give may come with the
-  // next try: it is when it is met for the second time. A shortage says nothing
-  // about the bytes.
-  bool IsDamage(uint64_t segment, const Error& error);
-
   // Bounded slices of background work; true when more is left.
   bool DropDurableGhosts(size_t ghosts_max);
   bool FreeClearedTables(size_t entries_max);
@@ -119,9 +113,7 @@ class Store::Impl {
   uint64_t tables_freed = 0;    // … those that are gone, which came first.
   size_t entries_owed = 0;      // By PayForPut().
   std::unique_ptr<LogWriter> log;
-  // Sealed segments that were found damaged: nobody takes them away.
-  std::set<uint64_t> damaged_segments;
-  std::set<uint64_t> unreadable_once;
+  DamagedSegments damaged;
   std::unique_ptr<Compactor> compactor;
   std::unique_ptr<Scrubber> scrubber;
   std::unique_ptr<HintWriter> hint_writer;

@@ -117,7 +117,7 @@ std::vector<SegmentFacts> Compactor::Facts() const {
     fact.last_seq = segment.last_seq;
     fact.excluded =
         segment.id >= run_.ids_below ||
-        store_.damaged_segments.contains(segment.id) ||
+        store_.damaged.Contains(segment.id) ||
         (!run_.chosen.empty() && !Contains(run_.chosen, segment.id));
     facts.push_back(fact);
   }
@@ -128,7 +128,7 @@ uint64_t Compactor::reclaimable_bytes() const {
   uint64_t bytes = 0;
   for (const SealedSegment& segment : store_.log->manifest().sealed) {
     const SegmentUse use = store_.usage.Find(static_cast<uint32_t>(segment.id));
-    if (!store_.damaged_segments.contains(segment.id)) {
+    if (!store_.damaged.Contains(segment.id)) {
       bytes += use.dead_bytes - use.pinned_bytes;
     }
   }
@@ -261,7 +261,7 @@ void Compactor::NextJob() {
   if (!run_.chosen.empty()) {
     victims = std::exchange(run_.chosen, {});
     std::erase_if(victims, [this](uint64_t id) {
-      return store_.damaged_segments.contains(id);
+      return store_.damaged.Contains(id);
     });
     // No second job.
     run_.ids_below = 0;
@@ -502,9 +502,9 @@ void Compactor::EndJob() {
 
 void Compactor::GiveUp(const Error& error) {
   const bool damaged =
-      job_->victim_failed() && store_.IsDamage(job_->damaged(), error);
+      job_->victim_failed() &&
+      store_.damaged.Judge(job_->damaged(), error) == ReadFault::kDamage;
   if (damaged) {
-    store_.damaged_segments.insert(job_->damaged());
     store_.options.log(
         Severity::kError,
         "damage found by compaction, which leaves this segment alone: " +

@@ -92,7 +92,7 @@ bool Scrubber::NextSegment() {
   while (!to_read_.empty()) {
     const SealedSegment segment = to_read_.back();
     to_read_.pop_back();
-    if (!IsSealed(segment.id) || store_.damaged_segments.contains(segment.id)) {
+    if (!IsSealed(segment.id) || store_.damaged.Contains(segment.id)) {
       status_.bytes_done += segment.bytes;
       continue;
     }
@@ -124,24 +124,23 @@ void Scrubber::TakeResult(const Result<void>& result) {
 }
 
 void Scrubber::NoteFailure(const Error& error) {
-  const SealedSegment& segment = verifier_->segment();
-  if (store_.IsDamage(segment.id, error)) {
-    ++status_.errors;
-    store_.damaged_segments.insert(segment.id);
-    store_.options.log(
-        Severity::kError,
-        "damage found by the scrub: " + error.message() +
-            "\n  Copy the data directory before anything else, then list all "
-            "damage with \"kvd verify\" while kvd is stopped.");
-    return;
+  switch (store_.damaged.Judge(verifier_->segment().id, error)) {
+    case ReadFault::kDamage:
+      ++status_.errors;
+      store_.options.log(
+          Severity::kError,
+          "damage found by the scrub: " + error.message() +
+              "\n  Copy the data directory before anything else, then list all "
+              "damage with \"kvd verify\" while kvd is stopped.");
+      return;
+    case ReadFault::kDoubt:
+      // Once more, before it is believed.
+      return Interrupt();
+    case ReadFault::kNone:
+      store_.options.log(Severity::kWarning,
+                         "the scrub skips a segment: " + error.message());
+      return;
   }
-  if (IsFinal(error)) {
-    // Once more, before it is believed.
-    Interrupt();
-    return;
-  }
-  store_.options.log(Severity::kWarning,
-                     "the scrub skips a segment: " + error.message());
 }
 
 bool Scrubber::IsSealed(uint64_t id) const {

@@ -266,10 +266,12 @@ void ValueReader::Take(Done done) {
 }
 
 void ValueReader::NoteDamage(const ColdValue& of, const Error& error) {
-  if (!store_.IsDamage(of.place.segment, error)) return;
+  const bool known = store_.damaged.Contains(of.place.segment);
+  const ReadFault fault = store_.damaged.Judge(of.place.segment, error);
+  if (fault != ReadFault::kDamage) return;
   ++damaged_values_;
   // Once a segment: a client may ask again and again.
-  if (!store_.damaged_segments.insert(of.place.segment).second) return;
+  if (known) return;
   store_.options.log(
       Severity::kError,
       "damage found by a read: " + error.message() +
