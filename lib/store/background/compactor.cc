@@ -31,17 +31,9 @@ Compactor::Compactor(Store::Impl& store, Directory& directory,
                      Executor& maintenance, Wake wake)
     : store_(store),
       directory_(directory),
-      maintenance_(maintenance),
-      wake_(std::move(wake)) {
-  look_at_ms_ = NowMs() + store_.options.compaction.interval_ms;
+      worker_(maintenance, store.clock, std::move(wake)) {
+  look_at_ms_ = worker_.NowMs() + store_.options.compaction.interval_ms;
 }
-
-Compactor::~Compactor() {
-  // A step holds references to the job and to the mailbox.
-  if (step_under_way_) results_.Wait();
-}
-
-int64_t Compactor::NowMs() const { return store_.clock.MonotonicUs() / 1000; }
 
 // --- Runs -------------------------------------------------------------------
 
@@ -65,7 +57,7 @@ uint64_t Compactor::Begin(CompactionMode mode, std::vector<uint64_t> chosen) {
   run_.mode = mode;
   run_.ids_below = store_.log->manifest().next_segment;
   run_.chosen = std::move(chosen);
-  run_.started_ms = NowMs();
+  run_.started_ms = worker_.NowMs();
   status_.running = true;
   status_.bytes_done = 0;
   status_.bytes_all = 0;
@@ -89,7 +81,7 @@ void Compactor::EndRun() {
   status_.running = false;
   status_.runs_ended = run_.number;
   status_.last_reclaimed_bytes = run_.reclaimed_bytes;
-  status_.last_took_ms = NowMs() - run_.started_ms;
+  status_.last_took_ms = worker_.NowMs() - run_.started_ms;
   status_.last_ended_ms = store_.clock.WallMs();
   status_.last_error = run_.error;
   if (run_.reclaimed_bytes > 0) {
@@ -97,8 +89,9 @@ void Compactor::EndRun() {
                        fmt::format("compaction reclaimed {} bytes in {} ms",
                                    run_.reclaimed_bytes, status_.last_took_ms));
   }
-  look_at_ms_ = NowMs() + (InDanger() ? kDangerLookMs
-                                      : store_.options.compaction.interval_ms);
+  look_at_ms_ =
+      worker_.NowMs() +
+      (InDanger() ? kDangerLookMs : store_.options.compaction.interval_ms);
   if (std::exchange(asked_, false) && !stopping_) {
     Begin(CompactionMode::kAsked, {});
   }
@@ -116,8 +109,7 @@ std::vector<SegmentFacts> Compactor::Facts() const {
     fact.first_seq = segment.first_seq;
     fact.last_seq = segment.last_seq;
     fact.excluded =
-        segment.id >= run_.ids_below ||
-        store_.damaged.Contains(segment.id) ||
+        segment.id >= run_.ids_below || store_.damaged.Contains(segment.id) ||
         (!run_.chosen.empty() && !Contains(run_.chosen, segment.id));
     facts.push_back(fact);
   }
@@ -155,23 +147,8 @@ bool Compactor::InDanger() {
 
 // --- One job after the other ------------------------------------------------
 
-void Compactor::Step(std::function<Result<void>()> work,
-                     std::function<void(Result<void>)> then) {
-  KVD_CHECK(!step_under_way_);
-  step_under_way_ = true;
-  maintenance_.Post(
-      [this, wake = wake_, work = std::move(work), then = std::move(then)] {
-        Result<void> result = work();
-        results_.Put([then, result = std::move(result)] { then(result); });
-        wake();
-      });
-}
-
 bool Compactor::Poll() {
-  for (const std::function<void()>& result : results_.TakeAll()) {
-    step_under_way_ = false;
-    result();
-  }
+  worker_.Poll();
   if (stopping_) {
     AdvanceStop();
   } else {
@@ -182,7 +159,7 @@ bool Compactor::Poll() {
 
 void Compactor::Advance() {
   LogWriter& log = *store_.log;
-  while (!step_under_way_ && !failure_ && !log.failure() && !stopping_) {
+  while (!worker_.under_way() && !failure_ && !log.failure() && !stopping_) {
     switch (phase_) {
       case Phase::kReserving:
         if (!log.InManifest(ticket_) &&
@@ -192,7 +169,7 @@ void Compactor::Advance() {
         phase_ = Phase::kRewriting;
         break;
       case Phase::kRewriting:
-        if (store_.clock.MonotonicUs() < PaceUs()) return;
+        if (worker_.WaitMs(Rate()) > 0) return;
         StepRewrite();
         return;
       case Phase::kWaiting:
@@ -208,7 +185,7 @@ void Compactor::Advance() {
         phase_ = Phase::kRepointing;
         break;
       case Phase::kRepointing:
-        if (NowMs() < repoint_at_ms_) return;
+        if (worker_.NowMs() < repoint_at_ms_) return;
         if (!job_->reread_all()) return StepRepoint();
         tables_before_ = store_.tables_cleared;
         phase_ = Phase::kParting;
@@ -230,7 +207,7 @@ void Compactor::Advance() {
 
 void Compactor::Measure() {
   phase_ = Phase::kMeasuring;
-  Step(
+  worker_.Step(
       [this]() -> Result<void> {
         // Not knowing is no reason not to try.
         measured_bytes_ = directory_.FreeBytes().value_or(UINT64_MAX);
@@ -260,9 +237,8 @@ void Compactor::NextJob() {
       ChooseVictims(Facts(), Rules(run_.mode, space_bytes));
   if (!run_.chosen.empty()) {
     victims = std::exchange(run_.chosen, {});
-    std::erase_if(victims, [this](uint64_t id) {
-      return store_.damaged.Contains(id);
-    });
+    std::erase_if(victims,
+                  [this](uint64_t id) { return store_.damaged.Contains(id); });
     // No second job.
     run_.ids_below = 0;
   }
@@ -308,24 +284,20 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   job_ = std::make_unique<CompactionJob>(directory_, std::move(order));
   seen_seq_ = 0;
   fates_.clear();
-  pace_from_us_ = store_.clock.MonotonicUs();
-  pace_bytes_ = 0;
+  worker_.BeginPace();
   phase_ = Phase::kReserving;
 }
 
-int64_t Compactor::PaceUs() const {
-  const uint64_t rate = store_.options.compaction.rate_bytes_per_s;
-  if (rate == 0 || run_.mode == CompactionMode::kDanger) return 0;
-  const double seconds =
-      static_cast<double>(pace_bytes_) /
-      (static_cast<double>(rate) * std::max(Pressure(), 1.0));
-  return pace_from_us_ + static_cast<int64_t>(seconds * 1e6);
+double Compactor::Rate() const {
+  if (run_.mode == CompactionMode::kDanger) return 0;
+  return static_cast<double>(store_.options.compaction.rate_bytes_per_s) *
+         std::max(Pressure(), 1.0);
 }
 
 // --- Which records stay -----------------------------------------------------
 
 void Compactor::StepRewrite() {
-  Step(
+  worker_.Step(
       [job = job_.get(), fates = std::move(fates_)]() -> Result<void> {
         if (!fates.empty()) KVD_TRY(job->Write(fates));
         return job->ReadVictims();
@@ -334,7 +306,7 @@ void Compactor::StepRewrite() {
         fates_.clear();
         if (stopping_) return;
         if (!done) return GiveUp(done.error());
-        pace_bytes_ += job_->bytes_read();
+        worker_.CountBytes(job_->bytes_read());
         status_.bytes_done += job_->bytes_read();
         HandleSlice(job_->records(), [this](auto records) { Judge(records); });
         if (job_->read_all()) Finish();
@@ -403,13 +375,13 @@ Fate Compactor::FateOf(const Record& record, uint64_t hash) const {
 
 void Compactor::Finish() {
   phase_ = Phase::kFinishing;
-  Step([job = job_.get()] { return job->Finish(); },
-       [this](const Result<void>& done) {
-         if (stopping_) return;
-         if (!done) return GiveUp(done.error());
-         phase_ = Phase::kWaiting;
-         store_.log->WantDurable();
-       });
+  worker_.Step([job = job_.get()] { return job->Finish(); },
+               [this](const Result<void>& done) {
+                 if (stopping_) return;
+                 if (!done) return GiveUp(done.error());
+                 phase_ = Phase::kWaiting;
+                 store_.log->WantDurable();
+               });
 }
 
 // --- Exchanging the files ---------------------------------------------------
@@ -421,22 +393,22 @@ void Compactor::Install() {
 }
 
 void Compactor::StepRepoint() {
-  Step([job = job_.get()] { return job->ReadOutputs(); },
-       [this](const Result<void>& done) {
-         if (stopping_) return;
-         if (!done && !IsFinal(done.error())) {
-           // The index has to follow the files: later, then.
-           repoint_at_ms_ = NowMs() + kDiskFullRetryMs;
-           store_.options.log(
-               Severity::kWarning,
-               "compaction waits, nothing is lost: " + done.error().message());
-         } else if (!done) {
-           failure_ = done.error();
-         } else {
-           HandleSlice(job_->moved(),
-                       [this](auto records) { Repoint(records); });
-         }
-       });
+  worker_.Step([job = job_.get()] { return job->ReadOutputs(); },
+               [this](const Result<void>& done) {
+                 if (stopping_) return;
+                 if (!done && !IsFinal(done.error())) {
+                   // The index has to follow the files: later, then.
+                   repoint_at_ms_ = worker_.NowMs() + kDiskFullRetryMs;
+                   store_.options.log(Severity::kWarning,
+                                      "compaction waits, nothing is lost: " +
+                                          done.error().message());
+                 } else if (!done) {
+                   failure_ = done.error();
+                 } else {
+                   HandleSlice(job_->moved(),
+                               [this](auto records) { Repoint(records); });
+                 }
+               });
 }
 
 void Compactor::Repoint(std::span<const Record> records) {
@@ -489,7 +461,7 @@ void Compactor::EndJob() {
   run_.reclaimed_bytes += gained;
   status_.reclaimed_bytes += gained;
   phase_ = Phase::kRetiring;
-  Step(
+  worker_.Step(
       [job = job_.get()]() -> Result<void> {
         job->RemoveVictims();
         return {};
@@ -517,7 +489,7 @@ void Compactor::GiveUp(const Error& error) {
   }
   ++status_.errors;
   phase_ = Phase::kGivingUp;
-  Step(
+  worker_.Step(
       [job = job_.get()]() -> Result<void> {
         job->RemoveOutputs();
         return {};
@@ -536,13 +508,12 @@ std::optional<int64_t> Compactor::Tick() {
   if (failure_ || store_.log->failure() || stopping_) return std::nullopt;
   Advance();
   if (phase_ == Phase::kIdle) return LookForWork();
-  if (step_under_way_) return std::nullopt;
+  if (worker_.under_way()) return std::nullopt;
   if (phase_ == Phase::kRewriting) {
-    const int64_t wait_us = PaceUs() - store_.clock.MonotonicUs();
-    return std::max<int64_t>(wait_us / 1000, kNextSliceMs);
+    return std::max(worker_.WaitMs(Rate()), kNextSliceMs);
   }
   if (phase_ == Phase::kRepointing) {
-    return std::max<int64_t>(repoint_at_ms_ - NowMs(), kNextSliceMs);
+    return std::max<int64_t>(repoint_at_ms_ - worker_.NowMs(), kNextSliceMs);
   }
   if (phase_ == Phase::kParting) {
     return kNextSliceMs;
@@ -553,7 +524,7 @@ std::optional<int64_t> Compactor::Tick() {
 std::optional<int64_t> Compactor::LookForWork() {
   const int64_t interval_ms = store_.options.compaction.interval_ms;
   if (interval_ms == 0) return std::nullopt;
-  const int64_t now = NowMs();
+  const int64_t now = worker_.NowMs();
   const bool danger = InDanger();
   if (danger || Pressure() >= 1) {
     look_at_ms_ = std::min(look_at_ms_, now + kDangerLookMs);
@@ -584,7 +555,7 @@ void Compactor::Abandon(const Error& error) {
 }
 
 void Compactor::AdvanceStop() {
-  if (step_under_way_ || job_ == nullptr) return;
+  if (worker_.under_way() || job_ == nullptr) return;
   const bool installed = phase_ == Phase::kInstalling ||
                          phase_ == Phase::kRepointing ||
                          phase_ == Phase::kParting;
@@ -593,7 +564,7 @@ void Compactor::AdvanceStop() {
     job_.reset();
     return;
   }
-  Step(
+  worker_.Step(
       [job = job_.get()]() -> Result<void> {
         job->RemoveOutputs();
         return {};

@@ -31,10 +31,10 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/executor.h"
-#include "base/mailbox.h"
 #include "fs/file_system.h"
 #include "store/background/compaction_job.h"
 #include "store/background/compaction_plan.h"
+#include "store/background/maintenance.h"
 #include "store/store.h"
 
 namespace kvd {
@@ -50,8 +50,6 @@ class Compactor {
   // References outlive it.
   Compactor(Store::Impl& store, Directory& directory, Executor& maintenance,
             Wake wake);
-  // Waits for a step under way.
-  ~Compactor();
   Compactor(const Compactor&) = delete;
   Compactor& operator=(const Compactor&) = delete;
 
@@ -71,7 +69,7 @@ class Compactor {
   // The same because of `error`, which all who wait get, and all who ask later.
   // Files stay as they are.
   void Abandon(const Error& error);
-  bool idle() const { return !step_under_way_ && job_ == nullptr; }
+  bool idle() const { return !worker_.under_way() && job_ == nullptr; }
 
   const CompactionStatus& status() const { return status_; }
   // New segments that cannot be read back: the disk has failed.
@@ -131,11 +129,8 @@ class Compactor {
   void AdvanceStop();
   std::optional<int64_t> LookForWork();
 
-  // Runs `work` on the maintenance thread, then `then` with its result here.
-  void Step(std::function<Result<void>()> work,
-            std::function<void(Result<void>)> then);
-  // The monotonic time from which on the next piece is within the rate.
-  int64_t PaceUs() const;
+  // Bytes per second; 0 for no limit.
+  double Rate() const;
   std::vector<SegmentFacts> Facts() const;
   PlanRules Rules(CompactionMode mode, uint64_t space_bytes) const;
   bool InDanger();
@@ -143,14 +138,9 @@ class Compactor {
   // more). From 1 on garbage grows faster than the timer and the rate would get
   // it back: compaction then looks often, and goes so many times as fast.
   double Pressure() const;
-  int64_t NowMs() const;
 
   Store::Impl& store_;
   Directory& directory_;
-  Executor& maintenance_;
-  Wake wake_;
-  Mailbox<std::function<void()>> results_;
-  bool step_under_way_ = false;
   bool stopping_ = false;
 
   Phase phase_ = Phase::kIdle;
@@ -176,12 +166,11 @@ class Compactor {
   Seq seen_seq_ = 0;           // The newest change at the last answer.
   std::vector<Fate> fates_;
   std::vector<uint64_t> hashes_;
-  // For the rate: bytes since when.
-  int64_t pace_from_us_ = 0;
-  uint64_t pace_bytes_ = 0;
 
   CompactionStatus status_;
   std::optional<Error> failure_;
+  // Declared last: its destructor waits for the step under way.
+  MaintenanceWorker worker_;
 };
 
 }  // namespace kvd

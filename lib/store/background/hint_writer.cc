@@ -4,8 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
-#include "base/check.h"
 #include "store/store_impl.h"
 
 namespace kvd {
@@ -22,31 +22,10 @@ HintWriter::HintWriter(Store::Impl& store, Directory& directory,
                        Executor& maintenance, Wake wake)
     : store_(store),
       directory_(directory),
-      maintenance_(maintenance),
-      wake_(std::move(wake)) {}
-
-HintWriter::~HintWriter() {
-  // A step holds references to the hint and to the mailbox.
-  if (step_under_way_) results_.Wait();
-}
-
-void HintWriter::Step(std::function<Result<void>()> work,
-                      std::function<void(const Result<void>&)> then) {
-  KVD_CHECK(!step_under_way_);
-  step_under_way_ = true;
-  maintenance_.Post(
-      [this, wake = wake_, work = std::move(work), then = std::move(then)] {
-        Result<void> result = work();
-        results_.Put([then, result = std::move(result)] { then(result); });
-        wake();
-      });
-}
+      worker_(maintenance, store.clock, std::move(wake)) {}
 
 void HintWriter::Poll() {
-  for (const std::function<void()>& result : results_.TakeAll()) {
-    step_under_way_ = false;
-    result();
-  }
+  worker_.Poll();
   Advance();
 }
 
@@ -54,13 +33,12 @@ std::optional<int64_t> HintWriter::Tick() {
   Advance();
   // What follows a step may have to wait for its time, and nobody else may
   // come.
-  if (step_under_way_) return kStepLookMs;
+  if (worker_.under_way()) return kStepLookMs;
   if (making_ == nullptr) {
     if (missing_.empty() || !MayWork()) return std::nullopt;
     return std::max<int64_t>(DelayMs(), 1);
   }
-  const int64_t wait_us = PaceUs() - store_.clock.MonotonicUs();
-  return std::max<int64_t>(wait_us / 1000, 1);
+  return std::max<int64_t>(worker_.WaitMs(Rate()), 1);
 }
 
 bool HintWriter::MayWork() const {
@@ -70,16 +48,15 @@ bool HintWriter::MayWork() const {
 
 int64_t HintWriter::DelayMs() const {
   if (stopping_ || missing_.size() > kHintsBehindMax) return 0;
-  const int64_t now_ms = store_.clock.MonotonicUs() / 1000;
-  return looked_ms_ + store_.options.hint_delay_ms - now_ms;
+  return looked_ms_ + store_.options.hint_delay_ms - worker_.NowMs();
 }
 
 bool HintWriter::IsLate() const {
-  return stopping_ && store_.clock.MonotonicUs() / 1000 >= stop_by_ms_;
+  return stopping_ && worker_.NowMs() >= stop_by_ms_;
 }
 
 bool HintWriter::idle() const {
-  if (step_under_way_ || making_ != nullptr) return false;
+  if (worker_.under_way() || making_ != nullptr) return false;
   return !MayWork() || (missing_.empty() && seen_ == Now());
 }
 
@@ -92,7 +69,7 @@ bool HintWriter::HasRoom() const {
 }
 
 void HintWriter::Advance() {
-  if (step_under_way_) return;
+  if (worker_.under_way()) return;
   if (!MayWork()) {
     missing_.clear();
     seen_.reset();
@@ -100,7 +77,7 @@ void HintWriter::Advance() {
     return;
   }
   if (making_ != nullptr) {
-    if (store_.clock.MonotonicUs() >= PaceUs()) StepMaking();
+    if (worker_.WaitMs(Rate()) == 0) StepMaking();
   } else if (seen_ != Now()) {
     Look();
   } else if (DelayMs() <= 0) {
@@ -118,8 +95,8 @@ HintWriter::Seen HintWriter::Now() const {
 
 void HintWriter::Look() {
   seen_ = Now();
-  looked_ms_ = store_.clock.MonotonicUs() / 1000;
-  Step(
+  looked_ms_ = worker_.NowMs();
+  worker_.Step(
       [this]() -> Result<void> {
         listed_.clear();
         KVD_TRY_ASSIGN(const std::vector<std::string> names, directory_.List());
@@ -158,28 +135,24 @@ void HintWriter::StartNext() {
         SealedCursor(directory_, manifest.uuid, {*segment}, kRecordsPerStep),
         HintBuilder()});
     making_->builder.Expect(segment->records);
-    pace_from_us_ = store_.clock.MonotonicUs();
-    pace_bytes_ = 0;
+    worker_.BeginPace();
   }
 }
 
 // --- One hint ---------------------------------------------------------------
 
-int64_t HintWriter::PaceUs() const {
-  const uint64_t rate = store_.options.compaction.rate_bytes_per_s;
-  if (rate == 0 || stopping_) return 0;
-  const double seconds =
-      static_cast<double>(pace_bytes_) / static_cast<double>(rate);
-  return pace_from_us_ + static_cast<int64_t>(seconds * 1e6);
+double HintWriter::Rate() const {
+  if (stopping_) return 0;
+  return static_cast<double>(store_.options.compaction.rate_bytes_per_s);
 }
 
 void HintWriter::StepMaking() {
-  Step([making = making_.get()] { return Make(making); },
-       [this](const Result<void>& done) {
-         if (!done) GiveUp(done.error());
-         pace_bytes_ += making_->cursor.bytes_read();
-         if (!done || making_->written) Drop();
-       });
+  worker_.Step([making = making_.get()] { return Make(making); },
+               [this](const Result<void>& done) {
+                 if (!done) GiveUp(done.error());
+                 worker_.CountBytes(making_->cursor.bytes_read());
+                 if (!done || making_->written) Drop();
+               });
 }
 
 void HintWriter::GiveUp(const Error& error) {
@@ -192,7 +165,7 @@ void HintWriter::GiveUp(const Error& error) {
 
 // Freeing it takes longer than the loop may pause.
 void HintWriter::Drop() {
-  Step(
+  worker_.Step(
       [this]() -> Result<void> {
         making_.reset();
         return {};
@@ -202,7 +175,7 @@ void HintWriter::Drop() {
 
 void HintWriter::Stop() {
   stopping_ = true;
-  stop_by_ms_ = store_.clock.MonotonicUs() / 1000 + kHintsAtStopMs;
+  stop_by_ms_ = worker_.NowMs() + kHintsAtStopMs;
   Advance();
 }
 

@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -22,11 +21,11 @@
 
 #include "base/error.h"
 #include "base/executor.h"
-#include "base/mailbox.h"
 #include "fs/file_system.h"
 #include "log/format/hint.h"
 #include "log/format/manifest.h"
 #include "log/read/sealed_cursor.h"
+#include "store/background/maintenance.h"
 #include "store/store.h"
 
 namespace kvd {
@@ -44,8 +43,6 @@ class HintWriter {
   // References outlive it. It does nothing unless options.write_hints.
   HintWriter(Store::Impl& store, Directory& directory, Executor& maintenance,
              Wake wake);
-  // Waits for a step under way.
-  ~HintWriter();
   HintWriter(const HintWriter&) = delete;
   HintWriter& operator=(const HintWriter&) = delete;
 
@@ -89,16 +86,11 @@ class HintWriter {
   void GiveUp(const Error& error);
   void Drop();
   static Result<void> Make(Making* making);
-  int64_t PaceUs() const;
-  void Step(std::function<Result<void>()> work,
-            std::function<void(const Result<void>&)> then);
+  // Bytes per second; 0 for no limit.
+  double Rate() const;
 
   Store::Impl& store_;
   Directory& directory_;
-  Executor& maintenance_;
-  Wake wake_;
-  Mailbox<std::function<void()>> results_;
-  bool step_under_way_ = false;
   bool stopping_ = false;
   int64_t stop_by_ms_ = 0;
 
@@ -108,9 +100,8 @@ class HintWriter {
   std::vector<uint64_t> missing_;  // Ids of segments, the next one last.
   std::set<uint64_t> given_up_;    // Tried in vain.
   std::unique_ptr<Making> making_;
-  // For the rate: bytes since when.
-  int64_t pace_from_us_ = 0;
-  uint64_t pace_bytes_ = 0;
+  // Declared last: its destructor waits for the step under way.
+  MaintenanceWorker worker_;
 };
 
 }  // namespace kvd

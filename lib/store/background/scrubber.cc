@@ -20,22 +20,14 @@ Scrubber::Scrubber(Store::Impl& store, Directory& directory,
                    Executor& maintenance, Wake wake)
     : store_(store),
       directory_(directory),
-      maintenance_(maintenance),
-      wake_(std::move(wake)) {
-  next_round_ms_ = NowMs() + store_.options.scrub.interval_ms;
+      worker_(maintenance, store.clock, std::move(wake)) {
+  next_round_ms_ = worker_.NowMs() + store_.options.scrub.interval_ms;
 }
 
-Scrubber::~Scrubber() {
-  if (step_under_way_) results_.Wait();
-}
+void Scrubber::Poll() { worker_.Poll(); }
 
-int64_t Scrubber::NowMs() const { return store_.clock.MonotonicUs() / 1000; }
-
-void Scrubber::Poll() {
-  for (const Result<void>& result : results_.TakeAll()) {
-    step_under_way_ = false;
-    if (!stopping_) TakeResult(result);
-  }
+double Scrubber::Rate() const {
+  return static_cast<double>(store_.options.scrub.rate_bytes_per_s);
 }
 
 std::optional<int64_t> Scrubber::Tick() {
@@ -43,17 +35,17 @@ std::optional<int64_t> Scrubber::Tick() {
       store_.options.scrub.interval_ms == 0) {
     return std::nullopt;
   }
-  const int64_t now = NowMs();
+  const int64_t now = worker_.NowMs();
   if (!status_.running) {
     if (now < next_round_ms_) return next_round_ms_ - now;
     BeginRound(now);
   }
-  if (step_under_way_) return kStepLookMs;
+  if (worker_.under_way()) return kStepLookMs;
   if (store_.compactor->status().running) {
     Interrupt();
     return kPauseLookMs;
   }
-  if (now < next_step_ms_) return next_step_ms_ - now;
+  if (const int64_t wait = worker_.WaitMs(Rate()); wait > 0) return wait;
   if (verifier_ == nullptr && !NextSegment()) {
     EndRound();
     return std::max<int64_t>(next_round_ms_ - now, kPauseLookMs);
@@ -104,20 +96,19 @@ bool Scrubber::NextSegment() {
 }
 
 void Scrubber::Step() {
-  step_under_way_ = true;
-  maintenance_.Post([this, wake = wake_, verifier = verifier_.get()] {
-    results_.Put(verifier->Step());
-    wake();
-  });
+  worker_.Step([verifier = verifier_.get()] { return verifier->Step(); },
+               [this](const Result<void>& done) {
+                 if (!stopping_) TakeResult(done);
+               });
 }
 
 void Scrubber::TakeResult(const Result<void>& result) {
   const uint64_t bytes = verifier_->bytes_read();
   const uint64_t id = verifier_->segment().id;
   status_.bytes_done += bytes;
-  const uint64_t rate = store_.options.scrub.rate_bytes_per_s;
-  next_step_ms_ =
-      NowMs() + (rate == 0 ? 0 : static_cast<int64_t>(bytes * 1000 / rate));
+  // A pause for compaction is not made up for.
+  worker_.BeginPace();
+  worker_.CountBytes(bytes);
   // What compaction has removed meanwhile is not missing.
   if (!result && IsSealed(id)) NoteFailure(result.error());
   if (verifier_ && verifier_->done()) verifier_.reset();

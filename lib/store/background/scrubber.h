@@ -6,16 +6,15 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "base/error.h"
 #include "base/executor.h"
-#include "base/mailbox.h"
 #include "fs/file_system.h"
 #include "log/read/sealed_verifier.h"
+#include "store/background/maintenance.h"
 #include "store/store.h"
 
 namespace kvd {
@@ -26,8 +25,6 @@ class Scrubber {
   // References outlive it. The first round begins one interval from now.
   Scrubber(Store::Impl& store, Directory& directory, Executor& maintenance,
            Wake wake);
-  // Waits for a step under way.
-  ~Scrubber();
   Scrubber(const Scrubber&) = delete;
   Scrubber& operator=(const Scrubber&) = delete;
 
@@ -37,7 +34,7 @@ class Scrubber {
   std::optional<int64_t> Tick();
 
   void Stop() { stopping_ = true; }
-  bool idle() const { return !step_under_way_; }
+  bool idle() const { return !worker_.under_way(); }
 
   const ScrubStatus& status() const { return status_; }
 
@@ -50,21 +47,19 @@ class Scrubber {
   void TakeResult(const Result<void>& result);
   void NoteFailure(const Error& error);
   bool IsSealed(uint64_t id) const;
-  int64_t NowMs() const;
+  // Bytes per second; 0 for no limit.
+  double Rate() const;
 
   Store::Impl& store_;
   Directory& directory_;
-  Executor& maintenance_;
-  Wake wake_;
-  Mailbox<Result<void>> results_;
-  bool step_under_way_ = false;
   bool stopping_ = false;
 
   std::vector<SealedSegment> to_read_;  // In this round, the next one last.
   std::unique_ptr<SealedVerifier> verifier_;
   int64_t next_round_ms_ = 0;
-  int64_t next_step_ms_ = 0;
   ScrubStatus status_;
+  // Declared last: its destructor waits for the step under way.
+  MaintenanceWorker worker_;
 };
 
 }  // namespace kvd

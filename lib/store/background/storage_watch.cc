@@ -13,29 +13,17 @@ StorageWatch::StorageWatch(Store::Impl& store, Directory& directory,
                            Executor& maintenance, Wake wake)
     : store_(store),
       directory_(directory),
-      maintenance_(maintenance),
-      wake_(std::move(wake)) {
-  look_at_ms_ = NowMs() + store_.options.look_interval_ms;
-}
-
-StorageWatch::~StorageWatch() {
-  if (under_way_) results_.Wait();
-}
-
-int64_t StorageWatch::NowMs() const {
-  return store_.clock.MonotonicUs() / 1000;
+      worker_(maintenance, store.clock, std::move(wake)) {
+  look_at_ms_ = worker_.NowMs() + store_.options.look_interval_ms;
 }
 
 bool StorageWatch::Poll() {
   NoticeFailure();
-  for (const std::vector<Missing>& missing : results_.TakeAll()) {
-    under_way_ = false;
-    TakeResult(missing);
-  }
+  worker_.Poll();
   const bool others_ended = store_.log->stopped() && store_.compactor->idle() &&
                             store_.scrubber->idle() &&
                             store_.hint_writer->idle();
-  if (stopping_ && others_ended && !under_way_ &&
+  if (stopping_ && others_ended && !worker_.under_way() &&
       last_look_ == LastLook::kNone) {
     last_look_ = LastLook::kUnderWay;
     Look(Expected(SIZE_MAX));
@@ -46,10 +34,10 @@ bool StorageWatch::Poll() {
 std::optional<int64_t> StorageWatch::Tick() {
   const int64_t interval_ms = store_.options.look_interval_ms;
   if (stopping_ || lost_ || interval_ms == 0) return std::nullopt;
-  const int64_t now = NowMs();
+  const int64_t now = worker_.NowMs();
   if (now >= look_at_ms_) {
     look_at_ms_ = now + interval_ms;
-    if (!under_way_) Look(Expected(kSealedPerLook));
+    if (!worker_.under_way()) Look(Expected(kSealedPerLook));
   }
   return look_at_ms_ - now;
 }
@@ -60,12 +48,13 @@ void StorageWatch::Stop() {
 }
 
 void StorageWatch::Look(std::vector<ExpectedFile> files) {
-  under_way_ = true;
   expected_ = std::move(files);
-  maintenance_.Post([this, wake = wake_, expected = expected_] {
-    results_.Put(directory_.FindMissing(expected));
-    wake();
-  });
+  worker_.Step(
+      [this]() -> Result<void> {
+        missing_ = directory_.FindMissing(expected_);
+        return {};
+      },
+      [this](const Result<void>&) { TakeResult(); });
 }
 
 std::vector<ExpectedFile> StorageWatch::Expected(size_t sealed_max) {
@@ -79,13 +68,13 @@ std::vector<ExpectedFile> StorageWatch::Expected(size_t sealed_max) {
   return files;
 }
 
-void StorageWatch::TakeResult(const std::vector<Missing>& missing) {
+void StorageWatch::TakeResult() {
   const auto loss =
-      std::find_if(missing.begin(), missing.end(),
+      std::find_if(missing_.begin(), missing_.end(),
                    [this](const Missing& one) { return IsExpected(one.name); });
   const bool confirmed = std::exchange(confirms_, false);
-  if (loss == missing.end() || confirmed) {
-    if (loss != missing.end()) Lose(loss->what);
+  if (loss == missing_.end() || confirmed) {
+    if (loss != missing_.end()) Lose(loss->what);
     if (last_look_ == LastLook::kUnderWay) last_look_ = LastLook::kDone;
     return;
   }

@@ -19,8 +19,8 @@
 
 #include "base/error.h"
 #include "base/executor.h"
-#include "base/mailbox.h"
 #include "fs/file_system.h"
+#include "store/background/maintenance.h"
 #include "store/store.h"
 
 namespace kvd {
@@ -35,8 +35,6 @@ class StorageWatch {
   // References outlive it.
   StorageWatch(Store::Impl& store, Directory& directory, Executor& maintenance,
                Wake wake);
-  // Waits for a look under way.
-  ~StorageWatch();
   StorageWatch(const StorageWatch&) = delete;
   StorageWatch& operator=(const StorageWatch&) = delete;
 
@@ -58,27 +56,25 @@ class StorageWatch {
 
   void Look(std::vector<ExpectedFile> files);
   std::vector<ExpectedFile> Expected(size_t sealed_max);
-  void TakeResult(const std::vector<Missing>& missing);
+  void TakeResult();
   bool IsExpected(const std::string& name) const;
   void Lose(std::string what);
   void NoticeFailure();
-  int64_t NowMs() const;
 
   Store::Impl& store_;
   Directory& directory_;
-  Executor& maintenance_;
-  Wake wake_;
-  Mailbox<std::vector<Missing>> results_;
-  bool under_way_ = false;
   bool confirms_ = false;  // The look under way follows one that found a loss.
   bool stopping_ = false;
   LastLook last_look_ = LastLook::kNone;
   int64_t look_at_ms_ = 0;
   uint64_t next_sealed_ = 0;  // Its place among the sealed segments.
-  // Of the look under way.
+  // Of the look under way: what should be there, and what is not.
   std::vector<ExpectedFile> expected_;
+  std::vector<Missing> missing_;
   std::optional<Error> lost_;
   bool told_ = false;
+  // Declared last: its destructor waits for the look under way.
+  MaintenanceWorker worker_;
 };
 
 }  // namespace kvd
