@@ -24,38 +24,20 @@
 #include "base/error.h"
 #include "base/executor.h"
 #include "base/log_sink.h"
+#include "base/sync_mode.h"
+#include "base/write_device.h"
 #include "fs/file_system.h"
-#include "log/log_writer.h"
+#include "log/log_figures.h"
+#include "log/room.h"
+#include "store/background/compaction_status.h"
+#include "store/background/scrub_status.h"
+#include "store/memory/basics.h"
+#include "store/start/recovery_report.h"
 #include "store/values/cold_values.h"
 
 namespace kvd {
 
 class Keyspace;
-
-// A revision: the sequence number of a change. 64 bits, one a change, never
-// given twice. 0 is "no change".
-using Seq = uint64_t;
-
-inline constexpr int kDatabases = 16;
-
-struct LoadProgress {
-  uint64_t bytes_done = 0;
-  uint64_t bytes_all = 0;
-  int segments_done = 0;
-  int segments_all = 0;
-};
-
-struct CompactionOptions {
-  int64_t interval_ms = 60'000;  // Between two looks; 0 is only when asked.
-  double min_dead_ratio = 0.4;   // What makes a segment worth it.
-  uint64_t rate_bytes_per_s = 64 << 20;  // Of what is rewritten; 0: no limit.
-  uint64_t history_bytes = 0;            // The newest log stays as it is.
-};
-
-struct ScrubOptions {
-  int64_t interval_ms = 24 * 3600 * 1000;  // Between two rounds; 0 for never.
-  uint64_t rate_bytes_per_s = 8 << 20;     // 0: no limit.
-};
 
 struct StoreOptions {
   SyncMode sync = SyncMode::kAlways;
@@ -86,48 +68,9 @@ struct StoreOptions {
   size_t read_files_max = 128;
   int load_threads = 0;  // That help Open() read; 0 for the calling one alone.
   LogSink log = [](Severity, const std::string&) {};
-  // Called while Open() replays, at least once a segment, on the thread of
-  // Open(). When it returns false, Open() gives up: kCancelled, and nothing was
-  // changed but that a new store may have been made.
-  using OnProgress = std::function<bool(const LoadProgress&)>;
+  // Called while Open() replays.
+  using OnProgress = OnLoadProgress;
   OnProgress on_progress = [](const LoadProgress&) { return true; };
-};
-
-// What Open() found and did; for the log and for tests.
-struct RecoveryReport {
-  bool created = false;     // The directory was empty.
-  bool clean_stop = false;  // The last run stopped as asked.
-  uint64_t segments = 0;
-  uint64_t hinted = 0;      // Sealed ones whose values were not read.
-  uint64_t records = 0;     // Replayed.
-  uint64_t torn_bytes = 0;  // Cut off the tail: from the first bad byte to the
-                            // last written one.
-  uint64_t torn_records = 0;  // Whole records among them, never acknowledged.
-  Seq last_seq = 0;           // Of the newest surviving change.
-};
-
-struct CompactionStatus {
-  bool running = false;
-  uint64_t runs_ended = 0;
-  uint64_t bytes_done = 0;  // Of this run or the last one …
-  uint64_t bytes_all = 0;   // … out of about so many.
-  uint64_t last_reclaimed_bytes = 0;
-  int64_t last_took_ms = 0;
-  int64_t last_ended_ms = 0;     // Wall clock; 0 for never.
-  std::string last_error;        // Empty if the last run ended well.
-  uint64_t reclaimed_bytes = 0;  // Since the start.
-  uint64_t errors = 0;           // Jobs that were given up.
-  uint64_t largest_slice = 0;    // Records that the loop handled in one go …
-  int64_t longest_slice_us = 0;  // … and how long it took, at the most.
-};
-
-struct ScrubStatus {
-  bool running = false;
-  uint64_t rounds = 0;        // Ended ones.
-  uint64_t bytes_done = 0;    // Of this round or the last one …
-  uint64_t bytes_all = 0;     // … out of so many.
-  int64_t last_ended_ms = 0;  // Wall clock; 0 for never.
-  uint64_t errors = 0;        // Segments that it found damaged.
 };
 
 struct StoreStats {

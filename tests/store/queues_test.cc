@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "log/log_writer.h"
 #include "tests/store/promises/machine.h"
 #include "tests/store/promises/promises.h"
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <string>
 
+#include "log/log_writer.h"
 #include "tests/store/promises/machine.h"
 #include "tests/store/promises/promises.h"
 

@@ -69,10 +69,8 @@ Manifest NextEpoch(const Manifest& before, const LogTail& tail,
 // Tells how far the loading is, and hears when it shall be given up.
 class Progress {
  public:
-  using Listener = StoreOptions::OnProgress;
-
   Progress(const Directory& directory, const Manifest& manifest,
-           const Listener& listener)
+           const OnLoadProgress& listener)
       : directory_(directory), listener_(listener) {
     const std::vector<LiveSegmentLine> live = manifest.Live();
     progress_.segments_all =
@@ -103,7 +101,7 @@ class Progress {
 
  private:
   const Directory& directory_;
-  const Listener& listener_;
+  const OnLoadProgress& listener_;
   LoadProgress progress_;
   bool go_on_ = true;
 };

@@ -14,6 +14,7 @@
 #include "log/format/hint.h"
 #include "log/format/manifest.h"
 #include "log/format/segment.h"
+#include "log/log_writer.h"
 #include "tests/store/promises/machine.h"
 
 namespace kvd {

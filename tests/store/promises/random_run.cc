@@ -9,6 +9,7 @@
 #include <random>
 #include <vector>
 
+#include "log/log_writer.h"
 #include "tests/store/promises/machine.h"
 
 namespace kvd {

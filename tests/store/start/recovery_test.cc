@@ -11,6 +11,7 @@
 
 #include "log/format/manifest.h"
 #include "log/format/segment.h"
+#include "log/log_writer.h"
 #include "store/verify.h"
 #include "tests/store/promises/machine.h"
 #include "tests/store/promises/promises.h"
