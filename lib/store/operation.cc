@@ -23,10 +23,10 @@ constexpr size_t kSlotBytesMax = 16;
 Operation::Operation(Store& store, int database, ColdValues* cold,
                      const bool* forbidden)
     : store_(*store.impl_),
-      keyspace_(store_.InternalOf(database)),
+      keyspace_(store_.databases->OfClient(database)),
       cold_(*cold),
       forbidden_(forbidden),
-      swapped_(store_.swapped[static_cast<size_t>(database)]) {}
+      swapped_(store_.databases->swapped(database)) {}
 
 int64_t Operation::now_ms() {
   if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();
@@ -75,8 +75,7 @@ void Operation::RemoveExpired(uint64_t hash, const Entry& entry) {
     entry.set_judged_expired();
     return;
   }
-  Saw(store_.Remove(keyspace_, hash, entry.key(), RecordKind::kExpire));
-  ++store_.expired_keys;
+  Saw(store_.changes.Remove(keyspace_, hash, entry.key(), RecordKind::kExpire));
 }
 
 std::string_view Operation::Value(const Entry& entry) {
@@ -111,14 +110,14 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
     return nullptr;
   }
   ColdValue wanted = {entry.seq(),
-                      store_.NumberOf(keyspace_),
+                      store_.databases->NumberOf(keyspace_),
                       keyspace_.Hash(entry.key()),
                       std::string(entry.key()),
                       static_cast<uint32_t>(entry.value_size()),
                       entry.place()};
   if (cold_.reads_at_once_ < kReadsAtOnceMax &&
       cold_.bytes_ <= kReadsAtOnceBytesMax) {
-    if (auto record = store_.reader->TryRead(wanted)) {
+    if (auto record = store_.reader.TryRead(wanted)) {
       ++cold_.reads_at_once_;
       return &cold_.Add({std::move(wanted), std::move(*record)});
     }
@@ -130,15 +129,15 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
 std::shared_ptr<const void> Operation::KeepValues() {
   for (const auto& [seq, read] : cold_.values_) {
     if (!read.record || !store_.cache.MayKeep(read.of.value_size)) continue;
-    store_.keyspaces[read.of.database]->KeepValue(read.of.hash, read.of.key,
-                                                  seq, read.value());
+    store_.databases->Internal(read.of.database)
+        .KeepValue(read.of.hash, read.of.key, seq, read.value());
   }
   return cold_.Take();
 }
 
 Room Operation::AdmitPut(std::string_view key, size_t value_size,
                          int64_t deadline_ms) {
-  if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
+  if (!store_.limit.IsOver() || blocked_ != Room::kReady) return blocked_;
   if (store_.log->abandoned()) return blocked_ = Room::kLost;
   Find(key);
   // Also of one that has expired and is still there.
@@ -151,22 +150,16 @@ Room Operation::AdmitPut(std::string_view key, size_t value_size,
 }
 
 Room Operation::AdmitMove(const Entry& from, std::string_view key) {
-  if (!store_.IsOverLimit() || blocked_ != Room::kReady) return blocked_;
+  if (!store_.limit.IsOver() || blocked_ != Room::kReady) return blocked_;
   if (key.size() <= from.key().size()) return blocked_;
   return NoMemory();
 }
 
-// Why there is none, if that is still so.
+// Why there is none, if that is still so. Values do not go here: what the
+// command has found must stay where it is.
 Room Operation::NoMemory() {
-  if (!store_.IsOverLimit()) return blocked_;  // An expired key has gone.
-  // What a flushed database leaves is about to go.
-  if (store_.IsMemoryFull() && store_.cleared.empty()) {
-    store_.NoteMemoryFull();
-    return blocked_ = Room::kMemoryFull;
-  }
-  // Not here: what the command has found must stay where it is.
-  store_.memory_awaited = true;
-  return blocked_ = Room::kWait;
+  if (!store_.limit.IsOver()) return blocked_;  // An expired key has gone.
+  return blocked_ = store_.limit.Refuse();
 }
 
 Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
@@ -199,12 +192,8 @@ void Operation::Spend(uint64_t bytes) {
 Seq Operation::Put(std::string_view key, std::string_view value,
                    int64_t deadline_ms) {
   Spend(PutBytes(key.size(), value.size()));
-  const uint64_t hash = HashOf(key);
-  const auto deadline = static_cast<uint64_t>(deadline_ms);
-  const auto [seq, place] = store_.log->Append(
-      RecordKind::kPut, store_.NumberOf(keyspace_), key, value, deadline);
-  keyspace_.Put(hash, key, value, seq, place, deadline);
-  store_.PayForPut();
+  const Seq seq =
+      store_.changes.Put(keyspace_, HashOf(key), key, value, deadline_ms);
   Saw(seq);
   return seq;
 }
@@ -212,14 +201,14 @@ Seq Operation::Put(std::string_view key, std::string_view value,
 Seq Operation::Remove(std::string_view key) {
   Spend(RemoveBytes(key.size()));
   const Seq seq =
-      store_.Remove(keyspace_, HashOf(key), key, RecordKind::kDelete);
+      store_.changes.Remove(keyspace_, HashOf(key), key, RecordKind::kDelete);
   Saw(seq);
   return seq;
 }
 
 Seq Operation::FlushDatabase() {
   Spend(RemoveBytes(0));
-  const Seq seq = store_.Flush(keyspace_);
+  const Seq seq = store_.changes.Flush(keyspace_);
   Saw(seq);
   return seq;
 }
@@ -227,7 +216,9 @@ Seq Operation::FlushDatabase() {
 Seq Operation::FlushAll() {
   Spend(kDatabases * RemoveBytes(0));
   Seq seq = 0;
-  for (const auto& keyspace : store_.keyspaces) seq = store_.Flush(*keyspace);
+  for (const auto& keyspace : store_.databases->all()) {
+    seq = store_.changes.Flush(*keyspace);
+  }
   Saw(seq);
   return seq;
 }
@@ -235,8 +226,8 @@ Seq Operation::FlushAll() {
 Seq Operation::SwapDatabases(int one, int other) {
   KVD_CHECK(one != other);
   Spend(SwapBytes());
-  const Seq seq =
-      store_.Swap(static_cast<uint8_t>(one), static_cast<uint8_t>(other));
+  const Seq seq = store_.changes.Swap(static_cast<uint8_t>(one),
+                                      static_cast<uint8_t>(other));
   Saw(seq);
   return seq;
 }

@@ -116,8 +116,6 @@ struct Workers {
 
 class Store {
  public:
-  class Impl;  // store_impl.h
-
   // Opens or creates the store in `directory`, which the caller has locked:
   // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
   // newer format (kFormat). Runs on any thread; the store that it returns
@@ -203,6 +201,8 @@ class Store {
 
  private:
   friend class Operation;
+  struct Impl;  // store_impl.h
+
   explicit Store(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

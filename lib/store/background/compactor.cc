@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "store/store_impl.h"
 
 namespace kvd {
 namespace {
@@ -27,12 +26,20 @@ bool Contains(const std::vector<uint64_t>& ids, uint64_t id) {
 
 }  // namespace
 
-Compactor::Compactor(Store::Impl& store, Directory& directory,
-                     Executor& maintenance, Wake wake)
-    : store_(store),
-      directory_(directory),
-      worker_(maintenance, store.clock, std::move(wake)) {
-  look_at_ms_ = worker_.NowMs() + store_.options.compaction.interval_ms;
+Compactor::Compactor(const Maintenance& with, const CompactorOptions& options,
+                     Databases& databases, const ClearedTables& cleared,
+                     DamagedSegments& damaged, ValueReader& reader)
+    : options_(options),
+      directory_(with.directory),
+      log_(with.log),
+      report_(with.report),
+      databases_(databases),
+      usage_(databases.usage()),
+      cleared_(cleared),
+      damaged_(damaged),
+      reader_(reader),
+      worker_(with) {
+  look_at_ms_ = worker_.NowMs() + options_.compaction.interval_ms;
 }
 
 // --- Runs -------------------------------------------------------------------
@@ -55,7 +62,7 @@ uint64_t Compactor::Begin(CompactionMode mode, std::vector<uint64_t> chosen) {
   run_ = {};
   run_.number = number;
   run_.mode = mode;
-  run_.ids_below = store_.log->manifest().next_segment;
+  run_.ids_below = log_.manifest().next_segment;
   run_.chosen = std::move(chosen);
   run_.started_ms = worker_.NowMs();
   status_.running = true;
@@ -66,8 +73,8 @@ uint64_t Compactor::Begin(CompactionMode mode, std::vector<uint64_t> chosen) {
       status_.bytes_all += segment.bytes;
     }
   }
-  if (stopping_ || store_.log->failure()) {
-    if (store_.log->failure()) run_.error = store_.log->failure()->message();
+  if (stopping_ || log_.failure()) {
+    if (log_.failure()) run_.error = log_.failure()->message();
     EndRun();
   } else {
     Measure();
@@ -82,16 +89,15 @@ void Compactor::EndRun() {
   status_.runs_ended = run_.number;
   status_.last_reclaimed_bytes = run_.reclaimed_bytes;
   status_.last_took_ms = worker_.NowMs() - run_.started_ms;
-  status_.last_ended_ms = store_.clock.WallMs();
+  status_.last_ended_ms = worker_.clock().WallMs();
   status_.last_error = run_.error;
   if (run_.reclaimed_bytes > 0) {
-    store_.options.log(Severity::kInfo,
-                       fmt::format("compaction reclaimed {} bytes in {} ms",
-                                   run_.reclaimed_bytes, status_.last_took_ms));
+    report_(Severity::kInfo,
+            fmt::format("compaction reclaimed {} bytes in {} ms",
+                        run_.reclaimed_bytes, status_.last_took_ms));
   }
-  look_at_ms_ =
-      worker_.NowMs() +
-      (InDanger() ? kDangerLookMs : store_.options.compaction.interval_ms);
+  look_at_ms_ = worker_.NowMs() +
+                (InDanger() ? kDangerLookMs : options_.compaction.interval_ms);
   if (std::exchange(asked_, false) && !stopping_) {
     Begin(CompactionMode::kAsked, {});
   }
@@ -99,8 +105,8 @@ void Compactor::EndRun() {
 
 std::vector<SegmentFacts> Compactor::Facts() const {
   std::vector<SegmentFacts> facts;
-  for (const SealedSegment& segment : store_.log->manifest().sealed) {
-    const SegmentUse use = store_.usage.Find(static_cast<uint32_t>(segment.id));
+  for (const SealedSegment& segment : log_.manifest().sealed) {
+    const SegmentUse use = usage_.Find(static_cast<uint32_t>(segment.id));
     SegmentFacts fact;
     fact.id = segment.id;
     fact.bytes = segment.bytes;
@@ -109,7 +115,7 @@ std::vector<SegmentFacts> Compactor::Facts() const {
     fact.first_seq = segment.first_seq;
     fact.last_seq = segment.last_seq;
     fact.excluded =
-        segment.id >= run_.ids_below || store_.damaged.Contains(segment.id) ||
+        segment.id >= run_.ids_below || damaged_.Contains(segment.id) ||
         (!run_.chosen.empty() && !Contains(run_.chosen, segment.id));
     facts.push_back(fact);
   }
@@ -118,9 +124,9 @@ std::vector<SegmentFacts> Compactor::Facts() const {
 
 uint64_t Compactor::reclaimable_bytes() const {
   uint64_t bytes = 0;
-  for (const SealedSegment& segment : store_.log->manifest().sealed) {
-    const SegmentUse use = store_.usage.Find(static_cast<uint32_t>(segment.id));
-    if (!store_.damaged.Contains(segment.id)) {
+  for (const SealedSegment& segment : log_.manifest().sealed) {
+    const SegmentUse use = usage_.Find(static_cast<uint32_t>(segment.id));
+    if (!damaged_.Contains(segment.id)) {
       bytes += use.dead_bytes - use.pinned_bytes;
     }
   }
@@ -129,20 +135,19 @@ uint64_t Compactor::reclaimable_bytes() const {
 
 double Compactor::Pressure() const {
   const uint64_t measure =
-      std::max(store_.usage.live_bytes(),
-               kSegmentsPerJob * store_.options.segment_bytes);
-  return static_cast<double>(store_.usage.dead_bytes()) /
+      std::max(usage_.live_bytes(), kSegmentsPerJob * options_.segment_bytes);
+  return static_cast<double>(usage_.dead_bytes()) /
          static_cast<double>(measure);
 }
 
 bool Compactor::InDanger() {
   // Whoever looked last knows best.
-  if (store_.log->free_disk_bytes() != seen_by_log_bytes_) {
-    free_bytes_ = seen_by_log_bytes_ = store_.log->free_disk_bytes();
+  if (log_.free_disk_bytes() != seen_by_log_bytes_) {
+    free_bytes_ = seen_by_log_bytes_ = log_.free_disk_bytes();
   }
-  return store_.log->disk_full() ||
+  return log_.disk_full() ||
          (free_bytes_ != 0 &&
-          free_bytes_ < kDangerSegments * store_.options.segment_bytes);
+          free_bytes_ < kDangerSegments * options_.segment_bytes);
 }
 
 // --- One job after the other ------------------------------------------------
@@ -158,11 +163,10 @@ bool Compactor::Poll() {
 }
 
 void Compactor::Advance() {
-  LogWriter& log = *store_.log;
-  while (!worker_.under_way() && !failure_ && !log.failure() && !stopping_) {
+  while (!worker_.under_way() && !failure_ && !log_.failure() && !stopping_) {
     switch (phase_) {
       case Phase::kReserving:
-        if (!log.InManifest(ticket_) &&
+        if (!log_.InManifest(ticket_) &&
             !IsPlanted(PlantedBug::kUnnamedOutputIds)) {
           return;
         }
@@ -173,25 +177,25 @@ void Compactor::Advance() {
         StepRewrite();
         return;
       case Phase::kWaiting:
-        if (log.durable_seq() < seen_seq_ &&
+        if (log_.durable_seq() < seen_seq_ &&
             !IsPlanted(PlantedBug::kInstallBeforeDurable)) {
-          log.Pump();
+          log_.Pump();
           return;
         }
         Install();
         break;
       case Phase::kInstalling:
-        if (!log.InManifest(ticket_)) return;
+        if (!log_.InManifest(ticket_)) return;
         phase_ = Phase::kRepointing;
         break;
       case Phase::kRepointing:
         if (worker_.NowMs() < repoint_at_ms_) return;
         if (!job_->reread_all()) return StepRepoint();
-        tables_before_ = store_.tables_cleared;
+        tables_before_ = cleared_.cleared();
         phase_ = Phase::kParting;
         break;
       case Phase::kParting:
-        if (store_.tables_freed < tables_before_) return;
+        if (cleared_.freed() < tables_before_) return;
         if (AreBeingRead()) return;
         EndJob();
         return;
@@ -221,9 +225,9 @@ void Compactor::Measure() {
 PlanRules Compactor::Rules(CompactionMode mode, uint64_t space_bytes) const {
   PlanRules rules;
   rules.mode = mode;
-  rules.min_dead_ratio = store_.options.compaction.min_dead_ratio;
-  rules.segment_bytes = store_.options.segment_bytes;
-  rules.history_bytes = store_.options.compaction.history_bytes;
+  rules.min_dead_ratio = options_.compaction.min_dead_ratio;
+  rules.segment_bytes = options_.segment_bytes;
+  rules.history_bytes = options_.compaction.history_bytes;
   rules.space_bytes = space_bytes;
   return rules;
 }
@@ -238,7 +242,7 @@ void Compactor::NextJob() {
   if (!run_.chosen.empty()) {
     victims = std::exchange(run_.chosen, {});
     std::erase_if(victims,
-                  [this](uint64_t id) { return store_.damaged.Contains(id); });
+                  [this](uint64_t id) { return damaged_.Contains(id); });
     // No second job.
     run_.ids_below = 0;
   }
@@ -252,14 +256,13 @@ void Compactor::NextJob() {
 }
 
 void Compactor::StartJob(const std::vector<uint64_t>& victims) {
-  LogWriter& log = *store_.log;
   victims_.clear();
   hiding_from_seq_ = UINT64_MAX;
   had_dead_puts_ = false;
   CompactionOrder order;
-  for (const SealedSegment& segment : log.manifest().sealed) {
+  for (const SealedSegment& segment : log_.manifest().sealed) {
     const bool dead_puts =
-        store_.usage.Find(static_cast<uint32_t>(segment.id)).dead_puts > 0;
+        usage_.Find(static_cast<uint32_t>(segment.id)).dead_puts > 0;
     if (Contains(victims, segment.id)) {
       victims_.push_back(segment);
       had_dead_puts_ |= dead_puts;
@@ -269,18 +272,18 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
     }
   }
   if (victims_.empty()) return EndRun();
-  order.uuid = log.manifest().uuid;
-  order.epoch = log.manifest().epoch;
+  order.uuid = log_.manifest().uuid;
+  order.epoch = log_.manifest().epoch;
   order.victims = victims_;
-  order.segment_bytes = store_.options.segment_bytes;
+  order.segment_bytes = options_.segment_bytes;
   // A hint is no larger than its segment, and worth less than the job.
   order.write_hints =
-      store_.options.write_hints &&
+      options_.write_hints &&
       free_bytes_ >= kManifestReserveBytes + 2 * BytesOf(victims_) +
-                         kDangerSegments * store_.options.segment_bytes;
+                         kDangerSegments * options_.segment_bytes;
   // Of two new segments in a row, one is at least half full.
-  order.outputs_max = 4 * BytesOf(victims_) / store_.options.segment_bytes + 2;
-  ticket_ = log.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
+  order.outputs_max = 4 * BytesOf(victims_) / options_.segment_bytes + 2;
+  ticket_ = log_.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
   job_ = std::make_unique<CompactionJob>(directory_, std::move(order));
   seen_seq_ = 0;
   fates_.clear();
@@ -290,7 +293,7 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
 
 double Compactor::Rate() const {
   if (run_.mode == CompactionMode::kDanger) return 0;
-  return static_cast<double>(store_.options.compaction.rate_bytes_per_s) *
+  return static_cast<double>(options_.compaction.rate_bytes_per_s) *
          std::max(Pressure(), 1.0);
 }
 
@@ -316,37 +319,37 @@ void Compactor::StepRewrite() {
 void Compactor::HandleSlice(
     std::span<const Record> records,
     const std::function<void(std::span<const Record>)>& handle) {
-  const int64_t start_us = store_.clock.MonotonicUs();
+  const int64_t start_us = worker_.clock().MonotonicUs();
   PrefetchRecords(records);
   handle(records);
   status_.largest_slice =
       std::max<uint64_t>(status_.largest_slice, records.size());
-  status_.longest_slice_us =
-      std::max(status_.longest_slice_us, store_.clock.MonotonicUs() - start_us);
+  status_.longest_slice_us = std::max(status_.longest_slice_us,
+                                      worker_.clock().MonotonicUs() - start_us);
 }
 
 void Compactor::Judge(std::span<const Record> records) {
   for (size_t i = 0; i < records.size(); ++i) {
     fates_.push_back(FateOf(records[i], hashes_[i]));
   }
-  if (!records.empty()) seen_seq_ = store_.log->last_seq();
+  if (!records.empty()) seen_seq_ = log_.last_seq();
 }
 
 // Overlaps the cache misses of a slice's keys.
 void Compactor::PrefetchRecords(std::span<const Record> records) {
   hashes_.clear();
   for (const Record& record : records) {
-    const Index& index = store_.keyspaces[record.database]->index();
+    const Index& index = databases_.Internal(record.database).index();
     hashes_.push_back(index.Hash(record.key));
     index.PrefetchSlot(hashes_.back());
   }
   for (size_t i = 0; i < records.size(); ++i) {
-    store_.keyspaces[records[i].database]->index().PrefetchEntry(hashes_[i]);
+    databases_.Internal(records[i].database).index().PrefetchEntry(hashes_[i]);
   }
 }
 
 Fate Compactor::FateOf(const Record& record, uint64_t hash) const {
-  const Keyspace& keyspace = *store_.keyspaces[record.database];
+  const Keyspace& keyspace = databases_.Internal(record.database);
   switch (record.kind) {
     case RecordKind::kPut: {
       const Entry* entry = keyspace.Find(hash, record.key);
@@ -380,7 +383,7 @@ void Compactor::Finish() {
                  if (stopping_) return;
                  if (!done) return GiveUp(done.error());
                  phase_ = Phase::kWaiting;
-                 store_.log->WantDurable();
+                 log_.WantDurable();
                });
 }
 
@@ -388,7 +391,8 @@ void Compactor::Finish() {
 
 void Compactor::Install() {
   if (IsPlanted(PlantedBug::kRetireBeforeManifest)) job_->RemoveVictims();
-  ticket_ = store_.log->ReplaceSealed(victims_, job_->outputs());
+  reader_.NoteLeaving(victims_);
+  ticket_ = log_.ReplaceSealed(victims_, job_->outputs());
   phase_ = Phase::kInstalling;
 }
 
@@ -399,9 +403,9 @@ void Compactor::StepRepoint() {
                  if (!done && !IsFinal(done.error())) {
                    // The index has to follow the files: later, then.
                    repoint_at_ms_ = worker_.NowMs() + kDiskFullRetryMs;
-                   store_.options.log(Severity::kWarning,
-                                      "compaction waits, nothing is lost: " +
-                                          done.error().message());
+                   report_(Severity::kWarning,
+                           "compaction waits, nothing is lost: " +
+                               done.error().message());
                  } else if (!done) {
                    failure_ = done.error();
                  } else {
@@ -417,20 +421,20 @@ void Compactor::Repoint(std::span<const Record> records) {
     const Place place = job_->place_of_moved(i);
     const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
     if (record.kind != RecordKind::kPut) {
-      store_.usage.AddPinned(place.segment, bytes);
+      usage_.AddPinned(place.segment, bytes);
       continue;
     }
-    Keyspace& keyspace = *store_.keyspaces[record.database];
+    Keyspace& keyspace = databases_.Internal(record.database);
     Entry* entry = keyspace.Find(hashes_[i], record.key);
     const bool unchanged =
         entry != nullptr && !entry->is_ghost() &&
         (entry->seq() == record.seq || IsPlanted(PlantedBug::kRepointBlindly));
     if (unchanged) {
-      store_.usage.Move(entry->place().segment, place.segment,
-                        Keyspace::RecordBytesOf(*entry));
+      usage_.Move(entry->place().segment, place.segment,
+                  Keyspace::RecordBytesOf(*entry));
       entry->set_place(place);
     } else {
-      store_.usage.AddDeadPut(place.segment, bytes);
+      usage_.AddDeadPut(place.segment, bytes);
     }
   }
 }
@@ -440,7 +444,7 @@ bool Compactor::AreBeingRead() const {
   if (IsPlanted(PlantedBug::kRetireUnderRead)) return false;
   return std::any_of(
       victims_.begin(), victims_.end(), [this](const SealedSegment& victim) {
-        return store_.reader->IsReading(static_cast<uint32_t>(victim.id));
+        return reader_.IsReading(static_cast<uint32_t>(victim.id));
       });
 }
 
@@ -450,11 +454,11 @@ void Compactor::EndJob() {
     fresh.push_back(static_cast<uint32_t>(output.id));
   }
   for (const SealedSegment& victim : victims_) {
-    store_.usage.Forget(static_cast<uint32_t>(victim.id));
-    store_.reader->Close(static_cast<uint32_t>(victim.id));
+    usage_.Forget(static_cast<uint32_t>(victim.id));
+    reader_.Close(static_cast<uint32_t>(victim.id));
   }
   // With fewer dead puts on disk, tombstones elsewhere may go.
-  if (had_dead_puts_) store_.usage.UnpinAllBut(fresh);
+  if (had_dead_puts_) usage_.UnpinAllBut(fresh);
   const uint64_t before = BytesOf(victims_);
   const uint64_t after = BytesOf(job_->outputs());
   const uint64_t gained = before - std::min(before, after);
@@ -475,17 +479,15 @@ void Compactor::EndJob() {
 void Compactor::GiveUp(const Error& error) {
   const bool damaged =
       job_->victim_failed() &&
-      store_.damaged.Judge(job_->damaged(), error) == ReadFault::kDamage;
+      damaged_.Judge(job_->damaged(), error) == ReadFault::kDamage;
   if (damaged) {
-    store_.options.log(
-        Severity::kError,
-        "damage found by compaction, which leaves this segment alone: " +
-            error.message());
+    report_(Severity::kError,
+            "damage found by compaction, which leaves this segment alone: " +
+                error.message());
   } else {
     run_.error = error.message();
-    store_.options.log(
-        Severity::kWarning,
-        "compaction gave up, nothing is lost: " + error.message());
+    report_(Severity::kWarning,
+            "compaction gave up, nothing is lost: " + error.message());
   }
   ++status_.errors;
   phase_ = Phase::kGivingUp;
@@ -505,7 +507,7 @@ void Compactor::GiveUp(const Error& error) {
 // --- Time -------------------------------------------------------------------
 
 std::optional<int64_t> Compactor::Tick() {
-  if (failure_ || store_.log->failure() || stopping_) return std::nullopt;
+  if (failure_ || log_.failure() || stopping_) return std::nullopt;
   Advance();
   if (phase_ == Phase::kIdle) return LookForWork();
   if (worker_.under_way()) return std::nullopt;
@@ -522,7 +524,7 @@ std::optional<int64_t> Compactor::Tick() {
 }
 
 std::optional<int64_t> Compactor::LookForWork() {
-  const int64_t interval_ms = store_.options.compaction.interval_ms;
+  const int64_t interval_ms = options_.compaction.interval_ms;
   if (interval_ms == 0) return std::nullopt;
   const int64_t now = worker_.NowMs();
   const bool danger = InDanger();
@@ -559,7 +561,7 @@ void Compactor::AdvanceStop() {
   const bool installed = phase_ == Phase::kInstalling ||
                          phase_ == Phase::kRepointing ||
                          phase_ == Phase::kParting;
-  if (installed || store_.log->failure()) {
+  if (installed || log_.failure()) {
     // The next start removes the victims.
     job_.reset();
     return;

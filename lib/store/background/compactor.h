@@ -28,14 +28,16 @@
 #include <string>
 #include <vector>
 
-#include "base/clock.h"
 #include "base/error.h"
-#include "base/executor.h"
 #include "fs/file_system.h"
 #include "store/background/compaction_job.h"
 #include "store/background/compaction_plan.h"
+#include "store/background/compaction_status.h"
 #include "store/background/maintenance.h"
-#include "store/store.h"
+#include "store/memory/cleared_tables.h"
+#include "store/memory/damaged_segments.h"
+#include "store/memory/databases.h"
+#include "store/values/value_reader.h"
 
 namespace kvd {
 
@@ -44,16 +46,23 @@ inline constexpr int64_t kDangerLookMs = 1000;
 // A disk that has no room for so many segments more is in danger.
 inline constexpr uint64_t kDangerSegments = 2;
 
+struct CompactorOptions {
+  CompactionOptions compaction;
+  uint64_t segment_bytes = 0;  // Of a new segment, about.
+  bool write_hints = true;     // Of the new segments.
+};
+
 // Thread: loop.
 class Compactor {
  public:
   // References outlive it.
-  Compactor(Store::Impl& store, Directory& directory, Executor& maintenance,
-            Wake wake);
+  Compactor(const Maintenance& with, const CompactorOptions& options,
+            Databases& databases, const ClearedTables& cleared,
+            DamagedSegments& damaged, ValueReader& reader);
   Compactor(const Compactor&) = delete;
   Compactor& operator=(const Compactor&) = delete;
 
-  // See Store::Compact().
+  // A run over everything: its number, as Store::Compact() says.
   uint64_t Ask();
   // A run of one job with exactly these segments, for tests of the rules.
   uint64_t AskFor(std::vector<uint64_t> victims);
@@ -74,8 +83,6 @@ class Compactor {
   const CompactionStatus& status() const { return status_; }
   // New segments that cannot be read back: the disk has failed.
   const std::optional<Error>& failure() const { return failure_; }
-  // The segments of the job under way; they are there until it ends.
-  const std::vector<SealedSegment>& victims() const { return victims_; }
   // What a run over everything would get back.
   uint64_t reclaimable_bytes() const;
 
@@ -139,8 +146,15 @@ class Compactor {
   // it back: compaction then looks often, and goes so many times as fast.
   double Pressure() const;
 
-  Store::Impl& store_;
+  const CompactorOptions options_;
   Directory& directory_;
+  LogWriter& log_;
+  LogSink report_;
+  Databases& databases_;
+  SegmentUsage& usage_;
+  const ClearedTables& cleared_;
+  DamagedSegments& damaged_;
+  ValueReader& reader_;
   bool stopping_ = false;
 
   Phase phase_ = Phase::kIdle;

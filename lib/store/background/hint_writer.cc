@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "store/store_impl.h"
-
 namespace kvd {
 namespace {
 
@@ -18,11 +16,14 @@ constexpr int64_t kStepLookMs = 5;
 
 }  // namespace
 
-HintWriter::HintWriter(Store::Impl& store, Directory& directory,
-                       Executor& maintenance, Wake wake)
-    : store_(store),
-      directory_(directory),
-      worker_(maintenance, store.clock, std::move(wake)) {}
+HintWriter::HintWriter(const Maintenance& with, const HintOptions& options,
+                       const Compactor& compactor)
+    : options_(options),
+      directory_(with.directory),
+      log_(with.log),
+      report_(with.report),
+      compactor_(compactor),
+      worker_(with) {}
 
 void HintWriter::Poll() {
   worker_.Poll();
@@ -42,13 +43,13 @@ std::optional<int64_t> HintWriter::Tick() {
 }
 
 bool HintWriter::MayWork() const {
-  return store_.options.write_hints && !IsLate() && !store_.log->failure() &&
-         HasRoom() && (stopping_ || !store_.compactor->status().running);
+  return options_.write && !IsLate() && !log_.failure() && HasRoom() &&
+         (stopping_ || !compactor_.status().running);
 }
 
 int64_t HintWriter::DelayMs() const {
   if (stopping_ || missing_.size() > kHintsBehindMax) return 0;
-  return looked_ms_ + store_.options.hint_delay_ms - worker_.NowMs();
+  return looked_ms_ + options_.delay_ms - worker_.NowMs();
 }
 
 bool HintWriter::IsLate() const {
@@ -62,10 +63,9 @@ bool HintWriter::idle() const {
 
 // What is left of a disk in danger belongs to log and compaction.
 bool HintWriter::HasRoom() const {
-  const uint64_t free_bytes = store_.log->free_disk_bytes();
-  const uint64_t danger_bytes = kDangerSegments * store_.options.segment_bytes;
-  return !store_.log->disk_full() &&
-         (free_bytes == 0 || free_bytes >= danger_bytes);
+  const uint64_t free_bytes = log_.free_disk_bytes();
+  const uint64_t danger_bytes = kDangerSegments * options_.segment_bytes;
+  return !log_.disk_full() && (free_bytes == 0 || free_bytes >= danger_bytes);
 }
 
 void HintWriter::Advance() {
@@ -89,7 +89,7 @@ void HintWriter::Advance() {
 // --- Which segments ---------------------------------------------------------
 
 HintWriter::Seen HintWriter::Now() const {
-  const Manifest& manifest = store_.log->manifest();
+  const Manifest& manifest = log_.manifest();
   return {manifest.sealed.size(), manifest.next_segment};
 }
 
@@ -113,7 +113,7 @@ void HintWriter::Look() {
 void HintWriter::TakeMissing(const std::vector<uint64_t>& with_hint) {
   missing_.clear();
   const std::set<uint64_t> there(with_hint.begin(), with_hint.end());
-  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  const std::vector<SealedSegment>& sealed = log_.manifest().sealed;
   for (auto segment = sealed.rbegin(); segment != sealed.rend(); ++segment) {
     if (!there.contains(segment->id) && !given_up_.contains(segment->id)) {
       missing_.push_back(segment->id);
@@ -122,7 +122,7 @@ void HintWriter::TakeMissing(const std::vector<uint64_t>& with_hint) {
 }
 
 void HintWriter::StartNext() {
-  const Manifest& manifest = store_.log->manifest();
+  const Manifest& manifest = log_.manifest();
   while (!missing_.empty() && making_ == nullptr) {
     const uint64_t id = missing_.back();
     missing_.pop_back();
@@ -143,7 +143,7 @@ void HintWriter::StartNext() {
 
 double HintWriter::Rate() const {
   if (stopping_) return 0;
-  return static_cast<double>(store_.options.compaction.rate_bytes_per_s);
+  return static_cast<double>(options_.rate_bytes_per_s);
 }
 
 void HintWriter::StepMaking() {
@@ -158,9 +158,9 @@ void HintWriter::StepMaking() {
 void HintWriter::GiveUp(const Error& error) {
   const uint64_t id = making_->segment.id;
   if (IsFinal(error)) given_up_.insert(id);
-  store_.options.log(Severity::kWarning,
-                     fmt::format("no hint for segment {}, nothing is lost: {}",
-                                 id, error.message()));
+  report_(Severity::kWarning,
+          fmt::format("no hint for segment {}, nothing is lost: {}", id,
+                      error.message()));
 }
 
 // Freeing it takes longer than the loop may pause.

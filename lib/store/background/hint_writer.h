@@ -20,13 +20,12 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/executor.h"
 #include "fs/file_system.h"
 #include "log/format/hint.h"
 #include "log/format/manifest.h"
 #include "log/read/sealed_cursor.h"
+#include "store/background/compactor.h"
 #include "store/background/maintenance.h"
-#include "store/store.h"
 
 namespace kvd {
 
@@ -36,13 +35,22 @@ inline constexpr size_t kHintsBehindMax = 8;
 // How long a stop goes on writing hints.
 inline constexpr int64_t kHintsAtStopMs = 2000;
 
+struct HintOptions {
+  bool write = true;  // Else it does nothing.
+  // How long the log has to go without sealing a segment before hints are
+  // written, unless kHintsBehindMax segments have none.
+  int64_t delay_ms = 2000;
+  uint64_t rate_bytes_per_s = 0;  // 0: no limit.
+  uint64_t segment_bytes = 0;     // Of a new segment, about.
+};
+
 // Thread: loop. Memory: some megabytes to read with (SealedCursor), whatever
 // the segment's size, and what its hint takes until it is there (HintBuilder).
 class HintWriter {
  public:
-  // References outlive it. It does nothing unless options.write_hints.
-  HintWriter(Store::Impl& store, Directory& directory, Executor& maintenance,
-             Wake wake);
+  // References outlive it.
+  HintWriter(const Maintenance& with, const HintOptions& options,
+             const Compactor& compactor);
   HintWriter(const HintWriter&) = delete;
   HintWriter& operator=(const HintWriter&) = delete;
 
@@ -89,8 +97,11 @@ class HintWriter {
   // Bytes per second; 0 for no limit.
   double Rate() const;
 
-  Store::Impl& store_;
+  const HintOptions options_;
   Directory& directory_;
+  const LogWriter& log_;
+  LogSink report_;
+  const Compactor& compactor_;
   bool stopping_ = false;
   int64_t stop_by_ms_ = 0;
 

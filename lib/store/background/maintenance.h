@@ -13,9 +13,22 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/executor.h"
+#include "base/log_sink.h"
 #include "base/mailbox.h"
+#include "fs/file_system.h"
+#include "log/log_writer.h"
 
 namespace kvd {
+
+// What all of them work with; it outlives them.
+struct Maintenance {
+  Directory& directory;
+  LogWriter& log;
+  Executor& executor;
+  Clock& clock;
+  Wake wake;
+  LogSink report;
+};
 
 // Thread: loop.
 class MaintenanceWorker {
@@ -24,9 +37,11 @@ class MaintenanceWorker {
   using Work = std::function<Result<void>()>;
   using Then = std::function<void(const Result<void>&)>;
 
-  // Executor and clock outlive it. They may have several workers; the steps of
-  // all come one after the other.
+  // Executor and clock outlive it. An executor may have several workers, whose
+  // steps come one after the other.
   MaintenanceWorker(Executor& executor, Clock& clock, Wake wake);
+  explicit MaintenanceWorker(const Maintenance& with)
+      : MaintenanceWorker(with.executor, with.clock, with.wake) {}
   // Waits for the step under way; what should follow it does not. So its owner
   // declares it behind everything that a step refers to.
   ~MaintenanceWorker();
@@ -47,7 +62,7 @@ class MaintenanceWorker {
   // now. A rate of 0 is no limit.
   int64_t WaitMs(double bytes_per_s) const;
 
-  // The monotonic clock's.
+  const Clock& clock() const { return clock_; }
   int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
 
  private:

@@ -4,8 +4,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "store/store_impl.h"
-
 namespace kvd {
 namespace {
 
@@ -16,23 +14,26 @@ constexpr int64_t kPauseLookMs = 50;
 
 }  // namespace
 
-Scrubber::Scrubber(Store::Impl& store, Directory& directory,
-                   Executor& maintenance, Wake wake)
-    : store_(store),
-      directory_(directory),
-      worker_(maintenance, store.clock, std::move(wake)) {
-  next_round_ms_ = worker_.NowMs() + store_.options.scrub.interval_ms;
+Scrubber::Scrubber(const Maintenance& with, const ScrubOptions& options,
+                   DamagedSegments& damaged, const Compactor& compactor)
+    : options_(options),
+      directory_(with.directory),
+      log_(with.log),
+      report_(with.report),
+      damaged_(damaged),
+      compactor_(compactor),
+      worker_(with) {
+  next_round_ms_ = worker_.NowMs() + options_.interval_ms;
 }
 
 void Scrubber::Poll() { worker_.Poll(); }
 
 double Scrubber::Rate() const {
-  return static_cast<double>(store_.options.scrub.rate_bytes_per_s);
+  return static_cast<double>(options_.rate_bytes_per_s);
 }
 
 std::optional<int64_t> Scrubber::Tick() {
-  if (stopping_ || store_.log->failure() ||
-      store_.options.scrub.interval_ms == 0) {
+  if (stopping_ || log_.failure() || options_.interval_ms == 0) {
     return std::nullopt;
   }
   const int64_t now = worker_.NowMs();
@@ -41,7 +42,7 @@ std::optional<int64_t> Scrubber::Tick() {
     BeginRound(now);
   }
   if (worker_.under_way()) return kStepLookMs;
-  if (store_.compactor->status().running) {
+  if (compactor_.status().running) {
     Interrupt();
     return kPauseLookMs;
   }
@@ -63,8 +64,8 @@ void Scrubber::Interrupt() {
 }
 
 void Scrubber::BeginRound(int64_t now_ms) {
-  next_round_ms_ = now_ms + store_.options.scrub.interval_ms;
-  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  next_round_ms_ = now_ms + options_.interval_ms;
+  const std::vector<SealedSegment>& sealed = log_.manifest().sealed;
   to_read_.assign(sealed.rbegin(), sealed.rend());
   status_.running = true;
   status_.bytes_done = 0;
@@ -77,19 +78,19 @@ void Scrubber::BeginRound(int64_t now_ms) {
 void Scrubber::EndRound() {
   status_.running = false;
   ++status_.rounds;
-  status_.last_ended_ms = store_.clock.WallMs();
+  status_.last_ended_ms = worker_.clock().WallMs();
 }
 
 bool Scrubber::NextSegment() {
   while (!to_read_.empty()) {
     const SealedSegment segment = to_read_.back();
     to_read_.pop_back();
-    if (!IsSealed(segment.id) || store_.damaged.Contains(segment.id)) {
+    if (!IsSealed(segment.id) || damaged_.Contains(segment.id)) {
       status_.bytes_done += segment.bytes;
       continue;
     }
-    verifier_ = std::make_unique<SealedVerifier>(
-        directory_, store_.log->manifest().uuid, segment);
+    verifier_ = std::make_unique<SealedVerifier>(directory_,
+                                                 log_.manifest().uuid, segment);
     return true;
   }
   return false;
@@ -115,10 +116,10 @@ void Scrubber::TakeResult(const Result<void>& result) {
 }
 
 void Scrubber::NoteFailure(const Error& error) {
-  switch (store_.damaged.Judge(verifier_->segment().id, error)) {
+  switch (damaged_.Judge(verifier_->segment().id, error)) {
     case ReadFault::kDamage:
       ++status_.errors;
-      store_.options.log(
+      report_(
           Severity::kError,
           "damage found by the scrub: " + error.message() +
               "\n  Copy the data directory before anything else, then list all "
@@ -128,14 +129,14 @@ void Scrubber::NoteFailure(const Error& error) {
       // Once more, before it is believed.
       return Interrupt();
     case ReadFault::kNone:
-      store_.options.log(Severity::kWarning,
-                         "the scrub skips a segment: " + error.message());
+      report_(Severity::kWarning,
+              "the scrub skips a segment: " + error.message());
       return;
   }
 }
 
 bool Scrubber::IsSealed(uint64_t id) const {
-  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  const std::vector<SealedSegment>& sealed = log_.manifest().sealed;
   return std::any_of(sealed.begin(), sealed.end(),
                      [id](const SealedSegment& s) { return s.id == id; });
 }

@@ -11,11 +11,12 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/executor.h"
 #include "fs/file_system.h"
 #include "log/read/sealed_verifier.h"
+#include "store/background/compactor.h"
 #include "store/background/maintenance.h"
-#include "store/store.h"
+#include "store/background/scrub_status.h"
+#include "store/memory/damaged_segments.h"
 
 namespace kvd {
 
@@ -23,8 +24,8 @@ namespace kvd {
 class Scrubber {
  public:
   // References outlive it. The first round begins one interval from now.
-  Scrubber(Store::Impl& store, Directory& directory, Executor& maintenance,
-           Wake wake);
+  Scrubber(const Maintenance& with, const ScrubOptions& options,
+           DamagedSegments& damaged, const Compactor& compactor);
   Scrubber(const Scrubber&) = delete;
   Scrubber& operator=(const Scrubber&) = delete;
 
@@ -50,8 +51,12 @@ class Scrubber {
   // Bytes per second; 0 for no limit.
   double Rate() const;
 
-  Store::Impl& store_;
+  const ScrubOptions options_;
   Directory& directory_;
+  const LogWriter& log_;
+  LogSink report_;
+  DamagedSegments& damaged_;
+  const Compactor& compactor_;
   bool stopping_ = false;
 
   std::vector<SealedSegment> to_read_;  // In this round, the next one last.

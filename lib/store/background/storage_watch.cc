@@ -5,24 +5,27 @@
 #include <utility>
 
 #include "base/planted_bug.h"
-#include "store/store_impl.h"
 
 namespace kvd {
 
-StorageWatch::StorageWatch(Store::Impl& store, Directory& directory,
-                           Executor& maintenance, Wake wake)
-    : store_(store),
-      directory_(directory),
-      worker_(maintenance, store.clock, std::move(wake)) {
-  look_at_ms_ = worker_.NowMs() + store_.options.look_interval_ms;
+StorageWatch::StorageWatch(const Maintenance& with, int64_t interval_ms,
+                           Compactor& compactor, const Scrubber& scrubber,
+                           const HintWriter& hint_writer)
+    : interval_ms_(interval_ms),
+      directory_(with.directory),
+      log_(with.log),
+      compactor_(compactor),
+      scrubber_(scrubber),
+      hint_writer_(hint_writer),
+      worker_(with) {
+  look_at_ms_ = worker_.NowMs() + interval_ms_;
 }
 
 bool StorageWatch::Poll() {
   NoticeFailure();
   worker_.Poll();
-  const bool others_ended = store_.log->stopped() && store_.compactor->idle() &&
-                            store_.scrubber->idle() &&
-                            store_.hint_writer->idle();
+  const bool others_ended = log_.stopped() && compactor_.idle() &&
+                            scrubber_.idle() && hint_writer_.idle();
   if (stopping_ && others_ended && !worker_.under_way() &&
       last_look_ == LastLook::kNone) {
     last_look_ = LastLook::kUnderWay;
@@ -32,11 +35,10 @@ bool StorageWatch::Poll() {
 }
 
 std::optional<int64_t> StorageWatch::Tick() {
-  const int64_t interval_ms = store_.options.look_interval_ms;
-  if (stopping_ || lost_ || interval_ms == 0) return std::nullopt;
+  if (stopping_ || lost_ || interval_ms_ == 0) return std::nullopt;
   const int64_t now = worker_.NowMs();
   if (now >= look_at_ms_) {
-    look_at_ms_ = now + interval_ms;
+    look_at_ms_ = now + interval_ms_;
     if (!worker_.under_way()) Look(Expected(kSealedPerLook));
   }
   return look_at_ms_ - now;
@@ -58,8 +60,8 @@ void StorageWatch::Look(std::vector<ExpectedFile> files) {
 }
 
 std::vector<ExpectedFile> StorageWatch::Expected(size_t sealed_max) {
-  std::vector<ExpectedFile> files = store_.log->LiveFiles();
-  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  std::vector<ExpectedFile> files = log_.LiveFiles();
+  const std::vector<SealedSegment>& sealed = log_.manifest().sealed;
   const size_t count = std::min(sealed_max, sealed.size());
   for (size_t i = 0; i < count; ++i) {
     const SealedSegment& segment = sealed[next_sealed_++ % sealed.size()];
@@ -94,11 +96,11 @@ bool StorageWatch::IsExpected(const std::string& name) const {
   };
   const auto before =
       std::find_if(expected_.begin(), expected_.end(), has_name);
-  const std::vector<ExpectedFile> live = store_.log->LiveFiles();
+  const std::vector<ExpectedFile> live = log_.LiveFiles();
   const auto now = std::find_if(live.begin(), live.end(), has_name);
   if (now != live.end()) return now->identity == before->identity;
   const std::optional<uint64_t> id = SegmentIdOf(name);
-  const std::vector<SealedSegment>& sealed = store_.log->manifest().sealed;
+  const std::vector<SealedSegment>& sealed = log_.manifest().sealed;
   return std::any_of(
       sealed.begin(), sealed.end(),
       [&](const SealedSegment& segment) { return segment.id == id; });
@@ -106,7 +108,7 @@ bool StorageWatch::IsExpected(const std::string& name) const {
 
 // A new file or a write may be the first to meet the loss.
 void StorageWatch::NoticeFailure() {
-  const std::optional<Error>& failure = store_.log->failure();
+  const std::optional<Error>& failure = log_.failure();
   if (!failure || lost_ || !IsLostStorage(failure->sys_errno())) return;
   Lose(failure->message());
 }
@@ -114,8 +116,8 @@ void StorageWatch::NoticeFailure() {
 void StorageWatch::Lose(std::string what) {
   if (lost_ || IsPlanted(PlantedBug::kBelieveStorage)) return;
   lost_ = Error(ErrorCode::kUnavailable, std::move(what));
-  store_.log->Abandon(*lost_);
-  store_.compactor->Abandon(*lost_);
+  log_.Abandon(*lost_);
+  compactor_.Abandon(*lost_);
 }
 
 }  // namespace kvd

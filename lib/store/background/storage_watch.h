@@ -18,10 +18,11 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/executor.h"
 #include "fs/file_system.h"
+#include "store/background/compactor.h"
+#include "store/background/hint_writer.h"
 #include "store/background/maintenance.h"
-#include "store/store.h"
+#include "store/background/scrubber.h"
 
 namespace kvd {
 
@@ -32,9 +33,11 @@ inline constexpr size_t kSealedPerLook = 64;
 // Thread: loop.
 class StorageWatch {
  public:
-  // References outlive it.
-  StorageWatch(Store::Impl& store, Directory& directory, Executor& maintenance,
-               Wake wake);
+  // Between two looks are `interval_ms`; 0: only at a stop. References outlive
+  // it; the others are those that end before its last look.
+  StorageWatch(const Maintenance& with, int64_t interval_ms,
+               Compactor& compactor, const Scrubber& scrubber,
+               const HintWriter& hint_writer);
   StorageWatch(const StorageWatch&) = delete;
   StorageWatch& operator=(const StorageWatch&) = delete;
 
@@ -61,8 +64,12 @@ class StorageWatch {
   void Lose(std::string what);
   void NoticeFailure();
 
-  Store::Impl& store_;
+  const int64_t interval_ms_;
   Directory& directory_;
+  LogWriter& log_;
+  Compactor& compactor_;
+  const Scrubber& scrubber_;
+  const HintWriter& hint_writer_;
   bool confirms_ = false;  // The look under way follows one that found a loss.
   bool stopping_ = false;
   LastLook last_look_ = LastLook::kNone;

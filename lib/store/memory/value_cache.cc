@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/planted_bug.h"
-#include "store/store_impl.h"
 
 namespace kvd {
 namespace {
@@ -16,16 +15,16 @@ constexpr uint64_t kOnTheirWayPart = 8;
 }  // namespace
 
 uint64_t ValueCache::bound() const {
-  return std::min(store_.options.value_cache_bytes, LeftByLimit());
+  return std::min(options_.value_bytes_max, LeftByLimit());
 }
 
 uint64_t ValueCache::LeftByLimit() const {
-  const uint64_t limit = store_.options.memory_limit_bytes;
+  const uint64_t limit = limit_.bytes();
   if (limit == 0) return UINT64_MAX;
   // One group is written while the next one fills.
-  const uint64_t on_their_way = std::min(
-      2 * store_.options.open_group_bytes_max, limit / kOnTheirWayPart);
-  const uint64_t taken = store_.memory.without_values() + on_their_way;
+  const uint64_t on_their_way =
+      std::min(2 * options_.group_bytes_max, limit / kOnTheirWayPart);
+  const uint64_t taken = memory_.without_values() + on_their_way;
   return limit - std::min(limit, taken);
 }
 
@@ -33,25 +32,23 @@ uint64_t ValueCache::Excess() const {
   const auto above = [](uint64_t bytes, uint64_t bound) {
     return bytes - std::min(bytes, bound);
   };
-  return std::max(
-      above(store_.memory.value_bytes, store_.options.value_cache_bytes),
-      above(store_.memory.evictable_bytes, LeftByLimit()));
+  return std::max(above(memory_.value_bytes, options_.value_bytes_max),
+                  above(memory_.evictable_bytes, LeftByLimit()));
 }
 
 bool ValueCache::MayKeep(uint64_t value_bytes) const {
   // Only writers bring memory to its limit, and they wait for room.
-  return value_bytes <= bound() / kLargestKeptShare && !store_.IsOverLimit() &&
-         !store_.log->abandoned();
+  return value_bytes <= bound() / kLargestKeptShare && !limit_.IsOver() &&
+         !log_.abandoned();
 }
 
 bool ValueCache::Trim() {
   // What is on disk no further than in the page cache can be read as well.
-  const Seq readable = IsPlanted(PlantedBug::kEvictUnwritten)
-                           ? UINT64_MAX
-                           : store_.log->written_seq();
+  const Seq readable =
+      IsPlanted(PlantedBug::kEvictUnwritten) ? UINT64_MAX : log_.written_seq();
   size_t slots = 0;
   while (Excess() > 0 && slots < kSweepSlotsMax) {
-    Keyspace& keyspace = *store_.keyspaces[static_cast<size_t>(database_)];
+    Keyspace& keyspace = databases_.Internal(static_cast<size_t>(database_));
     std::vector<Entry*> victims;
     const uint64_t wanted_bytes = Excess();
     uint64_t bytes = 0;

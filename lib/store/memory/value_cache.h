@@ -14,7 +14,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "store/store.h"
+#include "log/log_writer.h"
+#include "store/memory/databases.h"
+#include "store/memory/memory_limit.h"
 
 namespace kvd {
 
@@ -26,13 +28,25 @@ inline constexpr size_t kEvictionsAtOnce = 64;
 // push out too much.
 inline constexpr uint64_t kLargestKeptShare = 8;
 
+struct ValueCacheOptions {
+  uint64_t value_bytes_max = UINT64_MAX;
+  // Of a commit group: what writers may have on its way to the disk.
+  uint64_t group_bytes_max = 0;
+};
+
 // Thread: loop.
 class ValueCache {
  public:
-  // The store outlives it.
-  explicit ValueCache(Store::Impl& store) : store_(store) {}
+  // References outlive it.
+  ValueCache(const ValueCacheOptions& options, Databases& databases,
+             const MemoryLimit& limit, const LogWriter& log)
+      : options_(options),
+        databases_(databases),
+        memory_(databases.memory()),
+        limit_(limit),
+        log_(log) {}
 
-  // What values may take: what StoreOptions say, and with a limit for all no
+  // What values may take: what the options say, and with a limit for all no
   // more than keys and tables leave them. Something of the limit stays free for
   // values on their way to the disk, which cannot be evicted yet.
   uint64_t bound() const;
@@ -50,7 +64,11 @@ class ValueCache {
   uint64_t LeftByLimit() const;
   uint64_t Excess() const;
 
-  Store::Impl& store_;
+  const ValueCacheOptions options_;
+  Databases& databases_;
+  const MemoryUse& memory_;
+  const MemoryLimit& limit_;
+  const LogWriter& log_;
   int database_ = 0;     // Where the hand is: internal number …
   uint64_t cursor_ = 0;  // … and place in its index.
   uint64_t evicted_ = 0;

@@ -109,14 +109,9 @@ class Progress {
 // Replays the sealed segments once; `scanned` gets the ids of those that were
 // read for want of a good hint.
 Result<LoadOutcome> ReplaySealed(Directory& directory, const Manifest& manifest,
-                                 HintUse hints, Store::Impl* store,
-                                 Progress* progress, Replayer* replayer,
+                                 const LoadOptions& options, Progress* progress,
+                                 Replayer* replayer,
                                  std::vector<uint64_t>* scanned) {
-  LoadOptions options;
-  options.threads = store->options.load_threads;
-  options.hash_seed = store->keyspaces.front()->hash_seed();
-  options.hints = hints;
-  options.value_bytes_max = store->options.value_cache_bytes;
   bool begun = false;
   KVD_TRY_ASSIGN(
       const LoadOutcome outcome,
@@ -146,21 +141,28 @@ Result<LoadOutcome> ReplaySealed(Directory& directory, const Manifest& manifest,
 // with more than a hint.
 Result<std::unique_ptr<Replayer>> ReplaySealed(Directory& directory,
                                                const Manifest& manifest,
-                                               Store::Impl* store,
+                                               const RecoveryOptions& options,
+                                               Databases* databases,
                                                Progress* progress,
                                                std::vector<uint64_t>* scanned) {
+  LoadOptions load;
+  load.threads = options.load_threads;
+  load.hash_seed = databases->hash_seed();
+  load.value_bytes_max = options.value_bytes_max;
   for (const HintUse hints :
        {HintUse::kBelieve, HintUse::kVerifyFirst, HintUse::kIgnore}) {
-    auto replayer = std::make_unique<Replayer>(store, manifest);
+    load.hints = hints;
+    auto replayer = std::make_unique<Replayer>(databases, manifest,
+                                               options.value_bytes_max);
     KVD_TRY_ASSIGN(const LoadOutcome outcome,
-                   ReplaySealed(directory, manifest, hints, store, progress,
+                   ReplaySealed(directory, manifest, load, progress,
                                 replayer.get(), scanned));
     if (outcome == LoadOutcome::kLoaded) return replayer;
-    store->options.log(Severity::kWarning,
-                       fmt::format("{}: a damaged hint; reading again without "
-                                   "it, nothing is lost",
-                                   directory.path()));
-    store->ForgetAll();
+    options.log(Severity::kWarning,
+                fmt::format("{}: a damaged hint; reading again without it, "
+                            "nothing is lost",
+                            directory.path()));
+    databases->BeginAgain();
     progress->BeginAgain();
     scanned->clear();
   }
@@ -246,56 +248,40 @@ void MakeRoom(Directory& directory, const Manifest& before,
   (void)directory.Sync();
 }
 
-void Report(const Manifest& before, const LogTail& tail, Store::Impl* store) {
-  RecoveryReport& report = store->report;
+RecoveryReport Report(const Manifest& before, const LogTail& tail,
+                      const LogSink& log) {
+  RecoveryReport report;
   report.clean_stop = before.clean;
   report.segments = before.sealed.size() + tail.survivors.size();
   report.torn_bytes = tail.torn_bytes;
   report.torn_records = tail.torn_records;
   report.last_seq = tail.last_seq;
-  if (tail.torn_bytes == 0) return;
-  store->options.log(
-      Severity::kWarning,
-      fmt::format("{}: cut a torn tail of {} bytes with {} records, none of "
-                  "which had been durable",
-                  tail.torn_at, tail.torn_bytes, tail.torn_records));
+  if (tail.torn_bytes > 0) {
+    log(Severity::kWarning,
+        fmt::format("{}: cut a torn tail of {} bytes with {} records, none of "
+                    "which had been durable",
+                    tail.torn_at, tail.torn_bytes, tail.torn_records));
+  }
+  return report;
 }
 
 }  // namespace
 
-void Store::Impl::Adopt(const DatabaseMap& known) {
-  databases = known;
-  for (size_t i = 0; i < keyspaces.size(); ++i) {
-    keyspaces[i]->set_flushed(known.flushed[i]);
-  }
-}
-
-void Store::Impl::ForgetAll() {
-  const uint64_t hash_seed = keyspaces.front()->hash_seed();
-  for (auto& keyspace : keyspaces) keyspace.reset();
-  usage = {};
-  memory = {};
-  for (auto& keyspace : keyspaces) {
-    keyspace = std::make_unique<Keyspace>(hash_seed, &usage, &memory);
-  }
-  report.records = 0;
-}
-
-Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
+Result<Recovered> Recover(Directory& directory, const RecoveryOptions& options,
+                          Databases* databases) {
   Result<Manifest> loaded = LoadManifest(directory);
-  if (!loaded && loaded.error().code() == ErrorCode::kNotFound) {
-    store->report.created = true;
-    loaded = CreateStore(directory);
-  }
+  const bool create = !loaded && loaded.error().code() == ErrorCode::kNotFound;
+  if (create) loaded = CreateStore(directory);
   if (!loaded) return Unexpected(loaded.error());
   const Manifest& before = *loaded;
   KVD_TRY_ASSIGN(const std::vector<std::string> leftovers,
                  FindLeftovers(directory, before));
 
-  Progress progress(directory, before, store->options.on_progress);
+  Progress progress(directory, before, options.on_progress);
   std::vector<uint64_t> scanned;
-  KVD_TRY_ASSIGN(const std::unique_ptr<Replayer> replayer,
-                 ReplaySealed(directory, before, store, &progress, &scanned));
+  KVD_TRY_ASSIGN(
+      const std::unique_ptr<Replayer> replayer,
+      ReplaySealed(directory, before, options, databases, &progress, &scanned));
   KVD_TRY_ASSIGN(const LogTail tail,
                  ReadLiveSegments(
                      directory, before,
@@ -308,7 +294,7 @@ Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
   if (!IsPlanted(PlantedBug::kTailNotRewritten)) {
     KVD_TRY(RewriteSurvivors(directory, tail));
   }
-  const Manifest next = NextEpoch(before, tail, store->databases);
+  const Manifest next = NextEpoch(before, tail, databases->map());
   Result<void> saved = SaveManifest(directory, next);
   if (!saved && NeedsRoom(saved.error())) {
     MakeRoom(directory, before, next, leftovers);
@@ -317,13 +303,17 @@ Result<Recovered> Recover(Directory& directory, Store::Impl* store) {
   if (!saved) return Unexpected(saved.error());
   auto nameless =
       std::make_shared<Files>(CleanUp(directory, leftovers, scanned));
-  store->report.hinted = before.sealed.size() - scanned.size();
-  Report(before, tail, store);
-  return Recovered{next, [&directory, nameless = std::move(nameless),
-                          live = before.Live(), next] {
-                     GiveSpaceBack(directory, *nameless, live, next.sealed);
-                     LeaveManifestSpare(directory, next);
-                   }};
+  RecoveryReport report = Report(before, tail, options.log);
+  report.created = create;
+  report.hinted = before.sealed.size() - scanned.size();
+  report.records = replayer->records();
+  return Recovered{
+      next,
+      [&directory, nameless = std::move(nameless), live = before.Live(), next] {
+        GiveSpaceBack(directory, *nameless, live, next.sealed);
+        LeaveManifestSpare(directory, next);
+      },
+      report};
 }
 
 }  // namespace kvd

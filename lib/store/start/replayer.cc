@@ -25,17 +25,19 @@ constexpr uint64_t kRoomPercentMax = 50;
 
 }  // namespace
 
-Replayer::Replayer(Store::Impl* store, const Manifest& manifest)
-    : store_(*store),
+Replayer::Replayer(Databases* databases, const Manifest& manifest,
+                   uint64_t value_bytes_max)
+    : databases_(*databases),
+      usage_(databases->usage()),
       manifest_(manifest),
       oldest_behind_(manifest.sealed.size(), UINT64_MAX),
-      value_budget_(store->options.value_cache_bytes) {
+      value_budget_(value_bytes_max) {
   for (size_t i = manifest.sealed.size(); i-- > 1;) {
     oldest_behind_[i - 1] =
         std::min(oldest_behind_[i], manifest.sealed[i].first_seq);
   }
   for (const SealedSegment& s : manifest.sealed) sealed_records_ += s.records;
-  store_.Adopt(manifest.databases);
+  databases_.Adopt(manifest.databases);
 }
 
 void Replayer::BeginSealed(size_t index, bool from_hint) {
@@ -54,18 +56,18 @@ void Replayer::EndHint(size_t index) {
   const auto id = static_cast<uint32_t>(segment.id);
   // What they did the MANIFEST knows.
   for (; records_of_hint_ < segment.records; ++records_of_hint_) {
-    store_.usage.AddDatabaseChange(id);
-    ++store_.report.records;
+    usage_.AddDatabaseChange(id);
+    ++records_;
   }
 }
 
 // As if keys became more as records do.
 void Replayer::ExpectKeys() {
-  const uint64_t done = std::max<uint64_t>(store_.report.records, 1);
+  const uint64_t done = std::max<uint64_t>(records_, 1);
   const uint64_t rest = sealed_records_ - std::min(sealed_records_, done);
   const uint64_t percent = std::clamp<uint64_t>(
       rest * 100 / done, Index::kRoomPercentMin, kRoomPercentMax);
-  for (auto& keyspace : store_.keyspaces) keyspace->set_room_percent(percent);
+  for (auto& keyspace : databases_.all()) keyspace->set_room_percent(percent);
 }
 
 void Replayer::EndSealed() {
@@ -77,7 +79,7 @@ void Replayer::EndSealed() {
 
 void Replayer::Apply(const Group& group, uint32_t segment) {
   prepared_.Take(group);
-  prepared_.Hash(store_.keyspaces.front()->hash_seed());
+  prepared_.Hash(databases_.hash_seed());
   prepared_.MakeEntries(segment, &value_budget_, /*nursery=*/nullptr);
   Apply(&prepared_, segment);
 }
@@ -102,54 +104,51 @@ void Replayer::Apply(PreparedRecords* prepared, uint32_t segment) {
   if (!changes.empty()) {
     asks_for_entries_ = meetings_ * kRecordsPerMeeting >= changes.size();
   }
-  store_.report.records += changes.size();
+  records_ += changes.size();
   records_of_hint_ += changes.size();
 }
 
 const Index& Replayer::IndexOf(const Change& change) const {
-  return store_.keyspaces[change.database]->index();
+  return databases_.Internal(change.database).index();
 }
 
 void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
                      EntryPtr entry) {
-  Keyspace& keyspace = *store_.keyspaces[change.database];
+  Keyspace& keyspace = databases_.Internal(change.database);
   const uint64_t bytes = RecordBytes(change.key.size(), change.value_size);
   switch (change.kind) {
     case RecordKind::kPut: {
       const Keyspace::Outcome outcome =
           keyspace.PutIfNewest(hash, std::move(entry));
       if (outcome == Keyspace::Outcome::kOutdated) {
-        store_.usage.AddDeadPut(segment, bytes);
+        usage_.AddDeadPut(segment, bytes);
       }
       if (outcome != Keyspace::Outcome::kAdded) ++meetings_;
       return;
     }
     case RecordKind::kDelete:
     case RecordKind::kExpire:
-      store_.usage.AddDead(segment, bytes);
+      usage_.AddDead(segment, bytes);
       ++meetings_;
       return ApplyRemoval(change, hash, {segment, change.offset});
     case RecordKind::kFlush:
-      store_.usage.AddDatabaseChange(segment);
+      usage_.AddDatabaseChange(segment);
       // In a sealed segment it is among those which the MANIFEST knows.
       if (change.seq > keyspace.flushed()) {
-        store_.databases.flushed[change.database] = change.seq;
-        const auto table = keyspace.Clear(change.seq);
-        while (table && keyspace.Free(table.get(), SIZE_MAX) != 0) continue;
+        databases_.ReplayFlush(change.database, change.seq);
       }
       return;
     case RecordKind::kSwap:
-      store_.usage.AddDatabaseChange(segment);
+      usage_.AddDatabaseChange(segment);
       if (change.seq > manifest_.databases_as_of) {
-        std::swap(store_.databases.internal[change.database],
-                  store_.databases.internal[change.other]);
+        databases_.ReplaySwap(change.database, change.other);
       }
       return;
   }
 }
 
 void Replayer::ApplyRemoval(const Change& change, uint64_t hash, Place place) {
-  Keyspace& keyspace = *store_.keyspaces[change.database];
+  Keyspace& keyspace = databases_.Internal(change.database);
   if (change.seq <= keyspace.flushed()) return;
   const Entry* old = keyspace.Find(hash, change.key);
   if (old != nullptr && change.seq <= old->seq()) return;
@@ -166,8 +165,8 @@ void Replayer::ApplyRemoval(const Change& change, uint64_t hash, Place place) {
 void Replayer::ForgetRemovalsUpTo(uint64_t seq) {
   while (!removals_.empty() && removals_.top().seq <= seq) {
     const Removal& oldest = removals_.top();
-    store_.keyspaces[oldest.database]->DropGhost(oldest.hash, oldest.key,
-                                                 oldest.seq);
+    databases_.Internal(oldest.database)
+        .DropGhost(oldest.hash, oldest.key, oldest.seq);
     removals_.pop();
   }
 }

@@ -17,16 +17,18 @@
 
 #include "log/format/manifest.h"
 #include "log/read/segment_reader.h"
+#include "store/memory/databases.h"
 #include "store/start/prepared_records.h"
-#include "store/store_impl.h"
 
 namespace kvd {
 
-// Thread: loop. Store and manifest outlive it.
+// Thread: loop. Databases and manifest outlive it.
 class Replayer {
  public:
-  // Takes in what the MANIFEST knows of databases.
-  Replayer(Store::Impl* store, const Manifest& manifest);
+  // Takes in what the MANIFEST knows of databases. Live segments may leave
+  // `value_bytes_max` of values in memory.
+  Replayer(Databases* databases, const Manifest& manifest,
+           uint64_t value_bytes_max);
 
   // The records up to the next call are of sealed segment `index`; segments
   // follow each other as in the MANIFEST. From a hint they are in no order, and
@@ -41,6 +43,9 @@ class Replayer {
   void Apply(PreparedRecords* prepared, uint32_t segment);
   // … or here.
   void Apply(const Group& group, uint32_t segment);
+
+  // All that came.
+  uint64_t records() const { return records_; }
 
  private:
   struct Removal {
@@ -60,8 +65,10 @@ class Replayer {
   void ExpectKeys();
   void ForgetRemovalsUpTo(uint64_t seq);
 
-  Store::Impl& store_;
+  Databases& databases_;
+  SegmentUsage& usage_;
   const Manifest& manifest_;
+  uint64_t records_ = 0;
   // Records older than this do not come any more: with the segment that is
   // being read, and by segment with the ones behind it.
   uint64_t oldest_to_come_ = 0;

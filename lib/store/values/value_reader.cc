@@ -10,7 +10,6 @@
 #include "base/planted_bug.h"
 #include "log/format/record.h"
 #include "log/format/segment.h"
-#include "store/store_impl.h"
 
 namespace kvd {
 namespace {
@@ -49,10 +48,14 @@ void ColdValues::Abandon() {
   Clear();
 }
 
-ValueReader::ValueReader(Store::Impl& store, Directory& directory,
-                         Executor& pool, Wake wake)
-    : store_(store),
+ValueReader::ValueReader(ValueReaderOptions options, Directory& directory,
+                         const LogWriter& log, const Databases& databases,
+                         DamagedSegments& damaged, Executor& pool, Wake wake)
+    : options_(std::move(options)),
       directory_(directory),
+      log_(log),
+      databases_(databases),
+      damaged_(damaged),
       pool_(pool),
       wake_(std::move(wake)),
       queue_(directory.NewReadQueue(kReadsInFlightMax, wake_)) {}
@@ -68,13 +71,23 @@ ValueReader::~ValueReader() {
 ValueReader::Segment& ValueReader::SegmentOf(uint32_t id) {
   const auto [found, is_new] = segments_.try_emplace(id);
   Segment& segment = found->second;
-  if (is_new) segment.seed = store_.IdentityOf(id).Seed();
+  if (is_new) segment.seed = IdentityOf(id).Seed();
   segment.used = ++uses_;
   return segment;
 }
 
+SegmentIdentity ValueReader::IdentityOf(uint32_t id) const {
+  const Manifest& manifest = log_.manifest();
+  for (const auto* segments : {&manifest.sealed, &leaving_}) {
+    for (const SealedSegment& sealed : *segments) {
+      if (sealed.id == id) return manifest.IdentityOf(sealed);
+    }
+  }
+  return manifest.IdentityOfLive(id);
+}
+
 void ValueReader::CloseUnused() {
-  while (segments_.size() > store_.options.read_files_max) {
+  while (segments_.size() > options_.files_max) {
     const auto least = std::min_element(
         segments_.begin(), segments_.end(), [](const auto& a, const auto& b) {
           return std::pair(a.second.reads > 0, a.second.used) <
@@ -158,7 +171,7 @@ void ValueReader::StartJobs() {
 void ValueReader::Start(uint64_t request, ColdValue of) {
   ++in_flight_;
   bytes_in_flight_ += BytesOf(of);
-  const Keyspace& keyspace = *store_.keyspaces[of.database];
+  const Keyspace& keyspace = databases_.Internal(of.database);
   const Entry* entry = keyspace.Find(of.hash, of.key);
   if (entry == nullptr || entry->seq() != of.seq) {
     // Compaction may have taken it away: not finding it would be no damage.
@@ -266,13 +279,13 @@ void ValueReader::Take(Done done) {
 }
 
 void ValueReader::NoteDamage(const ColdValue& of, const Error& error) {
-  const bool known = store_.damaged.Contains(of.place.segment);
-  const ReadFault fault = store_.damaged.Judge(of.place.segment, error);
+  const bool known = damaged_.Contains(of.place.segment);
+  const ReadFault fault = damaged_.Judge(of.place.segment, error);
   if (fault != ReadFault::kDamage) return;
   ++damaged_values_;
   // Once a segment: a client may ask again and again.
   if (known) return;
-  store_.options.log(
+  options_.log(
       Severity::kError,
       "damage found by a read: " + error.message() +
           "\n  The key answers an error, others are not affected. Copy the "

@@ -9,7 +9,7 @@
 // that key, and the segment with it is left alone by compaction.
 //
 // Segments are opened when they are needed and kept open, up to
-// StoreOptions::read_files_max of them beside those that are being read.
+// ValueReaderOptions::files_max of them beside those that are being read.
 #pragma once
 
 #include <cstddef>
@@ -20,12 +20,17 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 #include "base/error.h"
 #include "base/executor.h"
+#include "base/log_sink.h"
 #include "base/mailbox.h"
 #include "fs/file_system.h"
-#include "store/store.h"
+#include "log/format/manifest.h"
+#include "log/log_writer.h"
+#include "store/memory/damaged_segments.h"
+#include "store/memory/databases.h"
 #include "store/values/cold_values.h"
 
 namespace kvd {
@@ -40,12 +45,18 @@ inline constexpr uint64_t kReadsAtOnceBytesMax = 2 << 20;
 inline constexpr size_t kReadsInFlightMax = 64;
 inline constexpr uint64_t kReadBytesInFlightMax = 64 << 20;
 
+struct ValueReaderOptions {
+  size_t files_max = 128;  // That are kept open.
+  LogSink log = [](Severity, const std::string&) {};
+};
+
 // Thread: loop.
 class ValueReader {
  public:
   // References outlive it. `pool` may run several jobs at once.
-  ValueReader(Store::Impl& store, Directory& directory, Executor& pool,
-              Wake wake);
+  ValueReader(ValueReaderOptions options, Directory& directory,
+              const LogWriter& log, const Databases& databases,
+              DamagedSegments& damaged, Executor& pool, Wake wake);
   // Waits for the jobs that the pool has.
   ~ValueReader();
   ValueReader(const ValueReader&) = delete;
@@ -63,6 +74,11 @@ class ValueReader {
   void Pump();
   void Poll();
 
+  // These sealed segments are about to leave the MANIFEST; entries point to
+  // them until they are closed.
+  void NoteLeaving(const std::vector<SealedSegment>& segments) {
+    leaving_ = segments;
+  }
   // Whether a read reads in that segment, so that it must not be removed.
   bool IsReading(uint32_t segment) const;
   // That segment, in which nobody reads, is about to be removed: an open file
@@ -107,16 +123,21 @@ class ValueReader {
                                  std::unique_ptr<File>* opened);
   void Take(Done done);
   Segment& SegmentOf(uint32_t id);
+  SegmentIdentity IdentityOf(uint32_t id) const;
   void CloseUnused();
   void NoteDamage(const ColdValue& of, const Error& error);
 
-  Store::Impl& store_;
+  const ValueReaderOptions options_;
   Directory& directory_;
+  const LogWriter& log_;
+  const Databases& databases_;
+  DamagedSegments& damaged_;
   Executor& pool_;
   Wake wake_;
   Mailbox<Done> results_;
 
   std::unordered_map<uint32_t, Segment> segments_;
+  std::vector<SealedSegment> leaving_;
   uint64_t uses_ = 0;
   std::unordered_map<uint64_t, Request> requests_;
   // Requests with something left to start, each once: one value of each in

@@ -21,7 +21,7 @@
 #include "store/start/recovery.h"
 #include "tests/log/handmade_store.h"
 #include "tests/log/read/read_log.h"
-#include "tests/support/manual_clock.h"
+#include "tests/support/sim_file_system.h"
 
 namespace kvd {
 namespace {
@@ -94,28 +94,27 @@ std::string ValueOf(const SimFileSystem& disk, const Manifest& manifest,
 
 Outcome RecoverOn(SimFileSystem* disk, int threads) {
   Outcome recovered;
-  StoreOptions options;
+  RecoveryOptions options;
   options.load_threads = threads;
   options.on_progress = [&](const LoadProgress& progress) {
     recovered.progress.push_back(progress.bytes_done);
     return true;
   };
-  ManualClock clock;
-  Store::Impl impl(options, clock);
+  Databases databases;
   const auto directory = disk->OpenDirectory();
-  const auto next = Recover(*directory, &impl);
+  const auto next = Recover(*directory, options, &databases);
   if (!next) {
     recovered.error = next.error().message();
     return recovered;
   }
   recovered.next = next->manifest;
-  recovered.last_seq = impl.report.last_seq;
-  recovered.hinted = impl.report.hinted;
+  recovered.last_seq = next->report.last_seq;
+  recovered.hinted = next->report.hinted;
   uint64_t entry_bytes = 0;
   uint64_t index_bytes = 0;
   uint64_t deadline_bytes = 0;
-  for (size_t i = 0; i < impl.keyspaces.size(); ++i) {
-    const Keyspace& keyspace = *impl.keyspaces[i];
+  for (size_t i = 0; i < databases.all().size(); ++i) {
+    const Keyspace& keyspace = databases.Internal(i);
     EXPECT_EQ(keyspace.index().size(), keyspace.size()) << "a ghost was left";
     uint64_t cursor = 0;
     size_t with_deadline = 0;
@@ -134,13 +133,13 @@ Outcome RecoverOn(SimFileSystem* disk, int threads) {
     index_bytes += keyspace.index().memory_bytes();
     deadline_bytes += keyspace.deadlines().memory_bytes();
   }
-  EXPECT_EQ(impl.memory.entry_bytes, entry_bytes);
-  EXPECT_EQ(impl.memory.index_bytes, index_bytes);
-  EXPECT_EQ(impl.memory.deadline_bytes, deadline_bytes);
-  for (const auto& [segment, use] : impl.usage.all()) {
+  EXPECT_EQ(databases.memory().entry_bytes, entry_bytes);
+  EXPECT_EQ(databases.memory().index_bytes, index_bytes);
+  EXPECT_EQ(databases.memory().deadline_bytes, deadline_bytes);
+  for (const auto& [segment, use] : databases.usage().all()) {
     recovered.state.insert(DescribeUse(segment, use));
   }
-  recovered.state.insert(fmt::format("{} records", impl.report.records));
+  recovered.state.insert(fmt::format("{} records", next->report.records));
   return recovered;
 }
 
@@ -430,10 +429,9 @@ TEST(Load, LeavesAnIndexOfTheUsualSize) {
     SCOPED_TRACE(hinted);
     const auto disk = store.Disk();
     if (hinted) WriteHints(disk.get());
-    ManualClock clock;
-    Store::Impl impl(StoreOptions(), clock);
-    ASSERT_TRUE(Recover(*disk->OpenDirectory(), &impl));
-    Keyspace& loaded = *impl.keyspaces[0];
+    Databases databases;
+    ASSERT_TRUE(Recover(*disk->OpenDirectory(), {}, &databases));
+    Keyspace& loaded = databases.Internal(0);
     Index grown(loaded.hash_seed());
     for (uint64_t i = 1; i < seq; ++i) {
       grown.Insert(Entry::Create(fmt::format("key{}", i), "", i, {}));

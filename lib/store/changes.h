@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT
+//
+// Each change of keys and databases, in the log first and then in memory. Room
+// for it was granted before, so none of them fails.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/sync_mode.h"
+#include "log/format/record.h"
+#include "log/log_writer.h"
+#include "store/memory/basics.h"
+#include "store/memory/cleared_tables.h"
+#include "store/memory/databases.h"
+#include "store/memory/undurable_removals.h"
+
+namespace kvd {
+
+// Thread: loop.
+class Changes {
+ public:
+  // References outlive it. In SyncMode::kAlways an absence waits until the
+  // removal is durable.
+  Changes(LogWriter& log, Databases& databases, UndurableRemovals& removals,
+          ClearedTables& cleared, SyncMode sync, Clock& clock);
+
+  // Key and value may be views into the entry that this replaces.
+  Seq Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
+          std::string_view value, int64_t deadline_ms);
+  // Of a live key; `kind` is kDelete or kExpire. `key` may be a view into the
+  // entry.
+  Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
+             RecordKind kind);
+  Seq Flush(Keyspace& keyspace);
+  // Exchanges two clients' databases.
+  Seq Swap(uint8_t one, uint8_t other);
+
+  // Removes keys whose deadline has passed, as far as the log has room: true
+  // when more are left than one slice takes.
+  bool RemoveExpiredKeys();
+  // Milliseconds until a deadline passes, or until somebody should look again;
+  // nothing without deadlines.
+  std::optional<int64_t> NextDeadlineMs() const;
+  // Removed because of their deadline.
+  uint64_t expired_keys() const { return expired_keys_; }
+
+ private:
+  LogWriter& log_;
+  Databases& databases_;
+  SegmentUsage& usage_;
+  UndurableRemovals& removals_;
+  ClearedTables& cleared_;
+  const SyncMode sync_;
+  Clock& clock_;
+  uint64_t expired_keys_ = 0;
+};
+
+}  // namespace kvd

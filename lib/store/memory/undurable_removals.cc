@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+#include "store/memory/undurable_removals.h"
+
+#include "base/planted_bug.h"
+
+namespace kvd {
+namespace {
+
+constexpr size_t kGhostsPerSlice = 4096;
+// What a removal pays for the ghost that it leaves: more than that.
+constexpr size_t kGhostsPerRemoval = 2;
+
+}  // namespace
+
+uint64_t UndurableRemovals::Removal::memory_bytes() const {
+  // Short keys are kept inside.
+  const bool inside = key.capacity() < sizeof(key) / 2;
+  return sizeof(*this) + (inside ? 0 : key.capacity() + 1);
+}
+
+void UndurableRemovals::Bury(Keyspace* keyspace, uint64_t hash,
+                             std::string_view key, Seq seq, Place place,
+                             Seq durable_seq) {
+  removals_.push_back({seq, keyspace, hash, std::string(key)});
+  if (!IsPlanted(PlantedBug::kUncountedQueue)) {
+    memory_.queued_bytes += removals_.back().memory_bytes();
+  }
+  // The entry goes last.
+  keyspace->Bury(hash, key, seq, place);
+  Drop(durable_seq, kGhostsPerRemoval);
+}
+
+bool UndurableRemovals::DropSlice(Seq durable_seq) {
+  return Drop(durable_seq, kGhostsPerSlice);
+}
+
+bool UndurableRemovals::Drop(Seq durable_seq, size_t ghosts_max) {
+  for (size_t i = 0; i < ghosts_max; ++i) {
+    if (removals_.empty() || removals_.front().seq > durable_seq) return false;
+    const Removal& oldest = removals_.front();
+    oldest.keyspace->DropGhost(oldest.hash, oldest.key, oldest.seq);
+    if (!IsPlanted(PlantedBug::kUncountedQueue)) {
+      memory_.queued_bytes -= oldest.memory_bytes();
+    }
+    removals_.pop_front();
+  }
+  return true;
+}
+
+}  // namespace kvd
