@@ -33,7 +33,7 @@ Compactor::Compactor(const Maintenance& with, const CompactorOptions& options,
       directory_(with.directory),
       log_(with.log),
       report_(with.report),
-      databases_(databases),
+      liveness_(databases),
       usage_(databases.usage()),
       cleared_(cleared),
       damaged_(damaged),
@@ -257,7 +257,7 @@ void Compactor::NextJob() {
 
 void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   victims_.clear();
-  hiding_from_seq_ = UINT64_MAX;
+  Seq hiding_from_seq = UINT64_MAX;
   had_dead_puts_ = false;
   CompactionOrder order;
   for (const SealedSegment& segment : log_.manifest().sealed) {
@@ -267,7 +267,7 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
       victims_.push_back(segment);
       had_dead_puts_ |= dead_puts;
     } else if (dead_puts) {
-      hiding_from_seq_ = std::min(hiding_from_seq_, segment.first_seq);
+      hiding_from_seq = std::min(hiding_from_seq, segment.first_seq);
       order.hiding_places.push_back(segment);
     }
   }
@@ -285,6 +285,7 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   order.outputs_max = 4 * BytesOf(victims_) / options_.segment_bytes + 2;
   ticket_ = log_.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
   job_ = std::make_unique<CompactionJob>(directory_, std::move(order));
+  liveness_.Begin(hiding_from_seq);
   seen_seq_ = 0;
   fates_.clear();
   worker_.BeginPace();
@@ -311,69 +312,20 @@ void Compactor::StepRewrite() {
         if (!done) return GiveUp(done.error());
         worker_.CountBytes(job_->bytes_read());
         status_.bytes_done += job_->bytes_read();
-        HandleSlice(job_->records(), [this](auto records) { Judge(records); });
+        HandleSlice(job_->records().size(),
+                    [this] { liveness_.Judge(job_->records(), &fates_); });
+        if (!job_->records().empty()) seen_seq_ = log_.last_seq();
         if (job_->read_all()) Finish();
       });
 }
 
-void Compactor::HandleSlice(
-    std::span<const Record> records,
-    const std::function<void(std::span<const Record>)>& handle) {
+void Compactor::HandleSlice(size_t records,
+                            const std::function<void()>& handle) {
   const int64_t start_us = worker_.clock().MonotonicUs();
-  PrefetchRecords(records);
-  handle(records);
-  status_.largest_slice =
-      std::max<uint64_t>(status_.largest_slice, records.size());
+  handle();
+  status_.largest_slice = std::max<uint64_t>(status_.largest_slice, records);
   status_.longest_slice_us = std::max(status_.longest_slice_us,
                                       worker_.clock().MonotonicUs() - start_us);
-}
-
-void Compactor::Judge(std::span<const Record> records) {
-  for (size_t i = 0; i < records.size(); ++i) {
-    fates_.push_back(FateOf(records[i], hashes_[i]));
-  }
-  if (!records.empty()) seen_seq_ = log_.last_seq();
-}
-
-// Overlaps the cache misses of a slice's keys.
-void Compactor::PrefetchRecords(std::span<const Record> records) {
-  hashes_.clear();
-  for (const Record& record : records) {
-    const Index& index = databases_.Internal(record.database).index();
-    hashes_.push_back(index.Hash(record.key));
-    index.PrefetchSlot(hashes_.back());
-  }
-  for (size_t i = 0; i < records.size(); ++i) {
-    databases_.Internal(records[i].database).index().PrefetchEntry(hashes_[i]);
-  }
-}
-
-Fate Compactor::FateOf(const Record& record, uint64_t hash) const {
-  const Keyspace& keyspace = databases_.Internal(record.database);
-  switch (record.kind) {
-    case RecordKind::kPut: {
-      const Entry* entry = keyspace.Find(hash, record.key);
-      const bool current =
-          entry != nullptr && !entry->is_ghost() && entry->seq() == record.seq;
-      return current ? Fate::kKeep : Fate::kDrop;
-    }
-    case RecordKind::kDelete:
-    case RecordKind::kExpire: {
-      // A newer change of the key, or a flush, hides as much.
-      const Entry* entry = keyspace.Find(hash, record.key);
-      const bool superseded = record.seq <= keyspace.flushed() ||
-                              (entry != nullptr && entry->seq() > record.seq);
-      if (superseded || IsPlanted(PlantedBug::kDropTombstones)) {
-        return Fate::kDrop;
-      }
-      return hiding_from_seq_ < record.seq ? Fate::kAskHints : Fate::kDrop;
-    }
-    case RecordKind::kFlush:
-    case RecordKind::kSwap:
-      // The MANIFEST knows those of sealed segments.
-      return Fate::kDrop;
-  }
-  return Fate::kKeep;
 }
 
 void Compactor::Finish() {
@@ -409,34 +361,10 @@ void Compactor::StepRepoint() {
                  } else if (!done) {
                    failure_ = done.error();
                  } else {
-                   HandleSlice(job_->moved(),
-                               [this](auto records) { Repoint(records); });
+                   HandleSlice(job_->moved().size(),
+                               [this] { liveness_.Repoint(*job_); });
                  }
                });
-}
-
-void Compactor::Repoint(std::span<const Record> records) {
-  for (size_t i = 0; i < records.size(); ++i) {
-    const Record& record = records[i];
-    const Place place = job_->place_of_moved(i);
-    const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
-    if (record.kind != RecordKind::kPut) {
-      usage_.AddPinned(place.segment, bytes);
-      continue;
-    }
-    Keyspace& keyspace = databases_.Internal(record.database);
-    Entry* entry = keyspace.Find(hashes_[i], record.key);
-    const bool unchanged =
-        entry != nullptr && !entry->is_ghost() &&
-        (entry->seq() == record.seq || IsPlanted(PlantedBug::kRepointBlindly));
-    if (unchanged) {
-      usage_.Move(entry->place().segment, place.segment,
-                  Keyspace::RecordBytesOf(*entry));
-      entry->set_place(place);
-    } else {
-      usage_.AddDeadPut(place.segment, bytes);
-    }
-  }
 }
 
 // Whether somebody reads a value of a victim; no new read begins there.

@@ -24,7 +24,6 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -33,6 +32,7 @@
 #include "store/background/compaction_job.h"
 #include "store/background/compaction_plan.h"
 #include "store/background/compaction_status.h"
+#include "store/background/liveness.h"
 #include "store/background/maintenance.h"
 #include "store/memory/cleared_tables.h"
 #include "store/memory/damaged_segments.h"
@@ -122,16 +122,11 @@ class Compactor {
 
   void Measure();
   void StepRewrite();
-  void Judge(std::span<const Record> records);
   // What the loop does with one slice of records, measured.
-  void HandleSlice(std::span<const Record> records,
-                   const std::function<void(std::span<const Record>)>& handle);
-  void PrefetchRecords(std::span<const Record> records);
-  Fate FateOf(const Record& record, uint64_t hash) const;
+  void HandleSlice(size_t records, const std::function<void()>& handle);
   void Finish();
   void Install();
   void StepRepoint();
-  void Repoint(std::span<const Record> records);
   bool AreBeingRead() const;
   void AdvanceStop();
   std::optional<int64_t> LookForWork();
@@ -150,7 +145,7 @@ class Compactor {
   Directory& directory_;
   LogWriter& log_;
   LogSink report_;
-  Databases& databases_;
+  Liveness liveness_;
   SegmentUsage& usage_;
   const ClearedTables& cleared_;
   DamagedSegments& damaged_;
@@ -172,14 +167,10 @@ class Compactor {
   // So many tables were cleared before all was repointed: their entries may
   // still count for the victims, those of later ones do not.
   uint64_t tables_before_ = 0;
-  // From this sequence number on other segments hold dead puts: what tombstones
-  // may hide.
-  Seq hiding_from_seq_ = 0;
   bool had_dead_puts_ = false;
   int64_t repoint_at_ms_ = 0;  // After an error that passes.
   Seq seen_seq_ = 0;           // The newest change at the last answer.
   std::vector<Fate> fates_;
-  std::vector<uint64_t> hashes_;
 
   CompactionStatus status_;
   std::optional<Error> failure_;
