@@ -4,8 +4,9 @@
     daemon -> store -> log -> fs -> base        cli -> client -> resp -> base
     daemon -> resp, config                      config -> base
 
-What a layer may include is open to the layers above it, too. Some libraries
-and the file system calls have one room each.
+What a layer may include is open to the layers above it, too. The folders of a
+layer are layers again, below the files that are in none. Some libraries and the
+file system calls have one room each.
 """
 
 import re
@@ -23,6 +24,23 @@ _MAY_INCLUDE = {
     "lib/config": ["lib/base"],
     "daemon": ["lib/store", "lib/resp", "lib/config"],
     "cli": ["lib/client"],
+}
+
+# The same between the folders of a layer; "" has the layer's own files.
+_FOLDERS = {
+    "lib/log": {
+        "": ["write", "read"],
+        "write": ["format"],
+        "read": ["format"],
+        "format": [],
+    },
+    "lib/store": {
+        "": ["background", "start"],
+        "background": ["values"],
+        "start": ["memory"],
+        "values": ["memory"],
+        "memory": [],
+    },
 }
 
 # An include that starts so may stand only in paths that start so.
@@ -62,10 +80,10 @@ _STANDARD_FILE_ROOMS = ("lib/config/", "cli/", "daemon/")
 _INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
-def _reachable(layer):
-    seen, todo = {layer}, [layer]
+def _reachable(arrows, start):
+    seen, todo = {start}, [start]
     while todo:
-        for below in _MAY_INCLUDE[todo.pop()]:
+        for below in arrows[todo.pop()]:
             if below not in seen:
                 seen.add(below)
                 todo.append(below)
@@ -84,6 +102,23 @@ def _layer_of_include(name):
     return _layer_of(name) or _layer_of("lib/" + name)
 
 
+def _folder_of(layer, path):
+    """Of lib/store/memory/entry.h, or an include of it, it is memory."""
+    inside = path.removeprefix("lib/")[len(layer.removeprefix("lib/")) + 1:]
+    return inside.rpartition("/")[0]
+
+
+def _folder_problem(layer, path, name):
+    folders = _FOLDERS.get(layer)
+    if folders is None or _layer_of_include(name) != layer:
+        return None
+    source, target = _folder_of(layer, path), _folder_of(layer, name)
+    if source not in folders or target in _reachable(folders, source):
+        return None
+    return " may not include from ".join(
+        f"{layer}/{folder}".rstrip("/") for folder in (source, target))
+
+
 def _include_problem(layer, path, name):
     for start, rooms in _ROOMS.items():
         if name.startswith(start) and not path.startswith(tuple(rooms)):
@@ -91,9 +126,9 @@ def _include_problem(layer, path, name):
     if name.startswith("tests/"):
         return "nothing outside tests/ may include from it"
     target = _layer_of_include(name)
-    if target and target not in _reachable(layer):
+    if target and target not in _reachable(_MAY_INCLUDE, layer):
         return f"{layer} may not include from {target}"
-    return None
+    return _folder_problem(layer, path, name)
 
 
 def _call_problem(path, line):
@@ -126,6 +161,9 @@ def problems(root=source_tree.ROOT):
             if not path.startswith("tests/"):
                 found.append(f"{path}:1: belongs to no layer")
             continue
+        folders = _FOLDERS.get(layer)
+        if folders and _folder_of(layer, path) not in folders:
+            found.append(f"{path}:1: belongs to no folder of {layer}")
         for number, line in enumerate(source_tree.lines(path, root), 1):
             include = _INCLUDE.match(line)
             problem = (_include_problem(layer, path, include.group(2))

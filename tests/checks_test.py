@@ -47,6 +47,13 @@ class LayeringCheck(Tree):
                 ("cli/a.cc", '#include "store/store.h"'),
                 ("cli/a.cc", '#include "daemon/loop/turn.h"'),
                 ("lib/store/a.cc", '#include "daemon/loop/turn.h"'),
+                ("lib/store/memory/a.cc", '#include "store/store.h"'),
+                ("lib/store/memory/a.h", '#include "store/values/a.h"'),
+                ("lib/store/start/a.cc", '#include "store/background/b.h"'),
+                ("lib/store/values/a.cc", '#include "store/background/b.h"'),
+                ("lib/log/write/a.cc", '#include "log/read/tail.h"'),
+                ("lib/log/read/a.cc", '#include "log/write/b.h"'),
+                ("lib/log/format/a.h", '#include "log/room.h"'),
                 ("daemon/a.cc", '#include "client/client.h"'),
                 ("daemon/a.cc", '#include "tests/support/x.h"'),
                 ("lib/store/a.cc", "#include <uv.h>"),
@@ -79,6 +86,12 @@ class LayeringCheck(Tree):
                 ("lib/log/a.cc", '#include "base/error.h"'),
                 ("lib/store/a.cc", '#include "log/format/record.h"'),
                 ("lib/store/a.cc", '#include "base/error.h"'),
+                ("lib/store/a.cc", '#include "store/memory/entry.h"'),
+                ("lib/store/background/a.cc", '#include "store/memory/b.h"'),
+                ("lib/store/background/a.cc", '#include "store/values/b.h"'),
+                ("lib/store/start/a.cc", '#include "store/start/b.h"'),
+                ("lib/store/memory/a.cc", '#include "log/log_writer.h"'),
+                ("lib/log/read/a.cc", '#include "log/format/record.h"'),
                 ("daemon/a.cc", '#include "config/config.h"'),
                 ("daemon/a.cc", '#include "daemon/loop/turn.h"'),
                 ("daemon/a.cc", '#include "fs/file_system.h"'),
@@ -94,6 +107,19 @@ class LayeringCheck(Tree):
         ]:
             with self.subTest(path=path, line=line):
                 self.assertEqual(self.problems_of(path, line), [])
+
+    def test_refuses_a_folder_that_it_does_not_know(self):
+        self.assertEqual(self.problems_of("lib/store/other/a.cc", "int a;"),
+                         ["lib/store/other/a.cc:1: belongs to no folder of "
+                          "lib/store"])
+
+    def test_no_two_depend_on_each_other(self):
+        for arrows in [check_layering._MAY_INCLUDE,
+                       *check_layering._FOLDERS.values()]:
+            for start, targets in arrows.items():
+                for target in targets:
+                    self.assertNotIn(
+                        start, check_layering._reachable(arrows, target))
 
 
 class FormatCheck(Tree):
