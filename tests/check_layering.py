@@ -41,6 +41,13 @@ _FOLDERS = {
         "values": ["memory"],
         "memory": [],
     },
+    "daemon": {
+        "": ["loop"],
+        "loop": ["commands"],
+        "commands": ["state"],
+        "state": ["host"],
+        "host": [],
+    },
 }
 
 # An include that starts so may stand only in paths that start so.
@@ -113,7 +120,10 @@ def _folder_problem(layer, path, name):
     if folders is None or _layer_of_include(name) != layer:
         return None
     source, target = _folder_of(layer, path), _folder_of(layer, name)
-    if source not in folders or target in _reachable(folders, source):
+    for folder, which in (source, path), (target, name):
+        if folder not in folders:
+            return f"{which} is in no folder of {layer} that _FOLDERS knows"
+    if target in _reachable(folders, source):
         return None
     return " may not include from ".join(
         f"{layer}/{folder}".rstrip("/") for folder in (source, target))

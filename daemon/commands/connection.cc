@@ -90,13 +90,10 @@ std::optional<Hello> ParseHello(Call& call) {
 std::string DescribeSession(const ServerState& service,
                             const Session& session) {
   const int64_t now = service.NowMs();
-  std::string command = "NULL";
-  if (session.last_command != nullptr) {
-    command = LowerName(*session.last_command);
-  }
-  if (session.last_container != session.last_command) {
-    command = LowerName(*session.last_container) + "|" + command;
-  }
+  const std::string command =
+      session.last_row == Session::kNoRow
+          ? "NULL"
+          : LowerName(CommandRows()[static_cast<size_t>(session.last_row)]);
   return fmt::format(
       "id={} addr={}:0 laddr={}:0 fd={} name={} age={} idle={} flags=U db={} "
       "sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 "

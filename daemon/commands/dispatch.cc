@@ -131,8 +131,10 @@ bool KeysFit(Call& call, const Command& command) {
 // How one call is timed, see command_stats.h.
 enum class Timing { kNone, kSample, kExact };
 
-Timing TimingOf(const Call& call, const CommandStats& stats) {
-  if (!call.session.pipelines || call.args.size() > stats.brief_words) {
+Timing TimingOf(const Call& call, const CommandRow& row,
+                const CommandStats& stats) {
+  if (!call.session.pipelines || call.args.size() > row.brief_words ||
+      call.service.config.slowlog.threshold_us < kAlwaysTimedBelowUs) {
     return Timing::kExact;
   }
   return stats.IsDue() ? Timing::kSample : Timing::kNone;
@@ -247,19 +249,22 @@ enum class Admission { kRun, kRejected, kQueued };
 
 struct Admitted {
   Admission admission;
-  const Command* container = nullptr;
-  const Command* command = nullptr;  // Null if the words name none.
+  const CommandRow* row = nullptr;  // Null if the words name none.
 };
 
-// Clients often say the same again and again: `last` is what this one's last
-// command was, or null.
-const Command* FindContainer(std::string_view name, const Command* last) {
-  return last != nullptr && IsWord(name, last->name) ? last : FindCommand(name);
+// The row of a client's last command, null if there was none: clients often
+// send the same command again and again.
+const CommandRow* LastRow(const Session& session) {
+  if (session.last_row == Session::kNoRow) return nullptr;
+  return &CommandRows()[static_cast<size_t>(session.last_row)];
 }
 
 Admitted Admit(Call& call, bool queue_writers) {
+  const CommandRow* last = LastRow(call.session);
   const Command* container =
-      FindContainer(call.args[0], call.session.last_container);
+      last != nullptr && IsWord(call.args[0], last->container->name)
+          ? last->container
+          : FindCommand(call.args[0]);
   if (container == nullptr) {
     if (IsHttp(call.args[0])) {
       EndHttp(call);
@@ -268,29 +273,33 @@ Admitted Admit(Call& call, bool queue_writers) {
     }
     return {Admission::kRejected};
   }
-  if (!WordsFit(call)) return {Admission::kRejected, container};
+  if (!WordsFit(call)) return {Admission::kRejected};
   const Command* blamed = nullptr;
   const Command* command = Resolve(call, *container, &blamed);
-  if (command == nullptr) return {Admission::kRejected, container, blamed};
-  if (!KeysFit(call, *command)) {
-    return {Admission::kRejected, container, command};
+  if (command == nullptr) {
+    if (blamed == nullptr) return {Admission::kRejected};
+    return {Admission::kRejected, &RowOf(*container, *blamed)};
   }
+  const CommandRow* row = last != nullptr && last->command == command
+                              ? last
+                              : &RowOf(*container, *command);
+  if (!KeysFit(call, *command)) return {Admission::kRejected, row};
   if (call.op == nullptr && (command->flags & kLoading) == 0) {
     StillLoading(call);
-    return {Admission::kRejected, container, command};
+    return {Admission::kRejected, row};
   }
   if (queue_writers && command->access == Access::kWrite) {
-    return {Admission::kQueued, container, command};
+    return {Admission::kQueued, row};
   }
-  return {Admission::kRun, container, command};
+  return {Admission::kRun, row};
 }
 
-// Null if the words name no command. A client mostly sends what it sent before.
+// Null if the words name no command.
 CommandStats* StatsOf(ServerState& service, const Session& session,
-                      const Admitted& admitted) {
-  if (admitted.command == nullptr) return nullptr;
-  if (admitted.command == session.last_command) return session.last_stats;
-  return &service.command_stats.Of(*admitted.container, *admitted.command);
+                      const CommandRow* row) {
+  if (row == nullptr) return nullptr;
+  if (row->number == session.last_row) return session.last_stats;
+  return &service.command_stats.Of(row->number);
 }
 
 }  // namespace
@@ -319,17 +328,17 @@ Executed Execute(ServerState& service, Session& session,
   if (admitted.admission == Admission::kQueued) {
     return {ExecuteOutcome::kParked};
   }
-  CommandStats* stats = StatsOf(service, session, admitted);
+  CommandStats* stats = StatsOf(service, session, admitted.row);
   if (admitted.admission == Admission::kRun) {
-    session.last_container = admitted.container;
-    session.last_command = admitted.command;
+    session.last_row = admitted.row->number;
     session.last_stats = stats;
+    const Command& command = *admitted.row->command;
     const uint64_t hits = service.stats.keyspace_hits;
     const uint64_t misses = service.stats.keyspace_misses;
-    const Timing timing = TimingOf(call, *stats);
+    const Timing timing = TimingOf(call, *admitted.row, *stats);
     const int64_t start_ns =
         timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
-    admitted.command->handler(call);
+    command.handler(call);
     // It is counted and answered when it has been executed.
     const auto again_later = [&](ExecuteOutcome outcome) -> Executed {
       drop_reply();
@@ -363,7 +372,7 @@ Executed Execute(ServerState& service, Session& session,
     if (timing == Timing::kNone && bytes < kManyBytes) {
       stats->Untimed();
     } else {
-      CountTime(call, *admitted.command, *stats, timing, start_ns);
+      CountTime(call, command, *stats, timing, start_ns);
     }
   }
 

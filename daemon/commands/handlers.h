@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 //
-// The handlers behind the rows of command_table.cc, by family of commands.
+// The handlers behind the rows of table.cc, by family of commands.
 #pragma once
 
 #include "daemon/commands/table.h"
 
 namespace kvd {
 
-// commands_string.cc
+// string.cc
 void HandleAppend(Call& call);
 void HandleDecr(Call& call);
 void HandleDecrBy(Call& call);
@@ -30,7 +30,7 @@ void HandleSetNx(Call& call);
 void HandleSetRange(Call& call);
 void HandleStrLen(Call& call);
 
-// commands_key.cc
+// key.cc
 void HandleDbSize(Call& call);
 void HandleDel(Call& call);
 void HandleExists(Call& call);
@@ -52,7 +52,7 @@ void HandleSwapDb(Call& call);
 void HandleTtl(Call& call);
 void HandleType(Call& call);
 
-// commands_connection.cc
+// connection.cc
 void HandleAuth(Call& call);
 void HandleClientGetName(Call& call);
 void HandleClientHelp(Call& call);
@@ -72,7 +72,7 @@ void HandleQuit(Call& call);
 void HandleReset(Call& call);
 void HandleSelect(Call& call);
 
-// commands_server.cc
+// server.cc
 void HandleBgRewriteAof(Call& call);
 void HandleCluster(Call& call);
 void HandleConfigGet(Call& call);
@@ -82,7 +82,7 @@ void HandleInfo(Call& call);
 void HandleShutdown(Call& call);
 void HandleTime(Call& call);
 
-// commands_latency.cc
+// latency.cc
 void HandleKvLatencyCommands(Call& call);
 void HandleKvLatencyLog(Call& call);
 void HandleLatencyDoctor(Call& call);
@@ -97,7 +97,7 @@ void HandleSlowLogHelp(Call& call);
 void HandleSlowLogLen(Call& call);
 void HandleSlowLogReset(Call& call);
 
-// commands_memory.cc
+// memory.cc
 void HandleMemoryDoctor(Call& call);
 void HandleMemoryHelp(Call& call);
 void HandleMemoryMallocStats(Call& call);
@@ -105,7 +105,7 @@ void HandleMemoryPurge(Call& call);
 void HandleMemoryStats(Call& call);
 void HandleMemoryUsage(Call& call);
 
-// commands_command.cc
+// command.cc
 void HandleCommand(Call& call);
 void HandleCommandCount(Call& call);
 void HandleCommandDocs(Call& call);
@@ -114,7 +114,7 @@ void HandleCommandHelp(Call& call);
 void HandleCommandInfo(Call& call);
 void HandleCommandList(Call& call);
 
-// commands_kv.cc
+// kv.cc
 void HandleKvCompact(Call& call);
 void HandleKvDel(Call& call);
 void HandleKvGet(Call& call);

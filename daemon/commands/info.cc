@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "daemon/commands/statistics.h"
 #include "daemon/commands/table.h"
 #include "daemon/commands/text.h"
 #include "daemon/host/memory_share.h"
@@ -255,7 +256,7 @@ std::string Stats(ServerState& service) {
   lines.Add("client_output_buffer_limit_disconnections", 0);
   lines.Add("kvd_loop_moves", stats.loop_moves);
   uint64_t calls[2] = {};
-  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+  for (const UsedRow& row : UsedRows(service.command_stats)) {
     const Access access = row.command->access;
     if (access == Access::kRead) calls[0] += row.stats->calls;
     if (access == Access::kWrite) calls[1] += row.stats->calls;
@@ -300,7 +301,7 @@ std::string Cpu(ServerState&) {
 
 std::string CommandStatistics(ServerState& service) {
   Lines lines;
-  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+  for (const UsedRow& row : UsedRows(service.command_stats)) {
     const CommandStats& stats = *row.stats;
     const CommandTimes* times = stats.known_times();
     const auto us = times == nullptr
@@ -338,7 +339,7 @@ std::string Percentiles(const Histogram& histogram) {
 // work held the loop at a time.
 std::string LatencyStatistics(ServerState& service) {
   Lines lines;
-  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+  for (const UsedRow& row : UsedRows(service.command_stats)) {
     const CommandTimes* times = row.stats->known_times();
     if (times == nullptr) continue;
     lines.Add("latency_percentiles_usec_" + row.name,

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/commands/handlers.h"
+#include "daemon/commands/statistics.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
 
@@ -28,13 +29,13 @@ void ReplyLines(Call& call, std::span<const std::string_view> lines) {
 
 // The rows that these names mean, each once; all when there are none. Unknown
 // names mean nothing.
-std::vector<AllCommandStats::Row> RowsOf(
-    Call& call, std::span<const std::string_view> names) {
+std::vector<UsedRow> RowsOf(Call& call,
+                            std::span<const std::string_view> names) {
   AllCommandStats& stats = call.service.command_stats;
-  if (names.empty()) return stats.Used();
-  std::vector<AllCommandStats::Row> rows;
+  if (names.empty()) return UsedRows(stats);
+  std::vector<UsedRow> rows;
   for (const std::string_view name : names) {
-    for (AllCommandStats::Row& row : stats.Used(name)) {
+    for (UsedRow& row : UsedRows(stats, name)) {
       const bool known = std::ranges::any_of(
           rows, [&](const auto& other) { return other.stats == row.stats; });
       if (!known) rows.push_back(std::move(row));
@@ -86,7 +87,7 @@ void ReplyHistogram(Call& call, std::string_view name,
   });
 }
 
-const CommandTimes& TimesOf(const AllCommandStats::Row& row) {
+const CommandTimes& TimesOf(const UsedRow& row) {
   static const CommandTimes kNone;
   const CommandTimes* times = row.stats->known_times();
   return times != nullptr ? *times : kNone;
@@ -112,7 +113,7 @@ std::string Diagnosis(ServerState& service) {
   }
   std::string slowest;
   uint64_t longest_ns = 0;
-  for (const AllCommandStats::Row& row : service.command_stats.Used()) {
+  for (const UsedRow& row : UsedRows(service.command_stats)) {
     const uint64_t ns = TimesOf(row).run_ns.max();
     if (ns <= longest_ns) continue;
     longest_ns = ns;
@@ -130,10 +131,10 @@ std::string Diagnosis(ServerState& service) {
 }  // namespace
 
 void HandleLatencyHistogram(Call& call) {
-  std::vector<AllCommandStats::Row> rows = RowsOf(call, call.args.subspan(2));
+  std::vector<UsedRow> rows = RowsOf(call, call.args.subspan(2));
   std::erase_if(rows, [](const auto& row) { return row.stats->calls == 0; });
   call.reply.MapHeader(rows.size());
-  for (const AllCommandStats::Row& row : rows) {
+  for (const UsedRow& row : rows) {
     call.reply.Bulk(row.name);
     call.reply.MapHeader(2);
     call.reply.Bulk("calls");
@@ -241,10 +242,9 @@ void HandleSlowLogHelp(Call& call) {
 }
 
 void HandleKvLatencyCommands(Call& call) {
-  const std::vector<AllCommandStats::Row> rows =
-      RowsOf(call, call.args.subspan(2));
+  const std::vector<UsedRow> rows = RowsOf(call, call.args.subspan(2));
   call.reply.MapHeader(rows.size());
-  for (const AllCommandStats::Row& row : rows) {
+  for (const UsedRow& row : rows) {
     call.reply.Bulk(row.name);
     call.reply.MapHeader(3);
     call.reply.Bulk("calls");

@@ -360,6 +360,50 @@ static_assert(IsSorted(kCommands) && IsSorted(kClientCommands) &&
               IsSorted(kKvLatencyCommands) && IsSorted(kLatencyCommands) &&
               IsSorted(kMemoryCommands) && IsSorted(kSlowLogCommands));
 
+// With how many words a call of it is still brief; 0 for none.
+constexpr size_t BriefWordsOf(const Command& command) {
+  if (command.complexity == "O(1)") return kWordsMax;
+  return command.keys.last < 0 ? kBriefWords : 0;
+}
+
+constexpr size_t CountRows() {
+  size_t rows = 0;
+  for (const Command& command : kCommands) {
+    rows += 1 + command.subcommands.size();
+  }
+  return rows;
+}
+
+constexpr std::array<CommandRow, CountRows()> MakeRows() {
+  std::array<CommandRow, CountRows()> rows = {};
+  int number = 0;
+  const auto add = [&](const Command& container, const Command& command) {
+    rows[static_cast<size_t>(number)] = {&container, &command, number,
+                                         BriefWordsOf(command)};
+    ++number;
+  };
+  for (const Command& container : kCommands) {
+    add(container, container);
+    for (const Command& command : container.subcommands) {
+      add(container, command);
+    }
+  }
+  return rows;
+}
+constexpr std::array<CommandRow, CountRows()> kRows = MakeRows();
+
+// The row of each of kCommands; its subcommands' are behind it.
+constexpr std::array<size_t, std::size(kCommands)> MakeFirstRows() {
+  std::array<size_t, std::size(kCommands)> first_rows = {};
+  size_t row = 0;
+  for (size_t i = 0; i < std::size(kCommands); ++i) {
+    first_rows[i] = row;
+    row += 1 + kCommands[i].subcommands.size();
+  }
+  return first_rows;
+}
+constexpr auto kFirstRows = MakeFirstRows();
+
 constexpr size_t kNameBytesMax = 16;
 
 // FNV-1a, over the upper-case name.
@@ -390,6 +434,15 @@ constexpr std::array<uint8_t, kSlots> kSlotTable = MakeSlots();
 
 std::span<const Command> Commands() { return kCommands; }
 
+std::span<const CommandRow> CommandRows() { return kRows; }
+
+const CommandRow& RowOf(const Command& container, const Command& command) {
+  const size_t row = kFirstRows[static_cast<size_t>(&container - kCommands)];
+  if (&container == &command) return kRows[row];
+  const auto subcommand = &command - container.subcommands.data();
+  return kRows[row + 1 + static_cast<size_t>(subcommand)];
+}
+
 const Command* FindCommand(std::string_view name) {
   if (name.size() > kNameBytesMax) return nullptr;
   char upper[kNameBytesMax];
@@ -412,6 +465,11 @@ const Command* FindSubcommand(const Command& container, std::string_view name) {
 
 std::string LowerName(const Command& command) {
   return LowerCase(command.name);
+}
+
+std::string LowerName(const CommandRow& row) {
+  if (row.container == row.command) return LowerName(*row.command);
+  return LowerName(*row.container) + "|" + LowerName(*row.command);
 }
 
 }  // namespace kvd

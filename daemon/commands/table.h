@@ -112,13 +112,23 @@ std::span<const Command> Commands();
 const Command* FindCommand(std::string_view name);
 const Command* FindSubcommand(const Command& container, std::string_view name);
 
-// Its index in Commands(), for statistics.
-inline size_t IndexOf(const Command& command) {
-  return static_cast<size_t>(&command - Commands().data());
-}
+// A command or a subcommand, and where the table has it.
+struct CommandRow {
+  const Command* container = nullptr;  // The command itself if it has none.
+  const Command* command = nullptr;
+  int number = 0;          // Its index in CommandRows().
+  size_t brief_words = 0;  // Calls with no more are brief (command_stats.h).
+};
+
+// All rows in order of their names, each container before its subcommands.
+std::span<const CommandRow> CommandRows();
+// One of them. `command` may be the container itself.
+const CommandRow& RowOf(const Command& container, const Command& command);
 
 // Lower case, as replies name commands.
 std::string LowerName(const Command& command);
+// The same of a row: "get", "config|get".
+std::string LowerName(const CommandRow& row);
 
 // Calls `each` with the index of every word that is a key.
 template <typename Each>

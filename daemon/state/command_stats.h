@@ -17,15 +17,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
-#include <string>
-#include <vector>
 
 #include "base/histogram.h"
 
 namespace kvd {
-
-struct Command;
 
 // Prime: at 16 it would be the same place of each pipeline of 16, of which the
 // first ones wait longer for their memory.
@@ -51,9 +48,6 @@ class CommandStats {
 
   // Whether a brief call is this row's turn to be timed.
   bool IsDue() const { return untimed_ >= untimed_max_; }
-  // Calls with more words are always timed.
-  size_t brief_words = 0;
-
   // A call that took so long …
   void Timed(uint64_t ns) { times().run_ns.Add(ns); }
   // … or so long and stands for the untimed ones after it …
@@ -75,7 +69,6 @@ class CommandStats {
   void Settle();
   // Null when nothing was ever timed. After Settle().
   const CommandTimes* known_times() const { return times_.get(); }
-  void Reset();
 
  private:
   CommandTimes& times() {
@@ -89,34 +82,21 @@ class CommandStats {
   std::unique_ptr<CommandTimes> times_;
 };
 
-// The statistics of all rows, subcommands' included. Thread: loop.
+// The statistics of all rows of the command table. Thread: loop.
 class AllCommandStats {
  public:
-  // `threshold_us` is SLOWLOG's.
-  explicit AllCommandStats(int64_t threshold_us = INT64_MAX);
-
-  // `command` is the container itself or one of its subcommands. Stays where it
-  // is.
-  CommandStats& Of(const Command& container, const Command& command);
-
-  struct Row {
-    std::string name;  // "get", "config|get".
-    const Command* command;
-    CommandStats* stats;
-  };
-  // All rows that were called or refused, settled, in order of their names;
-  // with `name`, in any case, only that one, or a container's subcommands.
-  std::vector<Row> Used();
-  std::vector<Row> Used(std::string_view name);
-  void Reset();
+  // Made when it is asked for first. Stays where it is.
+  CommandStats& Of(int row) {
+    const auto index = static_cast<size_t>(row);
+    while (index >= rows_.size()) rows_.emplace_back();
+    return rows_[index];
+  }
+  void Reset() {
+    for (CommandStats& stats : rows_) stats = CommandStats();
+  }
 
  private:
-  void AddUsed(const Command& command, std::vector<Row>* rows);
-  void AddUsed(const Command& container, const Command& command,
-               std::vector<Row>* rows);
-
-  std::vector<CommandStats> stats_;
-  std::vector<size_t> first_subcommand_;  // By the container's index.
+  std::deque<CommandStats> rows_;
 };
 
 }  // namespace kvd

@@ -57,7 +57,7 @@ struct ServerState {
   int64_t connections_max = 0;
 
   ServiceStats stats = {};
-  AllCommandStats command_stats{config.slowlog.threshold_us};
+  AllCommandStats command_stats = {};
   std::map<std::string, uint64_t, std::less<>> errors = {};  // By their code.
   SlowLog slow_log{config.slowlog.length};
   LogRate log_rate = {};      // Of what clients bring about.

@@ -13,7 +13,6 @@
 
 namespace kvd {
 
-struct Command;
 class CommandStats;
 
 // The longest name that a client gives itself or its library.
@@ -21,6 +20,7 @@ inline constexpr size_t kClientNameBytesMax = 64;
 
 struct Session {
   enum class ReplyMode { kOn, kOff, kSkipNext };
+  static constexpr int kNoRow = -1;
 
   uint64_t id = 0;  // From 1, never given twice.
   int fd = -1;      // For CLIENT LIST alone.
@@ -38,10 +38,8 @@ struct Session {
   std::string library_name;
   std::string library_version;
 
-  // A container and its subcommand, or the same one twice.
-  const Command* last_container = nullptr;
-  const Command* last_command = nullptr;
-  CommandStats* last_stats = nullptr;  // The last command's.
+  int last_row = kNoRow;  // Of the command table: that of its last command.
+  CommandStats* last_stats = nullptr;  // The same row's.
   uint64_t commands = 0;
   bool pipelines = false;  // Its command came together with others.
 

@@ -10,6 +10,7 @@
 
 #include "base/check.h"
 #include "daemon/commands/dispatch.h"
+#include "daemon/commands/statistics.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"
 
@@ -73,7 +74,7 @@ class CommandTimesTest : public testing::Test {
   }
 
   const Histogram& RunOf(std::string_view name) {
-    const auto rows = service_->command_stats.Used(name);
+    const auto rows = UsedRows(service_->command_stats, name);
     KVD_CHECK(rows.size() == 1);
     return rows[0].stats->known_times()->run_ns;
   }

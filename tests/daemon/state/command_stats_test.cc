@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "daemon/commands/table.h"
 #include "daemon/loop/reply_times.h"
+#include "daemon/state/session.h"
 #include "daemon/state/slow_log.h"
 
 namespace kvd {
@@ -53,42 +53,6 @@ TEST(CommandStats, ACallTimedForItselfStandsForNoOther) {
   stats.Settle();
   EXPECT_EQ(stats.known_times()->run_ns.count(), 3u);
   EXPECT_EQ(stats.known_times()->run_ns.sum(), 1010u);
-}
-
-TEST(AllCommandStats, EveryRowHasItsOwn) {
-  AllCommandStats all;
-  std::vector<std::string> names;
-  const auto use = [&](const Command& container, const Command& command) {
-    CommandStats& stats = all.Of(container, command);
-    EXPECT_EQ(stats.calls, 0u) << command.name;
-    stats.calls = names.size() + 1;
-    names.push_back(LowerName(container) +
-                    (&container == &command ? "" : "|" + LowerName(command)));
-  };
-  for (const Command& command : Commands()) {
-    use(command, command);
-    for (const Command& sub : command.subcommands) use(command, sub);
-  }
-  const std::vector<AllCommandStats::Row> rows = all.Used();
-  ASSERT_EQ(rows.size(), names.size());
-  for (size_t i = 0; i < rows.size(); ++i) {
-    EXPECT_EQ(rows[i].name, names[i]);
-    EXPECT_EQ(rows[i].stats->calls, i + 1);
-  }
-  all.Reset();
-  EXPECT_TRUE(all.Used().empty());
-}
-
-TEST(AllCommandStats, AContainersNameMeansItsSubcommands) {
-  AllCommandStats all;
-  const Command& config = *FindCommand("CONFIG");
-  all.Of(config, *FindSubcommand(config, "get")).calls = 1;
-  all.Of(config, *FindSubcommand(config, "resetstat")).calls = 1;
-  EXPECT_EQ(all.Used("Config").size(), 2u);
-  ASSERT_EQ(all.Used("config|GET").size(), 1u);
-  EXPECT_EQ(all.Used("config|GET")[0].name, "config|get");
-  EXPECT_TRUE(all.Used("conf").empty());
-  EXPECT_TRUE(all.Used("get").empty());
 }
 
 TEST(ReplyTimes, WhatWaitsForNothingTakesItsTurn) {

@@ -70,7 +70,7 @@ class WhileLoading : public testing::Test {
 
   const CommandStats& StatsOf(std::string_view name) {
     const Command& command = *FindCommand(name);
-    return service_.command_stats.Of(command, command);
+    return service_.command_stats.Of(RowOf(command, command).number);
   }
 
   ManualClock clock_;
