@@ -7,7 +7,6 @@
 
 #include "base/check.h"
 #include "daemon/loop/listener.h"
-#include "daemon/loop/turn.h"
 #include "resp/reply_writer.h"
 
 namespace kvd {
@@ -49,10 +48,10 @@ void ForEachBuffer(std::string_view bytes, Each each) {
 }  // namespace
 
 Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
-                       ServerState& service, Turn& turn)
+                       ServerState& service, ConnectionListener& listener)
     : loop_(loop),
       service_(service),
-      turn_(turn),
+      listener_(listener),
       commands_(LimitsOf(service.config.limits)) {
   session_.id = id;
   session_.fd = client.get();
@@ -73,20 +72,20 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
   SetReading(true);
 }
 
-size_t Connection::ParseAhead() {
+size_t Connection::ParseAhead(KeysAhead& keys) {
   if (commands_.ParseAhead(input_.view())) {
     session_.pipelines = commands_.together() > 1;
-    commands_.ForEachKey([this](std::string_view key) {
-      turn_.keys_ahead().Tell(session_.database, key);
+    commands_.ForEachKey([&](std::string_view key) {
+      keys.Tell(session_.database, key);
     });
   }
   return commands_.left();
 }
 
-ParseOutcome Connection::NextCommand() {
+ParseOutcome Connection::NextCommand(KeysAhead& keys) {
   if (commands_.left() == 0) {
-    ParseAhead();
-    turn_.keys_ahead().Fetch();
+    ParseAhead(keys);
+    keys.Fetch();
   }
   const ParseOutcome outcome = commands_.Next();
   if (outcome != ParseOutcome::kNeedMore) return outcome;
@@ -158,7 +157,7 @@ void Connection::OnRead(ssize_t count) {
     // The end, or a broken connection: what was read is executed all the same.
     EndInput();
   }
-  turn_.Ready(*this);
+  listener_.Arrived(*this);
 }
 
 void Connection::Flush() {
@@ -211,7 +210,7 @@ void Connection::OnWritten(int status) {
   if (status < 0) return Close();
   service_.stats.output_bytes += flying_bytes_;
   flying_bytes_ = 0;
-  turn_.NeedsFlush(*this);
+  listener_.Drained(*this);
 }
 
 void Connection::Close() {
@@ -219,7 +218,7 @@ void Connection::Close() {
   closed_ = true;
   reading_ = false;
   pipe_.reset();
-  turn_.Closed(*this);
+  listener_.Closed(*this);
 }
 
 }  // namespace kvd

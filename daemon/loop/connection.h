@@ -13,6 +13,7 @@
 #include "daemon/loop/commands_ahead.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/input_buffer.h"
+#include "daemon/loop/keys_ahead.h"
 #include "daemon/loop/reply_queue.h"
 #include "daemon/loop/uv_ptr.h"
 #include "daemon/state/server_state.h"
@@ -20,16 +21,31 @@
 
 namespace kvd {
 
-class Turn;
+class Connection;
+
+// Who executes commands and sends replies hears here of what libuv did.
+// Thread: loop.
+class ConnectionListener {
+ public:
+  // Input, or its end. Once a read.
+  virtual void Arrived(Connection& connection) = 0;
+  // A write has ended that the socket had no room for at once.
+  virtual void Drained(Connection& connection) = 0;
+  // It closed, by Close() or on its own account. Once.
+  virtual void Closed(Connection& connection) = 0;
+
+ protected:
+  ~ConnectionListener() = default;
+};
 
 // Reads when it may, gives out one command at a time, sends what may be sent.
-// When to execute and when to flush is the turn's business. Thread: loop.
+// When to execute and when to flush others decide. Thread: loop.
 class Connection {
  public:
-  // `client` is a connected, non-blocking socket. `service` and `turn` outlive
-  // the connection. closed() at once if libuv refuses the socket.
+  // `client` is a connected, non-blocking socket. `service` and `listener`
+  // outlive the connection. closed() at once if libuv refuses the socket.
   Connection(EventLoop& loop, UniqueFd client, uint64_t id,
-             ServerState& service, Turn& turn);
+             ServerState& service, ConnectionListener& listener);
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
@@ -40,13 +56,13 @@ class Connection {
   bool MayExecute() const {
     return !closed_ && !session_.closing && !parked_ && !OutputIsFull();
   }
-  // Parses what will be executed next, if nothing is left over, and tells the
-  // turn its keys. Returns how many commands are parsed. Not while a command is
-  // under way.
-  size_t ParseAhead();
+  // Parses what will be executed next, if nothing is left over, and tells
+  // `keys` its keys. Returns how many commands are parsed. Not while a command
+  // is under way.
+  size_t ParseAhead(KeysAhead& keys);
   // Parses the next command into args(), which stay valid until CommandDone().
   // After kError nothing but RefuseInput() makes sense.
-  ParseOutcome NextCommand();
+  ParseOutcome NextCommand(KeysAhead& keys);
   std::span<const std::string_view> args() const { return commands_.args(); }
   size_t command_bytes() const { return commands_.consumed(); }
   void CommandDone();
@@ -70,7 +86,7 @@ class Connection {
   void Flush();
   // Reads or stops reading, as the brakes say.
   void UpdateReading();
-  // At once; the turn hears of it.
+  // At once.
   void Close();
   bool closed() const { return closed_; }
 
@@ -92,7 +108,8 @@ class Connection {
   int64_t silent_ms() const { return silent_ms_; }
   void AddSilence(int64_t ms) { silent_ms_ += ms; }
 
-  // Lists of the turn that hold this connection.
+  // Lists of the turn that hold this connection; kept here so that nobody has
+  // to search them.
   struct Membership {
     bool ready = false;
     bool postponed = false;  // It is ready since an earlier turn.
@@ -122,7 +139,7 @@ class Connection {
 
   EventLoop& loop_;
   ServerState& service_;
-  Turn& turn_;
+  ConnectionListener& listener_;
   Session session_;
   CommandsAhead commands_;
   ColdValues cold_;

@@ -279,7 +279,7 @@ size_t Turn::ParseAhead(std::span<Connection* const> batch) {
   size_t commands = 0;
   while (count < batch.size() && commands < KeysAhead::kEnough &&
          keys_ahead_.size() < KeysAhead::kEnough) {
-    if (batch[count]->MayExecute()) commands += batch[count]->ParseAhead();
+    if (batch[count]->MayExecute()) commands += batch[count]->ParseAhead(keys_ahead_);
     ++count;
   }
   keys_ahead_.Fetch();
@@ -297,7 +297,7 @@ void Turn::ExecuteSome(Connection& connection) {
       Ready(connection);
       break;
     }
-    const ParseOutcome outcome = connection.NextCommand();
+    const ParseOutcome outcome = connection.NextCommand(keys_ahead_);
     if (outcome == ParseOutcome::kNeedMore) {
       if (connection.input_ended()) connection.session().closing = true;
       break;

@@ -29,8 +29,9 @@
 
 namespace kvd {
 
-// Borrows connections; Forget*() before one dies. Thread: loop.
-class Turn {
+// Borrows connections: one that has closed lives until TakeClosed() gave it
+// out. Thread: loop.
+class Turn final : public ConnectionListener {
  public:
   Turn(EventLoop& loop, ServerState& service);
 
@@ -38,11 +39,14 @@ class Turn {
   void Ready(Connection& connection);
   // The connection may have something to send.
   void NeedsFlush(Connection& connection);
-  void Closed(Connection& connection) { closed_.push_back(&connection); }
   // The store has news.
   void Woken() { woken_ = true; }
 
-  KeysAhead& keys_ahead() { return keys_ahead_; }
+  void Arrived(Connection& connection) override { Ready(connection); }
+  void Drained(Connection& connection) override { NeedsFlush(connection); }
+  void Closed(Connection& connection) override {
+    closed_.push_back(&connection);
+  }
 
   // The turn. After it the owner looks at store.failure() and stopped().
   void Run();
