@@ -161,7 +161,7 @@ void CountTime(Call& call, const Command& command, CommandStats& stats,
 }
 
 // The answer instead of an effect; kReady and kWait have none.
-std::string RefusalOf(Room room, const Store& store) {
+std::string NoRoomText(Room room, const Store& store) {
   switch (room) {
     case Room::kReady:
     case Room::kWait:
@@ -209,6 +209,24 @@ std::string ReplyTooLargeText(const Call& call) {
       "nothing was changed. Ask for less at once",
       call.reply.wanted_bytes(),
       FormatSize(call.service.config.limits.output_bytes));
+}
+
+// Why the command that ran is answered with this error instead of what its
+// handler wrote; empty if it is not. Nothing was changed then.
+std::string RefusalOf(const Call& call, const ColdValues& cold) {
+  if (call.reply.overflowed()) return ReplyTooLargeText(call);
+  if (cold.error()) return UnreadableText(*cold.error());
+  if (call.op == nullptr) return {};
+  return NoRoomText(call.op->blocked(), *call.service.store);
+}
+
+// Takes back what the handler has replied, which began at `start`.
+void DropReply(Call& call, size_t start) {
+  call.reply.Drop();
+  while (call.lent != nullptr && !call.lent->empty() &&
+         call.lent->back().at > start) {
+    call.lent->pop_back();
+  }
 }
 
 // Counts an error reply by the code that it begins with.
@@ -302,6 +320,42 @@ CommandStats* StatsOf(ServerState& service, const Session& session,
   return &service.command_stats.Of(row->number);
 }
 
+// Runs the handler of `row`, and counts the call unless it has to wait.
+WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
+             ColdValues& cold) {
+  ServerState& service = call.service;
+  Session& session = call.session;
+  session.last_row = row.number;
+  session.last_stats = stats;
+  const size_t start = call.reply.out()->size();
+  const uint64_t hits = service.stats.keyspace_hits;
+  const uint64_t misses = service.stats.keyspace_misses;
+  const Timing timing = TimingOf(call, row, *stats);
+  const int64_t start_ns =
+      timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
+  row.command->handler(call);
+  if (const std::string refusal = RefusalOf(call, cold); !refusal.empty()) {
+    DropReply(call, start);
+    ReplyWriter(call.reply.out(), session.protocol).Error(refusal);
+  } else if (call.op != nullptr && call.op->waits_for() != WaitsFor::kNothing) {
+    DropReply(call, start);
+    service.stats.keyspace_hits = hits;
+    service.stats.keyspace_misses = misses;
+    return call.op->waits_for();
+  }
+  session.listing.reset();
+  if (!cold.empty()) GiveOwner(call.lent, start, call.op->KeepValues());
+  ++stats->calls;
+  const size_t bytes = call.reply.out()->size() - start +
+                       (call.op != nullptr ? call.op->changed_bytes() : 0);
+  if (timing == Timing::kNone && bytes < kManyBytes) {
+    stats->Untimed();
+  } else {
+    CountTime(call, *row.command, *stats, timing, start_ns);
+  }
+  return WaitsFor::kNothing;
+}
+
 }  // namespace
 
 Executed Execute(ServerState& service, Session& session,
@@ -317,63 +371,14 @@ Executed Execute(ServerState& service, Session& session,
   }
   Call call{op ? &*op : nullptr, args, reply, session, service};
   call.lent = lent;
-  const auto drop_reply = [&reply, lent, start] {
-    reply.Drop();
-    while (lent != nullptr && !lent->empty() && lent->back().at > start) {
-      lent->pop_back();
-    }
-  };
 
   const Admitted admitted = Admit(call, queue_writers);
-  if (admitted.admission == Admission::kQueued) {
-    return {ExecuteOutcome::kParked};
-  }
+  if (admitted.admission == Admission::kQueued) return {WaitsFor::kRoom};
+  const bool runs = admitted.admission == Admission::kRun;
   CommandStats* stats = StatsOf(service, session, admitted.row);
-  if (admitted.admission == Admission::kRun) {
-    session.last_row = admitted.row->number;
-    session.last_stats = stats;
-    const Command& command = *admitted.row->command;
-    const uint64_t hits = service.stats.keyspace_hits;
-    const uint64_t misses = service.stats.keyspace_misses;
-    const Timing timing = TimingOf(call, *admitted.row, *stats);
-    const int64_t start_ns =
-        timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
-    command.handler(call);
-    // It is counted and answered when it has been executed.
-    const auto again_later = [&](ExecuteOutcome outcome) -> Executed {
-      drop_reply();
-      service.stats.keyspace_hits = hits;
-      service.stats.keyspace_misses = misses;
-      return {outcome};
-    };
-    if (call.awaits_news) return again_later(ExecuteOutcome::kAwaits);
-    const auto refuse = [&](const std::string& text) {
-      drop_reply();
-      ReplyWriter(out, session.protocol).Error(text);
-    };
-    if (reply.overflowed()) {
-      refuse(ReplyTooLargeText(call));
-    } else if (cold->error()) {
-      refuse(UnreadableText(*cold->error()));
-    } else if (cold->wanted()) {
-      return again_later(ExecuteOutcome::kReads);
-    } else if (op && op->blocked() != Room::kReady) {
-      if (op->blocked() == Room::kWait) {
-        return again_later(ExecuteOutcome::kParked);
-      }
-      refuse(RefusalOf(op->blocked(), *service.store));
-    } else if (call.gives_way) {
-      return again_later(ExecuteOutcome::kGivesWay);
-    }
-    session.listing.reset();
-    if (!cold->empty()) GiveOwner(lent, start, op->KeepValues());
-    ++stats->calls;
-    const size_t bytes = out->size() - start + (op ? op->changed_bytes() : 0);
-    if (timing == Timing::kNone && bytes < kManyBytes) {
-      stats->Untimed();
-    } else {
-      CountTime(call, command, *stats, timing, start_ns);
-    }
+  if (runs) {
+    const WaitsFor waits_for = Run(call, *admitted.row, stats, *cold);
+    if (waits_for != WaitsFor::kNothing) return {waits_for};
   }
 
   ++service.stats.commands;
@@ -381,14 +386,10 @@ Executed Execute(ServerState& service, Session& session,
   if (out->size() > start && (*out)[start] == '-') {
     ++service.stats.error_replies;
     CountError(service, std::string_view(*out).substr(start + 1));
-    if (stats != nullptr) {
-      ++(admitted.admission == Admission::kRun ? stats->failed
-                                               : stats->rejected);
-    }
+    if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
   }
-  if (!TakesReply(session, reply_mode)) drop_reply();
-  return {ExecuteOutcome::kDone, op ? std::max(op->seen(), call.shows) : 0,
-          stats};
+  if (!TakesReply(session, reply_mode)) DropReply(call, start);
+  return {WaitsFor::kNothing, op ? std::max(op->seen(), call.shows) : 0, stats};
 }
 
 }  // namespace kvd

@@ -365,9 +365,11 @@ void HandleKeys(Call& call) {
   }
   ListSome(call, listing.get(), options, cost_max);
   if (listing->cursor == 0) return ReplyListing(call, *listing);
-  call.gives_way = call.reply.HasRoom(listing->bytes());
+  if (call.reply.HasRoom(listing->bytes())) {
+    return call.op->WaitFor(WaitsFor::kOthers);
+  }
   // Why go on with what cannot be sent.
-  if (!call.gives_way) call.reply.Claim(listing->bytes());
+  call.reply.Claim(listing->bytes());
 }
 
 void HandleScan(Call& call) {

@@ -165,8 +165,7 @@ void HandleKvCompact(Call& call) {
   if (awaited == 0) awaited = store.Compact();
   const CompactionStatus& status = store.compaction();
   if (waits && status.runs_ended < awaited) {
-    call.awaits_news = true;
-    return;
+    return call.op->WaitFor(WaitsFor::kNews);
   }
   const uint64_t run = std::exchange(awaited, 0);
   if (!waits) return call.reply.Integer(static_cast<int64_t>(run));

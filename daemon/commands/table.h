@@ -27,12 +27,6 @@ struct Call {
   ReplyWriter& reply;
   Session& session;
   ServerState& service;
-  // Set by a handler that has nothing to reply yet: it is called again with the
-  // same words when the store has news.
-  bool awaits_news = false;
-  // Set by a handler that has done its share of a turn and keeps in the session
-  // how far it is: it is called again with the same words soon.
-  bool gives_way = false;
   // Where values are put that are not copied into the reply; null: all are.
   std::vector<LentValue>* lent = nullptr;
   // The newest change that the reply shows beside those that `op` saw.
@@ -42,7 +36,8 @@ struct Call {
 // Writes one reply. Works in three steps: find and compute, op->Reserve() for
 // all changes at once, change. When Reserve() does not say kReady it returns,
 // and Execute() drops the reply and parks or refuses the command; hence no
-// effect before that.
+// effect before that. Whoever cannot go on for another reason says so by
+// op->WaitFor(), keeps in the session how far it is, and returns.
 using Handler = void (*)(Call& call);
 
 enum class Access : uint8_t {

@@ -141,16 +141,16 @@ void Turn::RetryParked() {
     Connection& connection = *parked_.front();
     if (!connection.closed()) {
       connection.set_parked(false);
-      const ExecuteOutcome outcome = ExecuteOne(connection, /*is_retry=*/true);
-      if (outcome == ExecuteOutcome::kParked) {
+      const WaitsFor waits_for = ExecuteOne(connection, /*is_retry=*/true);
+      if (waits_for == WaitsFor::kRoom) {
         connection.set_parked(true);
         break;
       }
-      if (outcome == ExecuteOutcome::kDone) {
+      if (waits_for == WaitsFor::kNothing) {
         AfterExecuting(connection);
         Ready(connection);
       } else {
-        Park(connection, outcome);
+        Park(connection, waits_for);
       }
     }
     parked_.pop_front();
@@ -186,31 +186,31 @@ void Turn::RetryResting() {
 // Runs a command again that did not wait for room.
 void Turn::Retry(Connection& connection) {
   connection.set_parked(false);
-  const ExecuteOutcome outcome = ExecuteOne(connection, /*is_retry=*/false);
-  if (outcome != ExecuteOutcome::kDone) return Park(connection, outcome);
+  const WaitsFor waits_for = ExecuteOne(connection, /*is_retry=*/false);
+  if (waits_for != WaitsFor::kNothing) return Park(connection, waits_for);
   AfterExecuting(connection);
   Ready(connection);
 }
 
-void Turn::Park(Connection& connection, ExecuteOutcome outcome) {
+void Turn::Park(Connection& connection, WaitsFor waits_for) {
   connection.set_parked(true);
   int64_t& since_ns = connection.in.waits_since_ns;
   if (since_ns == 0) since_ns = reply_times_.turn_began_ns();
-  switch (outcome) {
-    case ExecuteOutcome::kDone:
+  switch (waits_for) {
+    case WaitsFor::kNothing:
       return;
-    case ExecuteOutcome::kAwaits:
+    case WaitsFor::kNews:
       awaiting_.push_back(&connection);
       return;
-    case ExecuteOutcome::kReads:
+    case WaitsFor::kValues:
       reading_.insert(&connection);
       return service_.store->Read(&connection.cold(), [this, &connection] {
         read_.push_back(&connection);
       });
-    case ExecuteOutcome::kGivesWay:
+    case WaitsFor::kOthers:
       resting_.push_back(&connection);
       return;
-    case ExecuteOutcome::kParked:
+    case WaitsFor::kRoom:
       parked_.push_back(&connection);
       service_.stats.parked = parked_.size();
       return;
@@ -279,7 +279,8 @@ size_t Turn::ParseAhead(std::span<Connection* const> batch) {
   size_t commands = 0;
   while (count < batch.size() && commands < KeysAhead::kEnough &&
          keys_ahead_.size() < KeysAhead::kEnough) {
-    if (batch[count]->MayExecute()) commands += batch[count]->ParseAhead(keys_ahead_);
+    if (batch[count]->MayExecute())
+      commands += batch[count]->ParseAhead(keys_ahead_);
     ++count;
   }
   keys_ahead_.Fetch();
@@ -309,9 +310,9 @@ void Turn::ExecuteSome(Connection& connection) {
     }
     ++commands;
     bytes += connection.command_bytes();
-    if (const auto outcome = ExecuteOne(connection, /*is_retry=*/false);
-        outcome != ExecuteOutcome::kDone) {
-      Park(connection, outcome);
+    if (const auto waits_for = ExecuteOne(connection, /*is_retry=*/false);
+        waits_for != WaitsFor::kNothing) {
+      Park(connection, waits_for);
     }
   }
   executed_ += commands;
@@ -319,13 +320,13 @@ void Turn::ExecuteSome(Connection& connection) {
   AfterExecuting(connection);
 }
 
-ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
+WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
   const bool queue_writers = !is_retry && !parked_.empty();
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
               &connection.cold(), replies.buffer(), replies.lent());
-  if (executed.outcome != ExecuteOutcome::kDone) return executed.outcome;
+  if (executed.waits_for != WaitsFor::kNothing) return executed.waits_for;
   replies.Commit(executed.seen,
                  executed.seen != 0 && service_.store->MustWait(executed.seen));
   if (executed.stats != nullptr) {
@@ -336,7 +337,7 @@ ExecuteOutcome Turn::ExecuteOne(Connection& connection, bool is_retry) {
     }
   }
   connection.CommandDone();
-  return ExecuteOutcome::kDone;
+  return WaitsFor::kNothing;
 }
 
 void Turn::CountDelayedReply(Connection& connection, const Executed& executed) {

@@ -78,9 +78,9 @@ class Turn final : public ConnectionListener {
   size_t ExecuteFirst(std::span<Connection* const> batch, size_t enough);
   size_t ParseAhead(std::span<Connection* const> batch);
   void ExecuteSome(Connection& connection);
-  ExecuteOutcome ExecuteOne(Connection& connection, bool is_retry);
+  WaitsFor ExecuteOne(Connection& connection, bool is_retry);
   void CountDelayedReply(Connection& connection, const Executed& executed);
-  void Park(Connection& connection, ExecuteOutcome outcome);
+  void Park(Connection& connection, WaitsFor waits_for);
   void AfterExecuting(Connection& connection);
   void FlushAll();
   void NoteWait(bool news);

@@ -90,7 +90,10 @@ std::string_view Operation::ColdValueOf(const Entry& entry) {
   if (read == nullptr) read = AskFor(entry);
   if (read != nullptr && read->record) return read->value();
   if (read != nullptr) cold_.error_ = read->record.error();
-  if (!IsPlanted(PlantedBug::kRunWithoutValue)) blocked_ = Room::kWait;
+  if (!IsPlanted(PlantedBug::kRunWithoutValue)) {
+    blocked_ = Room::kWait;
+    waits_for_ = cold_.error_ ? WaitsFor::kNothing : WaitsFor::kValues;
+  }
   return {};
 }
 
@@ -138,7 +141,7 @@ std::shared_ptr<const void> Operation::KeepValues() {
 Room Operation::AdmitPut(std::string_view key, size_t value_size,
                          int64_t deadline_ms) {
   if (!store_.limit.IsOver() || blocked_ != Room::kReady) return blocked_;
-  if (store_.log->abandoned()) return blocked_ = Room::kLost;
+  if (store_.log->abandoned()) return Block(Room::kLost);
   Find(key);
   // Also of one that has expired and is still there.
   const Entry* old = keyspace_.Find(HashOf(key), key);
@@ -159,17 +162,23 @@ Room Operation::AdmitMove(const Entry& from, std::string_view key) {
 // command has found must stay where it is.
 Room Operation::NoMemory() {
   if (!store_.limit.IsOver()) return blocked_;  // An expired key has gone.
-  return blocked_ = store_.limit.Refuse();
+  return Block(store_.limit.Refuse());
+}
+
+Room Operation::Block(Room why) {
+  if (why == Room::kWait) waits_for_ = WaitsFor::kRoom;
+  return blocked_ = why;
 }
 
 Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
   if (blocked_ != Room::kReady) return blocked_;
   if (forbidden_ != nullptr && *forbidden_ &&
       !IsPlanted(PlantedBug::kReplyLimitAfterChange)) {
-    return blocked_ = Room::kTooLarge;
+    return Block(Room::kTooLarge);
   }
-  blocked_ = store_.log->RoomFor(bytes, purpose);
-  if (blocked_ == Room::kReady) reserved_ = bytes;
+  if (Block(store_.log->RoomFor(bytes, purpose)) == Room::kReady) {
+    reserved_ = bytes;
+  }
   return blocked_;
 }
 

@@ -17,6 +17,16 @@
 
 namespace kvd {
 
+// What a command waits for that cannot run now. It has changed nothing; it runs
+// again from its beginning, with the same words.
+enum class WaitsFor : uint8_t {
+  kNothing,  // It has run.
+  kRoom,     // In log or memory: a Poll() that said true. Later writers queue.
+  kValues,   // What `cold` wants: Store::Read().
+  kNews,     // Of the store: a Poll() that said true. Nobody queues behind it.
+  kOthers,   // They had their turn: it has done its share of this one.
+};
+
 // Thread: loop. Lives on the stack for one command.
 class Operation {
  public:
@@ -40,8 +50,8 @@ class Operation {
   // The value of an entry that Find() returned; asked for before Reserve().
   // Valid as long as the entry is, and as `cold`. When it is on disk and cannot
   // be had without waiting, or not at all, it is empty, blocked() from then on
-  // says kWait and Reserve() does, too: the reply is dropped, and cold.wanted()
-  // or cold.error() say how to go on.
+  // says kWait and Reserve() does, too: the reply is dropped. cold.error() says
+  // why the value cannot be had; without one waits_for() says kValues.
   std::string_view Value(const Entry& entry);
 
   // Whether memory has room for a put, of each that the command will do; asked
@@ -105,6 +115,12 @@ class Operation {
   // must be dropped, and the command waits or is refused.
   Room blocked() const { return blocked_; }
 
+  // For a command that has no reply yet for another reason: kNews or kOthers.
+  // It then does nothing more.
+  void WaitFor(WaitsFor what) { waits_for_ = what; }
+  // When it is not kNothing the reply made so far must be dropped.
+  WaitsFor waits_for() const { return waits_for_; }
+
  private:
   static constexpr int64_t kNotAsked = INT64_MIN;
 
@@ -113,6 +129,7 @@ class Operation {
   void RemoveExpired(uint64_t hash, const Entry& entry);
   std::string_view ColdValueOf(const Entry& entry);
   const ColdValues::Read* AskFor(const Entry& entry);
+  Room Block(Room why);
   void Spend(uint64_t bytes);
   void Saw(Seq seq) {
     if (seq > seen_) seen_ = seq;
@@ -132,6 +149,7 @@ class Operation {
   uint64_t hash_ = 0;
   Seq seen_ = 0;
   Room blocked_ = Room::kReady;
+  WaitsFor waits_for_ = WaitsFor::kNothing;
 };
 
 }  // namespace kvd

@@ -47,11 +47,11 @@ class Daemon {
   }
 
   // One try.
-  ExecuteOutcome Try(const Words& words, std::string* reply,
-                     bool queue_writers = false) {
+  WaitsFor Try(const Words& words, std::string* reply,
+               bool queue_writers = false) {
     const std::vector<std::string_view> args(words.begin(), words.end());
     return Execute(*service_, session_, args, queue_writers, &cold_, reply)
-        .outcome;
+        .waits_for;
   }
   // The reply, which becomes a whole only after `meanwhile`: what is lent to it
   // must stay as it was.
@@ -63,7 +63,7 @@ class Daemon {
     std::vector<LentValue> lent;
     while (Execute(*service_, session_, args, /*queue_writers=*/false, &cold_,
                    &text, &lent)
-               .outcome == ExecuteOutcome::kReads) {
+               .waits_for == WaitsFor::kValues) {
       Read();
     }
     MakeDurable();
@@ -84,7 +84,7 @@ class Daemon {
   // The reply, after as many reads as it takes; what it changes is durable.
   std::string Send(const Words& words) {
     std::string reply;
-    while (Try(words, &reply) == ExecuteOutcome::kReads) Read();
+    while (Try(words, &reply) == WaitsFor::kValues) Read();
     MakeDurable();
     return reply;
   }
@@ -256,16 +256,16 @@ TEST_P(ColdCommands, ReadBeforeAnyEffectThenDoTheSame) {
   const auto& [words, reads] = GetParam();
   const std::string before = cold_.State();
   std::string reply = "reply of the command before";
-  ExecuteOutcome outcome = cold_.Try(words, &reply);
+  WaitsFor outcome = cold_.Try(words, &reply);
   if (reads) {
-    EXPECT_EQ(outcome, ExecuteOutcome::kReads);
+    EXPECT_EQ(outcome, WaitsFor::kValues);
     EXPECT_EQ(reply, "reply of the command before");
     EXPECT_EQ(cold_.State(), before);
     cold_.Read();
     EXPECT_EQ(cold_.State(), before);
     outcome = cold_.Try(words, &reply);
   }
-  EXPECT_EQ(outcome, ExecuteOutcome::kDone);
+  EXPECT_EQ(outcome, WaitsFor::kNothing);
   EXPECT_TRUE(cold_.cold().empty());
   EXPECT_EQ(reply, "reply of the command before" + warm_.Send(words));
   cold_.MakeDurable();
@@ -350,22 +350,22 @@ TEST_F(ColdCommandsTest, TooManyValuesAtOnceAreRefused) {
 // The clock passes a deadline while the value is read: it is not shown.
 TEST_F(ColdCommandsTest, AKeyThatExpiresWhileItIsReadIsGone) {
   std::string reply;
-  ASSERT_EQ(daemon_.Try({"GET", "brief"}, &reply), ExecuteOutcome::kReads);
+  ASSERT_EQ(daemon_.Try({"GET", "brief"}, &reply), WaitsFor::kValues);
   daemon_.clock().AdvanceMs(60'000);
   daemon_.Read();
-  EXPECT_EQ(daemon_.Try({"GET", "brief"}, &reply), ExecuteOutcome::kDone);
+  EXPECT_EQ(daemon_.Try({"GET", "brief"}, &reply), WaitsFor::kNothing);
   EXPECT_EQ(reply, "$-1\r\n");
 }
 
 TEST_F(ColdCommandsTest, WhoHasItsValuesStillQueuesBehindThoseThatWait) {
   std::string reply;
   const Words words = {"APPEND", "text", "!"};
-  ASSERT_EQ(daemon_.Try(words, &reply), ExecuteOutcome::kReads);
+  ASSERT_EQ(daemon_.Try(words, &reply), WaitsFor::kValues);
   daemon_.Read();
   EXPECT_EQ(daemon_.Try(words, &reply, /*queue_writers=*/true),
-            ExecuteOutcome::kParked);
+            WaitsFor::kRoom);
   // And needs no other read when it is its turn.
-  EXPECT_EQ(daemon_.Try(words, &reply), ExecuteOutcome::kDone);
+  EXPECT_EQ(daemon_.Try(words, &reply), WaitsFor::kNothing);
   EXPECT_EQ(reply, ":10\r\n");
   EXPECT_EQ(daemon_.store().Stats().reads_waited, 1u);
 }

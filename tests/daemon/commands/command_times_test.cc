@@ -61,7 +61,7 @@ class CommandTimesTest : public testing::Test {
     std::string reply;
     const Executed executed =
         Execute(*service_, session_, args, false, &cold_, &reply);
-    KVD_CHECK(executed.outcome == ExecuteOutcome::kDone);
+    KVD_CHECK(executed.waits_for == WaitsFor::kNothing);
     MakeDurable();
     return reply;
   }

@@ -57,15 +57,15 @@ class CommandsTest : public testing::Test {
   std::string Send(const std::vector<std::string>& words) {
     std::string reply;
     Executed executed = Run(words, &reply);
-    if (executed.outcome == ExecuteOutcome::kReads) {
+    if (executed.waits_for == WaitsFor::kValues) {
       store_->Read(&cold_, [] {});
       store_->Poll();
       executed = Run(words, &reply);
     }
-    while (executed.outcome == ExecuteOutcome::kGivesWay) {
+    while (executed.waits_for == WaitsFor::kOthers) {
       executed = Run(words, &reply);
     }
-    EXPECT_EQ(executed.outcome, ExecuteOutcome::kDone);
+    EXPECT_EQ(executed.waits_for, WaitsFor::kNothing);
     MakeDurable();
     return reply;
   }
@@ -152,17 +152,16 @@ TEST_F(CommandsTest, WritersParkWithoutEffectWhenTheOpenGroupIsFull) {
   std::string reply;
   const std::string value(kValueLimit - 100, 'x');
   int executed = 0;
-  while (Run({"SET", "k" + std::to_string(executed), value}, &reply).outcome ==
-         ExecuteOutcome::kDone) {
+  while (
+      Run({"SET", "k" + std::to_string(executed), value}, &reply).waits_for ==
+      WaitsFor::kNothing) {
     ASSERT_LT(++executed, 1000);
   }
   const size_t replies = reply.size();
-  EXPECT_EQ(Run({"APPEND", "k0", "y"}, &reply).outcome,
-            ExecuteOutcome::kParked);
-  EXPECT_EQ(Run({"GETSET", "k0", value}, &reply).outcome,
-            ExecuteOutcome::kParked);
+  EXPECT_EQ(Run({"APPEND", "k0", "y"}, &reply).waits_for, WaitsFor::kRoom);
+  EXPECT_EQ(Run({"GETSET", "k0", value}, &reply).waits_for, WaitsFor::kRoom);
   EXPECT_EQ(reply.size(), replies);
-  EXPECT_EQ(Run({"STRLEN", "k0"}, &reply).outcome, ExecuteOutcome::kDone);
+  EXPECT_EQ(Run({"STRLEN", "k0"}, &reply).waits_for, WaitsFor::kNothing);
   MakeDurable();
   EXPECT_EQ(Send("APPEND k0 y"),
             ":" + std::to_string(value.size() + 1) + "\r\n");
@@ -170,11 +169,11 @@ TEST_F(CommandsTest, WritersParkWithoutEffectWhenTheOpenGroupIsFull) {
 
 TEST_F(CommandsTest, WritersQueueBehindThoseThatWait) {
   std::string reply;
-  EXPECT_EQ(Run({"SET", "a", "1"}, &reply, /*queue_writers=*/true).outcome,
-            ExecuteOutcome::kParked);
+  EXPECT_EQ(Run({"SET", "a", "1"}, &reply, /*queue_writers=*/true).waits_for,
+            WaitsFor::kRoom);
   EXPECT_EQ(reply, "");
-  EXPECT_EQ(Run({"GET", "a"}, &reply, /*queue_writers=*/true).outcome,
-            ExecuteOutcome::kDone);
+  EXPECT_EQ(Run({"GET", "a"}, &reply, /*queue_writers=*/true).waits_for,
+            WaitsFor::kNothing);
   EXPECT_EQ(reply, "$-1\r\n");
 }
 
@@ -662,7 +661,7 @@ TEST_F(CommandsTest, ListingManyKeysGivesWay) {
   }
   int shares = 0;
   std::string reply;
-  while (Run({"KEYS", "*7"}, &reply).outcome == ExecuteOutcome::kGivesWay) {
+  while (Run({"KEYS", "*7"}, &reply).waits_for == WaitsFor::kOthers) {
     EXPECT_EQ(reply, "");
     ASSERT_LT(++shares, kKeys);
   }
@@ -672,15 +671,15 @@ TEST_F(CommandsTest, ListingManyKeysGivesWay) {
   EXPECT_EQ(session_.listing, nullptr);
   // SCAN's caller asks again anyway.
   reply.clear();
-  EXPECT_EQ(Run({"SCAN", "0", "COUNT", "1000000"}, &reply).outcome,
-            ExecuteOutcome::kDone);
+  EXPECT_EQ(Run({"SCAN", "0", "COUNT", "1000000"}, &reply).waits_for,
+            WaitsFor::kNothing);
   EXPECT_FALSE(reply.starts_with("*2\r\n$1\r\n0\r\n"));
   EXPECT_LT(reply.size(), 20'000u * 14);
   // What cannot be sent is not collected to the end.
   config_.limits.output_bytes = 20'000;
   int before_refusal = 0;
   reply.clear();
-  while (Run({"KEYS", "*"}, &reply).outcome == ExecuteOutcome::kGivesWay) {
+  while (Run({"KEYS", "*"}, &reply).waits_for == WaitsFor::kOthers) {
     ++before_refusal;
   }
   EXPECT_TRUE(reply.starts_with("-ERR the reply takes ")) << reply;

@@ -63,7 +63,7 @@ class WhileLoading : public testing::Test {
     std::string reply;
     const Executed executed = Execute(service_, session_, args,
                                       /*queue_writers=*/false, &cold_, &reply);
-    EXPECT_EQ(executed.outcome, ExecuteOutcome::kDone);
+    EXPECT_EQ(executed.waits_for, WaitsFor::kNothing);
     EXPECT_EQ(executed.seen, 0u);
     return reply;
   }
