@@ -39,6 +39,7 @@ Turn::Turn(EventLoop& loop, ServerState& service)
     : loop_(loop),
       service_(service),
       keys_ahead_(service),
+      parking_(service),
       busy_poll_(service.config.log.busy_poll_us * 1000),
       processor_choice_(AllowedProcessors()) {
   auto* idle = new uv_idle_t;
@@ -59,16 +60,15 @@ void Turn::NeedsFlush(Connection& connection) {
 void Turn::Run() {
   Store* const store = service_.store;
   const bool news = woken_;
-  const bool worked =
-      news || !ready_.empty() || !read_.empty() || !resting_.empty();
+  const bool worked = news || !ready_.empty() || parking_.has_runnable();
   reply_times_.BeginTurn(service_.ReadClock());
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
     // Clients get on with these while the loop executes.
     FlushAll();
   }
-  RetryRead();
-  RetryResting();
+  RetryWithValues();
+  RetryForOthers();
   executes_since_ns_ = service_.clock_read_ns;
   ExecuteReady();
   FlushAll();
@@ -108,7 +108,7 @@ void Turn::HoldWhereFlushesAreQuick() {
 }
 
 void Turn::StayAwakeOrNot() {
-  const bool has_work = !ready_.empty() || !read_.empty() || !resting_.empty();
+  const bool has_work = !ready_.empty() || parking_.has_runnable();
   const bool gathers = service_.store != nullptr && service_.store->gathers();
   if (!has_work && !gathers && !busy_poll_.StaysAwake(service_.clock_read_ns)) {
     uv_idle_stop(awake_.get());
@@ -132,89 +132,54 @@ void Turn::TakeNews() {
     connection->in.waiting = connection->replies().withholds();
     return !connection->in.waiting;
   });
-  RetryParked();
-  RetryAwaiting();
+  RetryForRoom();
+  RetryForNews();
 }
 
-void Turn::RetryParked() {
-  while (!parked_.empty()) {
-    Connection& connection = *parked_.front();
-    if (!connection.closed()) {
-      connection.set_parked(false);
-      const WaitsFor waits_for = ExecuteOne(connection, /*is_retry=*/true);
-      if (waits_for == WaitsFor::kRoom) {
-        connection.set_parked(true);
-        break;
-      }
-      if (waits_for == WaitsFor::kNothing) {
-        AfterExecuting(connection);
-        Ready(connection);
-      } else {
-        Park(connection, waits_for);
-      }
-    }
-    parked_.pop_front();
-  }
-  service_.stats.parked = parked_.size();
-}
-
-void Turn::RetryAwaiting() {
-  for (Connection* connection : std::exchange(awaiting_, {})) {
-    if (!connection->closed()) Retry(*connection);
+void Turn::RetryForRoom() {
+  while (Connection* connection = parking_.TakeForRoom()) {
+    const WaitsFor waits_for = ExecuteOne(*connection, /*is_retry=*/true);
+    if (waits_for == WaitsFor::kRoom) return parking_.ParkFirst(*connection);
+    EndRetry(*connection, waits_for);
   }
 }
 
-void Turn::RetryRead() {
-  for (size_t i = 0; i < kReadCommandsPerTurn && !read_.empty(); ++i) {
-    Connection* connection = read_.front();
-    read_.pop_front();
-    reading_.erase(connection);
-    if (!connection->closed()) Retry(*connection);
+void Turn::RetryForNews() {
+  for (Connection* connection : parking_.TakeForNews()) Retry(*connection);
+}
+
+void Turn::RetryWithValues() {
+  for (size_t i = 0; i < kReadCommandsPerTurn; ++i) {
+    Connection* connection = parking_.TakeWithValues();
+    if (connection == nullptr) return;
+    Retry(*connection);
   }
 }
 
 // One a turn, however many there are: others wait for all of them otherwise.
-void Turn::RetryResting() {
-  if (resting_.empty()) return;
-  Connection* connection = resting_.front();
-  resting_.pop_front();
-  if (!connection->closed()) Retry(*connection);
+void Turn::RetryForOthers() {
+  Connection* connection = parking_.TakeForOthers();
+  if (connection == nullptr) return;
+  Retry(*connection);
   // What it took is not taken from the others.
   service_.ReadClock();
 }
 
 // Runs a command again that did not wait for room.
 void Turn::Retry(Connection& connection) {
-  connection.set_parked(false);
-  const WaitsFor waits_for = ExecuteOne(connection, /*is_retry=*/false);
+  EndRetry(connection, ExecuteOne(connection, /*is_retry=*/false));
+}
+
+void Turn::EndRetry(Connection& connection, WaitsFor waits_for) {
   if (waits_for != WaitsFor::kNothing) return Park(connection, waits_for);
   AfterExecuting(connection);
   Ready(connection);
 }
 
 void Turn::Park(Connection& connection, WaitsFor waits_for) {
-  connection.set_parked(true);
   int64_t& since_ns = connection.in.waits_since_ns;
   if (since_ns == 0) since_ns = reply_times_.turn_began_ns();
-  switch (waits_for) {
-    case WaitsFor::kNothing:
-      return;
-    case WaitsFor::kNews:
-      awaiting_.push_back(&connection);
-      return;
-    case WaitsFor::kValues:
-      reading_.insert(&connection);
-      return service_.store->Read(&connection.cold(), [this, &connection] {
-        read_.push_back(&connection);
-      });
-    case WaitsFor::kOthers:
-      resting_.push_back(&connection);
-      return;
-    case WaitsFor::kRoom:
-      parked_.push_back(&connection);
-      service_.stats.parked = parked_.size();
-      return;
-  }
+  parking_.Park(connection, waits_for);
 }
 
 void Turn::ExecuteReady() {
@@ -321,7 +286,7 @@ void Turn::ExecuteSome(Connection& connection) {
 }
 
 WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
-  const bool queue_writers = !is_retry && !parked_.empty();
+  const bool queue_writers = !is_retry && parking_.queues_writers();
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
@@ -384,17 +349,7 @@ void Turn::FlushAll() {
 
 void Turn::StopExecuting(std::string_view error) {
   executing_ = false;
-  parked_.insert(parked_.end(), awaiting_.begin(), awaiting_.end());
-  parked_.insert(parked_.end(), reading_.begin(), reading_.end());
-  parked_.insert(parked_.end(), resting_.begin(), resting_.end());
-  awaiting_.clear();
-  reading_.clear();
-  read_.clear();
-  resting_.clear();
-  for (Connection* connection : std::exchange(parked_, {})) {
-    if (connection->closed()) continue;
-    connection->set_parked(false);
-    connection->cold().Abandon();
+  for (Connection* connection : parking_.TakeAll()) {
     connection->session().listing.reset();
     ReplyWriter(connection->replies().buffer(), connection->session().protocol)
         .Error(error);
@@ -402,20 +357,14 @@ void Turn::StopExecuting(std::string_view error) {
     connection->session().closing = true;
     AfterExecuting(*connection);
   }
-  service_.stats.parked = 0;
 }
 
 std::vector<Connection*> Turn::TakeClosed() {
   if (closed_.empty()) return {};
   EraseClosed(ready_);
-  EraseClosed(parked_);
-  EraseClosed(awaiting_);
-  EraseClosed(reading_);
-  EraseClosed(read_);
-  EraseClosed(resting_);
   EraseClosed(waiting_);
   EraseClosed(flush_);
-  service_.stats.parked = parked_.size();
+  parking_.EraseClosed();
   return std::exchange(closed_, {});
 }
 

@@ -10,8 +10,6 @@
 #include <uv.h>
 
 #include <cstdint>
-#include <deque>
-#include <set>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -22,6 +20,7 @@
 #include "daemon/loop/connection.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/keys_ahead.h"
+#include "daemon/loop/parking.h"
 #include "daemon/loop/processor_choice.h"
 #include "daemon/loop/reply_times.h"
 #include "daemon/loop/uv_ptr.h"
@@ -53,12 +52,11 @@ class Turn final : public ConnectionListener {
   // Now and then, whether there were turns or not.
   void KeepHouse();
 
-  // Nothing is left to execute but what waits for room.
+  // Nothing is left to execute but what is parked.
   bool drained() const { return ready_.empty(); }
-  bool has_parked() const {
-    return !parked_.empty() || !reading_.empty() || !resting_.empty();
-  }
-  // From now on nothing is executed; commands that wait for room get `error`.
+  // Commands are parked that a stop should wait for.
+  bool has_parked() const { return parking_.delays_stop(); }
+  // From now on nothing is executed; parked commands are answered `error`.
   void StopExecuting(std::string_view error);
 
   // Connections that closed since the last call; none of the turn's lists holds
@@ -67,11 +65,12 @@ class Turn final : public ConnectionListener {
 
  private:
   void TakeNews();
-  void RetryParked();
-  void RetryAwaiting();
-  void RetryRead();
-  void RetryResting();
+  void RetryForRoom();
+  void RetryForNews();
+  void RetryWithValues();
+  void RetryForOthers();
   void Retry(Connection& connection);
+  void EndRetry(Connection& connection, WaitsFor waits_for);
   void ExecuteReady();
   bool IsLong() const;
   size_t ExecuteBrief(std::vector<Connection*>& batch);
@@ -96,17 +95,13 @@ class Turn final : public ConnectionListener {
   int64_t executes_since_ns_ = 0;
   ReplyTimes reply_times_;
   KeysAhead keys_ahead_;
+  Parking parking_;
   BusyPoll busy_poll_;
   ProcessorChoice processor_choice_;
   ProcessorHold processor_hold_;
 
-  std::vector<Connection*> ready_;     // Those left over, then by arrival.
-  std::deque<Connection*> parked_;     // Their command waits for room; FIFO.
-  std::vector<Connection*> awaiting_;  // Their command waits for news.
-  std::set<Connection*> reading_;      // Their command waits for values …
-  std::deque<Connection*> read_;       // … and has them now; FIFO.
-  std::deque<Connection*> resting_;    // Their command gave way; FIFO.
-  std::vector<Connection*> waiting_;   // They withhold replies.
+  std::vector<Connection*> ready_;    // Those left over, then by arrival.
+  std::vector<Connection*> waiting_;  // They withhold replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;
 
