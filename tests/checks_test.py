@@ -58,7 +58,6 @@ class LayeringCheck(Tree):
                 ("daemon/commands/a.cc", '#include "daemon/loop/turn.h"'),
                 ("daemon/state/a.h", '#include "daemon/commands/table.h"'),
                 ("daemon/host/a.h", '#include "daemon/state/session.h"'),
-                ("daemon/cellar/a.h", '#include "daemon/host/notify.h"'),
                 ("daemon/a.cc", '#include "client/client.h"'),
                 ("daemon/a.cc", '#include "tests/support/x.h"'),
                 ("lib/store/a.cc", "#include <uv.h>"),

@@ -361,13 +361,14 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
 Executed Execute(ServerState& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
                  ColdValues* cold, std::string* out,
-                 std::vector<LentValue>* lent) {
+                 std::vector<LentValue>* lent, HashedKey hashed) {
   const size_t start = out->size();
   const Session::ReplyMode reply_mode = session.reply_mode;
   ReplyWriter reply(out, session.protocol, service.config.limits.output_bytes);
   std::optional<Operation> op;
   if (service.store != nullptr) {
-    op.emplace(*service.store, session.database, cold, &reply.overflowed());
+    op.emplace(*service.store, session.database, cold, &reply.overflowed(),
+               hashed);
   }
   Call call{op ? &*op : nullptr, args, reply, session, service};
   call.lent = lent;

@@ -26,9 +26,10 @@ struct Executed {
 // do so already and come first. A reply takes limits.output_bytes at
 // the most; instead of a larger one there is an error, and no change. Thread:
 // loop. `cold` is the connection's: what was read for the command's last try.
+// `hashed` is a word of `args` with its hash, if that is known.
 Executed Execute(ServerState& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
                  ColdValues* cold, std::string* out,
-                 std::vector<LentValue>* lent = nullptr);
+                 std::vector<LentValue>* lent = nullptr, HashedKey hashed = {});
 
 }  // namespace kvd

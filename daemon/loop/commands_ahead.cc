@@ -15,7 +15,7 @@ bool CommandsAhead::ParseAhead(std::string_view input) {
     ended_by_ = parser_.Next(input);
     if (ended_by_ != ParseOutcome::kCommand) break;
     const std::span<const std::string_view> args = parser_.args();
-    ahead_.push_back({words_.size(), args.size(), parser_.consumed()});
+    ahead_.push_back({words_.size(), args.size(), parser_.consumed(), {}});
     words_.insert(words_.end(), args.begin(), args.end());
     // The words of an inline command live in the parser until its next call.
     const char* word = args.front().data();

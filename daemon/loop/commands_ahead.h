@@ -5,6 +5,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -29,6 +31,8 @@ class CommandsAhead {
   std::span<const std::string_view> args() const {
     return std::span(words_).subspan(current().first_word, current().words);
   }
+  // What HashKeys() was told of it; nothing if it has one word.
+  std::optional<uint64_t> key_hash() const { return current().key_hash; }
   size_t consumed() const { return consumed_; }
   size_t bytes_wanted() const { return parser_.bytes_wanted(); }
   const std::string& error() const { return parser_.error(); }
@@ -43,11 +47,14 @@ class CommandsAhead {
   size_t left() const { return ahead_.size() - given_; }
   // Commands that the last ParseAhead() parsed together.
   size_t together() const { return ahead_.size(); }
-  // Their second words: mostly their keys.
-  template <typename Each>
-  void ForEachKey(Each each) const {
-    for (const Parsed& parsed : ahead_) {
-      if (parsed.words > 1) each(words_[parsed.first_word + 1]);
+  // Calls `hash` with their second words, which mostly are their keys, and
+  // keeps what it returns for key_hash().
+  template <typename Hash>
+  void HashKeys(Hash hash) {
+    for (Parsed& parsed : ahead_) {
+      if (parsed.words > 1) {
+        parsed.key_hash = hash(words_[parsed.first_word + 1]);
+      }
     }
   }
 
@@ -61,6 +68,7 @@ class CommandsAhead {
     size_t first_word;
     size_t words;
     size_t bytes;
+    std::optional<uint64_t> key_hash;
   };
 
   const Parsed& current() const { return ahead_[given_ - 1]; }

@@ -75,8 +75,9 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
 size_t Connection::ParseAhead(KeysAhead& keys) {
   if (commands_.ParseAhead(input_.view())) {
     session_.pipelines = commands_.together() > 1;
-    commands_.ForEachKey(
-        [&](std::string_view key) { keys.Tell(session_.database, key); });
+    commands_.HashKeys([&](std::string_view key) {
+      return keys.Tell(session_.database, key);
+    });
   }
   return commands_.left();
 }

@@ -64,6 +64,12 @@ class Connection {
   // After kError nothing but RefuseInput() makes sense.
   ParseOutcome NextCommand(KeysAhead& keys);
   std::span<const std::string_view> args() const { return commands_.args(); }
+  // The second of them with its hash, which `keys` returned; none if it did
+  // not.
+  HashedKey hashed_key() const {
+    const std::optional<uint64_t> hash = commands_.key_hash();
+    return hash ? HashedKey{args()[1], *hash} : HashedKey();
+  }
   size_t command_bytes() const { return commands_.consumed(); }
   void CommandDone();
   // Answers input that is no command; nothing more is executed.

@@ -5,10 +5,12 @@
 
 namespace kvd {
 
-void KeysAhead::Tell(int database, std::string_view key) {
+std::optional<uint64_t> KeysAhead::Tell(int database, std::string_view key) {
   const Store* store = service_.store;
-  if (store == nullptr || size_ == keys_.size()) return;
-  keys_[size_++] = {database, store->PrefetchSlot(database, key)};
+  if (store == nullptr || size_ == keys_.size()) return std::nullopt;
+  const uint64_t hash = store->PrefetchSlot(database, key);
+  keys_[size_++] = {database, hash};
+  return hash;
 }
 
 void KeysAhead::Fetch() {

@@ -14,6 +14,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "daemon/state/server_state.h"
@@ -29,8 +30,9 @@ class KeysAhead {
   // `service` outlives it.
   explicit KeysAhead(const ServerState& service) : service_(service) {}
 
-  // A command will look for that key: fetches the slot.
-  void Tell(int database, std::string_view key);
+  // A command will look for that key: fetches the slot. Returns the key's hash;
+  // nothing while there is no store, and when enough keys are known.
+  std::optional<uint64_t> Tell(int database, std::string_view key);
   size_t size() const { return size_; }
   // Fetches the entries, and forgets all keys.
   void Fetch();

@@ -290,7 +290,8 @@ WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
-              &connection.cold(), replies.buffer(), replies.lent());
+              &connection.cold(), replies.buffer(), replies.lent(),
+              connection.hashed_key());
   if (executed.waits_for != WaitsFor::kNothing) return executed.waits_for;
   replies.Commit(executed.seen,
                  executed.seen != 0 && service_.store->MustWait(executed.seen));

@@ -21,12 +21,14 @@ constexpr size_t kSlotBytesMax = 16;
 }  // namespace
 
 Operation::Operation(Store& store, int database, ColdValues* cold,
-                     const bool* forbidden)
+                     const bool* forbidden, HashedKey hashed)
     : store_(*store.impl_),
       keyspace_(store_.databases->OfClient(database)),
       cold_(*cold),
       forbidden_(forbidden),
-      swapped_(store_.databases->swapped(database)) {}
+      swapped_(store_.databases->swapped(database)),
+      hashed_(hashed.key),
+      hash_(hashed.hash) {}
 
 int64_t Operation::now_ms() {
   if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();

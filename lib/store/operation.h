@@ -35,9 +35,10 @@ class Operation {
   // `database` is the client's number, 0 … kDatabases - 1. `cold` outlives the
   // operation, and has what the store read for an earlier run of the command.
   // While `*forbidden` is true, Reserve() says no: what the command answers
-  // cannot be sent.
+  // cannot be sent. `hashed` is of the view that the command looks for first,
+  // if that is known: it need not be hashed again.
   Operation(Store& store, int database, ColdValues* cold,
-            const bool* forbidden = nullptr);
+            const bool* forbidden = nullptr, HashedKey hashed = {});
 
   // The live entry of `key`, or null. Valid until the next change. After
   // Reserve() only for keys that were looked up before it; and `key` stays
@@ -146,7 +147,7 @@ class Operation {
   uint64_t reserved_ = 0;
   uint64_t changed_bytes_ = 0;
   std::string_view hashed_;  // The key that hash_ belongs to.
-  uint64_t hash_ = 0;
+  uint64_t hash_;
   Seq seen_ = 0;
   Room blocked_ = Room::kReady;
   WaitsFor waits_for_ = WaitsFor::kNothing;

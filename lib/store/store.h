@@ -39,6 +39,13 @@ namespace kvd {
 
 class Keyspace;
 
+// A key whose hash is known: Store::PrefetchSlot() tells. The same in all
+// databases of one store, as long as that is open.
+struct HashedKey {
+  std::string_view key;
+  uint64_t hash = 0;
+};
+
 struct StoreOptions {
   SyncMode sync = SyncMode::kAlways;
   int64_t sync_interval_ms = 1000;  // For SyncMode::kInterval.
@@ -131,7 +138,7 @@ class Store {
 
   // Hints for keys that will be looked up soon, so that their cache misses
   // overlap: the first for every key of a batch, then the second with what the
-  // first returned. They change nothing.
+  // first returned, which is the key's hash. They change nothing.
   uint64_t PrefetchSlot(int database, std::string_view key) const;
   void PrefetchEntry(int database, uint64_t hash) const;
 

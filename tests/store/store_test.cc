@@ -99,6 +99,27 @@ TEST_F(StoreTest, SwappedDatabasesStaySwapped) {
   EXPECT_EQ(machine().Dump(), history_.states.back());
 }
 
+TEST_F(StoreTest, AKeyThatComesWithItsHashIsNotHashedAgain) {
+  Open();
+  machine().Put("key", "value");
+  machine().Put("key", "value", 0, 7);
+  const std::string_view key = "key";
+  const std::string same_key(key);
+  const uint64_t hash = store().PrefetchSlot(3, key);
+  const auto finds = [&](int database, HashedKey hashed) {
+    ColdValues cold;
+    Operation operation(store(), database, &cold, nullptr, hashed);
+    return operation.Find(key) != nullptr;
+  };
+  for (const int database : {0, 7}) {
+    EXPECT_TRUE(finds(database, {key, hash}));
+    EXPECT_FALSE(finds(database, {key, ~hash}));
+    // Of another view, whatever it says, nothing is known.
+    EXPECT_TRUE(finds(database, {same_key, ~hash}));
+    EXPECT_TRUE(finds(database, {}));
+  }
+}
+
 TEST_F(StoreTest, NobodyWaitsInTheLazyModes) {
   for (const SyncMode mode : {SyncMode::kInterval, SyncMode::kNever}) {
     machine_.reset();

@@ -3,7 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace kvd {
@@ -92,13 +95,33 @@ TEST(CommandsAhead, NamesTheKeysOfABatchOnce) {
   for (int i = 0; i < 20; ++i) {
     if (commands.ParseAhead(rest)) {
       batches.push_back(0);
-      commands.ForEachKey([&](std::string_view) { ++batches.back(); });
+      commands.HashKeys([&](std::string_view) {
+        return std::optional<uint64_t>(++batches.back());
+      });
       EXPECT_EQ(batches.back(), commands.together());
     }
     ASSERT_EQ(commands.Next(), ParseOutcome::kCommand);
     rest.remove_prefix(commands.consumed());
   }
   EXPECT_EQ(batches, (std::vector<size_t>{CommandsAhead::kCommandsMax, 4}));
+}
+
+TEST(CommandsAhead, KeepsTheHashOfEachKey) {
+  CommandsAhead commands(kLimits);
+  const std::string input = Get(7) + "PING\r\n" + Get(8);
+  ASSERT_TRUE(commands.ParseAhead(input));
+  commands.HashKeys([&](std::string_view key) -> std::optional<uint64_t> {
+    if (key == "8") return std::nullopt;
+    return 100 + key.size();
+  });
+  std::vector<std::optional<uint64_t>> hashes;
+  for (size_t i = commands.together(); i > 0; --i) {
+    ASSERT_EQ(commands.Next(), ParseOutcome::kCommand);
+    hashes.push_back(commands.key_hash());
+  }
+  ASSERT_GE(hashes.size(), 2u);
+  EXPECT_EQ(hashes[0], 101u);
+  EXPECT_EQ(hashes[1], std::nullopt);
 }
 
 // The first ParseAhead() may come long before the command is asked for.
