@@ -9,7 +9,6 @@
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
 #include "daemon/state/memory_figures.h"
-#include "store/memory/entry_heap.h"
 
 namespace kvd {
 namespace {
@@ -132,7 +131,8 @@ void HandleMemoryStats(Call& call) {
   const uint64_t used = figures.used();
   const uint64_t resident = ResidentBytes();
   const uint64_t dataset = figures.entries + figures.values;
-  const uint64_t keys = KeysOf(call.service.store->Stats());
+  const StoreStats stats = call.service.store->Stats();
+  const uint64_t keys = KeysOf(stats);
   Pairs pairs(call);
   pairs.Number("peak.allocated", call.service.memory_peak);
   pairs.Number("total.allocated", used);
@@ -145,8 +145,7 @@ void HandleMemoryStats(Call& call) {
                keys == 0 ? 0 : figures.keys_and_values() / keys);
   pairs.Number("dataset.bytes", dataset);
   pairs.Fraction("dataset.percentage", 100 * Ratio(dataset, used));
-  pairs.Number("allocator.allocated",
-               AllocatedBytes() + EntryHeap::Instance().slab_bytes());
+  pairs.Number("allocator.allocated", AllocatedBytes() + stats.slab_bytes);
   pairs.Number("allocator.resident", resident);
   pairs.Fraction("fragmentation", Ratio(resident, used));
   pairs.Number("fragmentation.bytes", resident - std::min(resident, used));

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/memory/entry_heap.h"
 #include "store/start/recovery.h"
 #include "store/store_impl.h"
 
@@ -260,6 +261,7 @@ StoreStats Store::Stats() const {
   stats.index_bytes = memory.index_bytes;
   stats.deadline_bytes = memory.deadline_bytes;
   stats.entry_bytes = memory.entry_bytes;
+  stats.slab_bytes = EntryHeap::Instance().slab_bytes();
   stats.queued_bytes = memory.queued_bytes;
   stats.removals_queued = impl_->removals.size();
   stats.tables_queued = impl_->cleared.size();
