@@ -14,8 +14,7 @@
 namespace kvd {
 namespace {
 
-// How much of an unknown command's words an error quotes together. Source:
-// Redis.
+// Bytes of an unknown command's words that an error quotes. Source: Redis.
 constexpr size_t kQuotedArgsBytes = 128;
 
 void UnknownCommand(Call& call) {

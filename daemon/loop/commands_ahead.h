@@ -61,7 +61,7 @@ class CommandsAhead {
   static constexpr size_t kCommandsMax = 16;
 
  private:
-  // A command with more words than this is parsed no further ahead of.
+  // With this many words parsed no further command is parsed ahead.
   static constexpr size_t kWordsMax = 256;
 
   struct Parsed {

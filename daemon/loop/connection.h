@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// One client: bytes in, bytes out, and the brakes between. A client that does
-// not read its replies stops being read; nobody else notices.
+// One client's bytes, in and out. From a client that does not read its replies
+// nothing more is read; other clients do not notice.
 #pragma once
 
 #include <cstdint>
@@ -90,7 +90,7 @@ class Connection {
 
   // Sends what may be sent; closes if that was the last thing to do.
   void Flush();
-  // Reads or stops reading, as the brakes say.
+  // Starts or stops reading, by whether another command may run.
   void UpdateReading();
   // At once.
   void Close();
@@ -118,11 +118,11 @@ class Connection {
   // to search them.
   struct Membership {
     bool ready = false;
-    bool postponed = false;  // It is ready since an earlier turn.
+    bool postponed = false;  // Ready since an earlier turn.
     bool waiting = false;
     bool flush = false;
-    bool starved = false;        // In no list: goes on when output has drained.
-    int64_t waits_since_ns = 0;  // Its command was tried first; 0 for no wait.
+    bool starved = false;        // In no list: runs when output has drained.
+    int64_t waits_since_ns = 0;  // First try of a parked command; 0 for none.
   };
   Membership in;
 

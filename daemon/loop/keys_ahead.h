@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 //
-// Keys of commands that will run soon. Each look-up misses the cache twice, for
-// a slot of the index and for the entry that it points to. Misses of several
-// keys overlap, so keys are collected, over connections where each has but one,
-// and fetched together.
+// Keys of commands that will run soon. Each look-up misses the cache twice: for
+// a slot of the index and for the entry that the slot points to. Misses of
+// several keys overlap, so keys are collected, from several connections if each
+// has only one, and fetched together.
 //
-// Together, and not one by one while earlier commands run: a fetch holds the
-// processor up when the page is none that it has seen lately, and only other
-// fetches beside it make good use of that time. One by one, eight keys ahead,
-// pipelined SETs at a million keys took a third longer.
+// They are not fetched one by one while earlier commands run: a prefetch of a
+// page that is not in the TLB stalls the CPU, and only other prefetches use
+// that time. One by one, eight keys ahead, pipelined SETs on a million keys
+// took a third longer.
 #pragma once
 
 #include <array>
@@ -24,7 +24,7 @@ namespace kvd {
 // Thread: loop.
 class KeysAhead {
  public:
-  // So many are worth fetching; a few more are fine.
+  // From this many on fetching pays; up to twice as many are collected.
   static constexpr size_t kEnough = 16;
 
   // `service` outlives it.

@@ -38,7 +38,7 @@ class ReplyTimes {
   void EndTurn(int64_t now_ns);
 
  private:
-  // Replies that came one after the other and differ in nothing.
+  // Consecutive replies that are alike.
   struct Batch {
     CommandStats* stats = nullptr;
     int64_t began_ns = 0;

@@ -13,20 +13,19 @@
 namespace kvd {
 namespace {
 
-// What a turn executes of all that was read. While it does, nobody sees that a
-// flush has ended, so the disk stands still and writers wait for replies that
-// they could have; and whoever comes waits for all those before.
+// Commands executed in one turn. During a turn nobody notices that a flush has
+// ended: the disk is idle, and writers wait for replies that could be sent.
 constexpr size_t kCommandsPerTurn = 512;
-// The same where single commands take long. One is executed at any rate.
+// The same as a time, for commands that take long. One is always executed.
 constexpr int64_t kTurnNsMax = 10'000'000;
-// Who sent no more does not wait behind pipelines: a few short commands.
+// Connections with at most this much input run before pipelines.
 constexpr size_t kBriefBytes = 512;
-// One connection's share of a turn, in bytes: it may send few large commands.
+// Input of one connection executed in one turn: its commands may be large.
 constexpr size_t kBytesPerTurn = size_t{1} << 20;
 
-// Commands of one turn that waited for values. A disk may tell of many reads at
-// once; with all of them answered in one turn, the next reads of their clients
-// would begin together, and disk and loop take turns in waiting for each other.
+// Commands that waited for values and run in one turn. Many reads may complete
+// at once; if one turn answered them all, their clients' next reads would start
+// together, too, and disk and loop would each wait while the other works.
 constexpr size_t kReadCommandsPerTurn = 8;
 
 void EraseClosed(auto& list) {
@@ -79,7 +78,7 @@ void Turn::Run() {
   StayAwakeOrNot();
 }
 
-// Clients that stop all at once leave no turn that would see it.
+// When all clients stop at once there is no further turn to notice it.
 void Turn::KeepHouse() {
   if (std::exchange(worked_, false) || !waiting_.empty()) return;
   busy_poll_.Rested();
@@ -121,7 +120,7 @@ void Turn::StayAwakeOrNot() {
 }
 
 void Turn::TakeNews() {
-  // After a fault the owner replaces what is withheld, and lets nobody in.
+  // After a disk fault nothing is released: the owner replaces these replies.
   if (service_.store->failure() && !service_.store->storage_lost()) return;
   const Seq durable_seq = service_.store->durable_seq();
   reply_times_.Release(durable_seq);
@@ -156,12 +155,12 @@ void Turn::RetryWithValues() {
   }
 }
 
-// One a turn, however many there are: others wait for all of them otherwise.
+// One a turn: all other clients would wait for all of them.
 void Turn::RetryForOthers() {
   Connection* connection = parking_.TakeForOthers();
   if (connection == nullptr) return;
   Retry(*connection);
-  // What it took is not taken from the others.
+  // Its time does not count towards kTurnNsMax.
   service_.ReadClock();
 }
 
@@ -206,9 +205,9 @@ bool Turn::IsLong() const {
   return service_.clock_read_ns - executes_since_ns_ > kTurnNsMax;
 }
 
-// In a turn that has more to do than it will, those who sent little go first
-// and have their replies at once: they would wait for the whole of it. Returns
-// how many of `batch`, now its first, they were.
+// For a turn with more to do than its limits allow: connections with little
+// input run first and get their replies at once, not at the turn's end. Returns
+// how many there were; they are the first of `batch` now.
 size_t Turn::ExecuteBrief(std::vector<Connection*>& batch) {
   const auto end = std::stable_partition(
       batch.begin(), batch.end(),
@@ -219,8 +218,8 @@ size_t Turn::ExecuteBrief(std::vector<Connection*>& batch) {
   return executed;
 }
 
-// Executes what the first connections of `batch` sent, until that was `enough`
-// commands or took too long. Returns how many connections it were.
+// Executes what the first connections of `batch` sent, until `enough` commands
+// have run or the time is up. Returns how many connections that were.
 size_t Turn::ExecuteFirst(std::span<Connection* const> batch, size_t enough) {
   executed_ = 0;
   size_t parsed = 0;
@@ -236,9 +235,9 @@ size_t Turn::ExecuteFirst(std::span<Connection* const> batch, size_t enough) {
   return batch.size();
 }
 
-// Parses for the first connections of `batch`, until enough keys are known to
-// fetch them together, or as many commands without. Returns how many
-// connections that took.
+// Parses what the first connections of `batch` sent, until there are enough
+// keys to fetch together, or as many commands without one. Returns how many
+// connections that were.
 size_t Turn::ParseAhead(std::span<Connection* const> batch) {
   size_t count = 0;
   size_t commands = 0;
@@ -313,8 +312,8 @@ void Turn::CountDelayedReply(Connection& connection, const Executed& executed) {
   if (!connection.replies().withholds()) {
     return reply_times_.ReadyAfter(*executed.stats, began_ns);
   }
-  // What waits for no change of its own waits for an earlier reply's, which is
-  // the newest change at the latest.
+  // A reply that shows no undurable change waits behind an earlier one that
+  // does; that change is not newer than the store's last.
   const bool waits = service_.store->MustWait(executed.seen);
   reply_times_.Withheld(*executed.stats, began_ns,
                         waits ? executed.seen : service_.store->last_seq());

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
 //
-// One turn of the loop: replies that waited for the disk go out, what arrived
-// is executed in the order of arrival, then replies that wait for nothing go
-// out, then the open commit group is handed to the disk. The more arrives in a
-// turn, the more one flush carries; but what is too much for one is left for
-// the next, and there those who sent little go first.
+// One turn of the loop: replies that waited for the disk are sent, commands
+// that arrived are executed in the order of arrival, replies that need not wait
+// are sent, and the open commit group is given to the disk. The more arrives in
+// a turn, the more commands share one flush. A turn has limits, though: what
+// exceeds them is left for the next one, which runs connections with little
+// input first.
 #pragma once
 
 #include <uv.h>
@@ -100,12 +101,13 @@ class Turn final : public ConnectionListener {
   ProcessorChoice processor_choice_;
   ProcessorHold processor_hold_;
 
-  std::vector<Connection*> ready_;    // Those left over, then by arrival.
-  std::vector<Connection*> waiting_;  // They withhold replies.
+  // Deferred from the last turn, then new ones in the order of arrival.
+  std::vector<Connection*> ready_;
+  std::vector<Connection*> waiting_;  // With withheld replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> closed_;
 
-  // Runs while the loop is not to sleep.
+  // Started while the loop must not sleep.
   UvPtr<uv_idle_t> awake_;
 };
 

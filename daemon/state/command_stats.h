@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 //
-// How often each command was called and how long it took. Timing every call
-// makes a pipelined GET a quarter dearer, so not every call is timed, and yet
-// no slow one goes unnoticed:
+// How often each command was called and how long it took. Reading the clock for
+// every call makes a pipelined GET take a quarter longer, so not every call is
+// timed, and still every slow one is noticed:
 //
-//   - A call that came alone is timed: beside its system calls the clock costs
-//     nothing.
-//   - A call whose work is not bounded by its row and a few words is timed.
-//   - A call that turns out to have moved many bytes is charged the time since
-//     the clock was last read, which is a few calls too much at the worst.
-//   - Of all others, which come in pipelines and are brief, one in kTimedEvery
-//     is timed and stands for those that follow.
+//   - A call that came alone is timed: its system calls cost far more than the
+//     clock.
+//   - A call whose work its row and a few words do not bound is timed.
+//   - A call that moved many bytes is charged the time since the clock was last
+//     read: that of a few earlier calls, at the worst, is included.
+//   - Of all others, brief calls in pipelines, one in kTimedEvery is timed and
+//     stands for those that follow.
 //
 // A threshold of SLOWLOG below kAlwaysTimedBelowUs has all calls timed.
 #pragma once
@@ -24,12 +24,12 @@
 
 namespace kvd {
 
-// Prime: at 16 it would be the same place of each pipeline of 16, of which the
-// first ones wait longer for their memory.
+// A prime: 16 would always sample the same position in pipelines of 16, and the
+// first ones in a pipeline wait longer for memory.
 inline constexpr uint64_t kTimedEvery = 31;
 // Words up to which a command that handles one after the other is brief.
 inline constexpr size_t kBriefWords = 4;
-// Bytes of reply and log that show in the time of a command.
+// Bytes of reply and log that take noticeable time.
 inline constexpr size_t kManyBytes = 256 << 10;
 inline constexpr int64_t kAlwaysTimedBelowUs = 1000;
 
