@@ -14,26 +14,11 @@
 #include "daemon/loop/connection.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/listener.h"
+#include "daemon/loop/stop_signals.h"
 #include "daemon/loop/turn.h"
 #include "daemon/state/server_state.h"
 
 namespace kvd {
-
-// SIGTERM and SIGINT as events of the loop. From its making on neither ends the
-// process by itself. Thread: loop.
-class StopSignals {
- public:
-  explicit StopSignals(EventLoop& loop);
-  // Called for each signal; at once if one has come already.
-  void OnSignal(std::function<void(int signal)> on_signal);
-
- private:
-  void Watch(EventLoop& loop, int signal);
-
-  std::function<void(int)> on_signal_;
-  int pending_ = 0;
-  std::vector<UvPtr<uv_signal_t>> handles_;
-};
 
 // How many clients there may be at a time.
 struct ConnectionBounds {
