@@ -254,7 +254,6 @@ std::string Stats(ServerState& service) {
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("kvd_http_connections_closed", stats.http_closed);
   lines.Add("client_output_buffer_limit_disconnections", 0);
-  lines.Add("kvd_loop_moves", stats.loop_moves);
   uint64_t calls[2] = {};
   for (const UsedRow& row : UsedRows(service.command_stats)) {
     const Access access = row.command->access;

@@ -7,12 +7,10 @@
 #include <utility>
 
 #include "base/check.h"
-#include "daemon/host/processors.h"
 
 namespace kvd {
 
-PoolExecutor::PoolExecutor(EventLoop& loop)
-    : loop_(loop), processors_(AllowedProcessors()) {
+PoolExecutor::PoolExecutor(EventLoop& loop) : loop_(loop) {
   setenv("UV_THREADPOOL_SIZE", std::to_string(kPoolThreads).c_str(),
          /*overwrite=*/0);
 }
@@ -28,10 +26,6 @@ void PoolExecutor::Post(Job job) {
   work->request.data = work.get();
   const auto run = [](uv_work_t* request) {
     auto* work = static_cast<Work*>(request->data);
-    thread_local bool placed = false;
-    if (!std::exchange(placed, true)) {
-      (void)AllowProcessors(work->pool.processors_);
-    }
     work->job();
     work->pool.ended_.Put({});
   };

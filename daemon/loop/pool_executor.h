@@ -8,7 +8,6 @@
 #include <uv.h>
 
 #include <cstddef>
-#include <vector>
 
 #include "base/executor.h"
 #include "base/mailbox.h"
@@ -16,9 +15,8 @@
 
 namespace kvd {
 
-// Threads of the pool, unless UV_THREADPOOL_SIZE says otherwise. They come into
-// being with the first job, and run where the loop might when it made the pool:
-// by then it may be held to one processor (processors.h).
+// Threads of the pool, unless UV_THREADPOOL_SIZE says otherwise. They start
+// with the first job.
 inline constexpr int kPoolThreads = 32;
 
 // Jobs run at any time and in any order. Thread: loop, which outlives it.
@@ -42,7 +40,6 @@ class PoolExecutor final : public Executor {
   };
 
   EventLoop& loop_;
-  const std::vector<int> processors_;
   Mailbox<Ended> ended_;
   size_t posted_ = 0;  // Jobs whose end has not been taken out of ended_.
 };

@@ -4,7 +4,6 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -39,8 +38,7 @@ Turn::Turn(EventLoop& loop, ServerState& service)
       service_(service),
       keys_ahead_(service),
       parking_(service),
-      busy_poll_(service.config.log.busy_poll_us * 1000),
-      processor_choice_(AllowedProcessors()) {
+      busy_poll_(service.config.log.busy_poll_us * 1000) {
   auto* idle = new uv_idle_t;
   KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
   awake_.reset(idle);
@@ -73,7 +71,10 @@ void Turn::Run() {
   FlushAll();
   if (store != nullptr) store->Pump();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
-  if (worked) NoteWait(news);
+  if (worked) {
+    busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(), news,
+                       waiting_.size()});
+  }
   worked_ |= worked;
   StayAwakeOrNot();
 }
@@ -82,28 +83,6 @@ void Turn::Run() {
 void Turn::KeepHouse() {
   if (std::exchange(worked_, false) || !waiting_.empty()) return;
   busy_poll_.Rested();
-  processor_hold_.Release();
-}
-
-void Turn::NoteWait(bool news) {
-  const std::optional<int64_t> waited_ns =
-      busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(),
-                         news, waiting_.size()});
-  if (!busy_poll_.many_wait()) return processor_hold_.Release();
-  if (waited_ns) processor_choice_.Waited(CurrentProcessor(), *waited_ns);
-  HoldWhereFlushesAreQuick();
-}
-
-void Turn::HoldWhereFlushesAreQuick() {
-  const int processor = processor_choice_.processor();
-  if (processor == processor_hold_.processor()) return;
-  const bool moves = processor != CurrentProcessor();
-  if (processor_hold_.Hold(processor)) {
-    service_.stats.loop_moves += moves ? 1 : 0;
-  } else {
-    processor_choice_.GiveUp();
-    processor_hold_.Release();
-  }
 }
 
 void Turn::StayAwakeOrNot() {
@@ -114,8 +93,8 @@ void Turn::StayAwakeOrNot() {
     return;
   }
   uv_idle_start(awake_.get(), [](uv_idle_t*) {});
-  // Before it looks again, whoever else wants this processor: a client, or what
-  // the kernel does for the disk.
+  // Lets others run here before the next look: a client, or what the kernel
+  // does for the disk.
   if (!has_work) sched_yield();
 }
 

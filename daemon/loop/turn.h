@@ -16,13 +16,11 @@
 #include <vector>
 
 #include "daemon/commands/dispatch.h"
-#include "daemon/host/processors.h"
 #include "daemon/loop/busy_poll.h"
 #include "daemon/loop/connection.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/keys_ahead.h"
 #include "daemon/loop/parking.h"
-#include "daemon/loop/processor_choice.h"
 #include "daemon/loop/reply_times.h"
 #include "daemon/loop/uv_ptr.h"
 #include "daemon/state/server_state.h"
@@ -83,8 +81,6 @@ class Turn final : public ConnectionListener {
   void Park(Connection& connection, WaitsFor waits_for);
   void AfterExecuting(Connection& connection);
   void FlushAll();
-  void NoteWait(bool news);
-  void HoldWhereFlushesAreQuick();
   void StayAwakeOrNot();
 
   EventLoop& loop_;
@@ -98,8 +94,6 @@ class Turn final : public ConnectionListener {
   KeysAhead keys_ahead_;
   Parking parking_;
   BusyPoll busy_poll_;
-  ProcessorChoice processor_choice_;
-  ProcessorHold processor_hold_;
 
   // Deferred from the last turn, then new ones in the order of arrival.
   std::vector<Connection*> ready_;

@@ -40,7 +40,6 @@ struct ServiceStats {
   uint64_t http_closed = 0;      // Connections that spoke HTTP.
   uint64_t commands_per_s = 0;   // Over the last second.
   uint64_t parked = 0;           // Connections whose command waits for room.
-  uint64_t loop_moves = 0;       // To another processor, of its own accord.
   int64_t flush_stalled_ms = 0;  // How long nothing has become durable though
                                  // something should.
 };

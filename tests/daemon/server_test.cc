@@ -25,7 +25,6 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "daemon/host/processors.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"
@@ -259,49 +258,6 @@ TEST_F(ServerTest, ALongPipelineIsBehindTheOthersInTheNextTurn) {
   ASSERT_EQ(other.Receive(), "");
   loop_.RunOnce();
   EXPECT_NE(other.Receive(), "");
-}
-
-// The thread of the test is the loop's.
-class ManyWritersTest : public ServerTest {
- protected:
-  void SetUp() override {
-    if (allowed_.size() < 2) GTEST_SKIP() << "this machine has one processor";
-    Start();
-    for (int i = 0; i < 20; ++i) writers_.push_back(Connect());
-  }
-
-  void WriteAll() {
-    for (Client& writer : writers_) writer.Send(Command({"SET", "key", "1"}));
-    Settle();
-    for (Client& writer : writers_) EXPECT_EQ(writer.Receive(), "+OK\r\n");
-  }
-
-  const std::vector<int> allowed_ = AllowedProcessors();
-  std::vector<Client> writers_;
-};
-
-TEST_F(ManyWritersTest, TheLoopIsHeldToOneProcessorWhileTheyWait) {
-  WriteAll();
-  EXPECT_EQ(AllowedProcessors().size(), 1u);
-
-  Client reader = Connect();
-  for (int i = 0; i < 100; ++i) {
-    reader.Send(Command({"GET", "never"}));
-    Settle();
-    EXPECT_EQ(reader.Receive(), "$-1\r\n");
-  }
-  EXPECT_EQ(AllowedProcessors(), allowed_);
-
-  WriteAll();
-  EXPECT_EQ(AllowedProcessors().size(), 1u);
-  server_.reset();
-  EXPECT_EQ(AllowedProcessors(), allowed_);
-}
-
-TEST_F(ManyWritersTest, TheLoopIsNotHeldWhenNobodyComesAnyMore) {
-  WriteAll();
-  EXPECT_EQ(AllowedProcessors().size(), 1u);
-  SettleUntil([&] { return AllowedProcessors() == allowed_; });
 }
 
 // Of pipelining clients, whose commands are all there at once.

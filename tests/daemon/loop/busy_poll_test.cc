@@ -5,7 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 
 namespace kvd {
 namespace {
@@ -17,8 +16,8 @@ constexpr size_t kMany = 50;
 // meanwhile. Turns take no time.
 class BusyPollTest : public ::testing::Test {
  protected:
-  std::optional<int64_t> Work(size_t clients, bool news) {
-    return poll_.Worked({now_ns_, now_ns_, news, clients});
+  void Work(size_t clients, bool news) {
+    poll_.Worked({now_ns_, now_ns_, news, clients});
   }
   void Commands(size_t clients) { Work(clients, /*news=*/false); }
   void Landed(size_t clients) { Work(clients, /*news=*/true); }
@@ -57,9 +56,7 @@ TEST_F(BusyPollTest, DoesNotForFew) {
 TEST_F(BusyPollTest, ARestEndsIt) {
   Commands(kMany);
   Landed(0);
-  ASSERT_TRUE(poll_.many_wait());
   poll_.Rested();
-  EXPECT_FALSE(poll_.many_wait());
   Commands(1);
   EXPECT_FALSE(StaysAwake());
 }
@@ -110,38 +107,11 @@ TEST_F(BusyPollTest, ALullIsNoLongFlush) {
   EXPECT_TRUE(StaysAwake());
 }
 
-TEST_F(BusyPollTest, TellsHowLongManyWaited) {
-  Commands(kMany);
-  now_ns_ += 100'000;
-  EXPECT_EQ(Work(kMany, /*news=*/true), 100'000);
-  // Asleep, too.
-  now_ns_ += 2 * kLimitNs;
-  EXPECT_EQ(Work(kMany, /*news=*/true), 2 * kLimitNs);
-  now_ns_ += 3 * kLimitNs;
-  EXPECT_FALSE(StaysAwake());
-  EXPECT_EQ(Work(kMany, /*news=*/true), 3 * kLimitNs);
-  EXPECT_EQ(Work(kMany, /*news=*/false), std::nullopt);
-}
-
-TEST_F(BusyPollTest, ManyWaitUntilFewDoForAWhile) {
-  EXPECT_FALSE(poll_.many_wait());
-  Commands(static_cast<size_t>(BusyPoll::kClientsMin) - 1);
-  EXPECT_FALSE(poll_.many_wait());
-  Commands(static_cast<size_t>(BusyPoll::kClientsMin));
-  EXPECT_TRUE(poll_.many_wait());
-  // Between two groups of them.
-  for (int i = 0; i < 10; ++i) Landed(0);
-  EXPECT_TRUE(poll_.many_wait());
-  for (int i = 0; i < 10; ++i) Landed(0);
-  EXPECT_FALSE(poll_.many_wait());
-}
-
 TEST_F(BusyPollTest, NeverWithoutALimit) {
   BusyPoll never(0);
   for (int i = 0; i < 3; ++i) {
-    EXPECT_EQ(never.Worked({now_ns_, now_ns_, true, kMany}), std::nullopt);
+    never.Worked({now_ns_, now_ns_, true, kMany});
     EXPECT_FALSE(never.StaysAwake(now_ns_));
-    EXPECT_FALSE(never.many_wait());
   }
 }
 

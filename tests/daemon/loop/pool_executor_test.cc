@@ -5,14 +5,9 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstdlib>
-#include <future>
 #include <latch>
 #include <optional>
 #include <thread>
-#include <vector>
-
-#include "daemon/host/processors.h"
 
 namespace kvd {
 namespace {
@@ -41,23 +36,6 @@ TEST(PoolExecutor, ItsEndWaitsForItsJobs) {
   }
   pool.reset();
   EXPECT_EQ(ended, 100);
-}
-
-// Whatever processor the loop is held to when the first job begins a thread. In
-// a process of its own, in which no thread has begun before.
-TEST(PoolExecutorDeathTest, ItsThreadsRunWhereTheLoopMightAtFirst) {
-  GTEST_FLAG_SET(death_test_style, "threadsafe");
-  const auto begin_while_held = [] {
-    EventLoop loop;
-    const std::vector<int> allowed = AllowedProcessors();
-    PoolExecutor pool(loop);
-    ProcessorHold hold;
-    const bool held = hold.Hold(allowed.back());
-    std::promise<std::vector<int>> of_job;
-    pool.Post([&] { of_job.set_value(AllowedProcessors()); });
-    std::_Exit(held && of_job.get_future().get() == allowed ? 0 : 1);
-  };
-  EXPECT_EXIT(begin_while_held(), ::testing::ExitedWithCode(0), "");
 }
 
 }  // namespace
