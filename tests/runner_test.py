@@ -5,6 +5,7 @@ import json
 import os
 import tempfile
 import unittest
+import unittest.mock
 
 import runner
 
@@ -63,6 +64,18 @@ class UnitTests(Folder):
                          ["some_test (timeout)"])
         counts, _ = runner.run_unit_test(self.folder, "some_test", [], {})
         self.assertEqual(counts.failed, ["some_test"])
+
+    def units(self, **options):
+        tests = [("some_test", [self.script("exit 0")], {})]
+        with unittest.mock.patch.multiple(
+                runner, unit_tests=lambda *_: tests,
+                log_folder=lambda _: self.folder):
+            return runner.units("asan", **options)
+
+    def test_counts_a_test_that_has_to_be_there_and_is_not(self):
+        self.assertEqual(self.units(required=["some_test"]).failed, [])
+        self.assertEqual(self.units(required=["other_test"]).failed,
+                         ["asan: other_test is not built"])
 
     def test_an_older_report_does_not_speak_for_a_crash(self):
         self.gtest(self.REPORT, 1)

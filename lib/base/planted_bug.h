@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: MIT
 //
 // Bugs that tests switch on to see themselves turn red. A promise whose test
-// passes with the bug planted is not tested. Nothing but a test binary can set
-// the switch, and every question about it lies off the hot path.
+// passes with the bug planted is not tested.
+//
+// Debug and sanitizer builds have them (the CMake option KVD_PLANTED_BUGS), and
+// there nothing but a test sets the switch. A release has no switch: the answer
+// is known when it is compiled. What plants one stands within
+// #ifdef KVD_PLANTED_BUGS.
 #pragma once
 
 #include <atomic>
@@ -53,20 +57,33 @@ enum class PlantedBug {
   kSpareNotSafe,            // What may be the durable MANIFEST is written over.
 };
 
-inline std::atomic<PlantedBug> planted_bug = PlantedBug::kNone;
+#ifdef KVD_PLANTED_BUGS
+
+struct PlantedBugSwitch {
+  // By this a test tells a program that has the switch, stripped or not.
+  char mark[23] = "kvd planted bug switch";
+  std::atomic<PlantedBug> bug = PlantedBug::kNone;
+};
+inline constinit PlantedBugSwitch planted_bug_switch;
 
 inline bool IsPlanted(PlantedBug bug) {
-  return __builtin_expect(planted_bug.load(std::memory_order_relaxed) == bug,
-                          0);
+  return __builtin_expect(
+      planted_bug_switch.bug.load(std::memory_order_relaxed) == bug, 0);
 }
 
 // Plants a bug for the rest of a scope. Thread: one at a time.
 class ScopedPlantedBug {
  public:
-  explicit ScopedPlantedBug(PlantedBug bug) { planted_bug = bug; }
-  ~ScopedPlantedBug() { planted_bug = PlantedBug::kNone; }
+  explicit ScopedPlantedBug(PlantedBug bug) { planted_bug_switch.bug = bug; }
+  ~ScopedPlantedBug() { planted_bug_switch.bug = PlantedBug::kNone; }
   ScopedPlantedBug(const ScopedPlantedBug&) = delete;
   ScopedPlantedBug& operator=(const ScopedPlantedBug&) = delete;
 };
+
+#else
+
+constexpr bool IsPlanted(PlantedBug) { return false; }
+
+#endif
 
 }  // namespace kvd

@@ -610,6 +610,7 @@ TEST_F(TooLargeReplies, ChangeNothing) {
   EXPECT_EQ(wrong, std::set<std::string>());
 }
 
+#ifdef KVD_PLANTED_BUGS
 TEST_F(TooLargeReplies, WouldChangeSomethingIfLookedAtAfterwards) {
   const ScopedPlantedBug planted(PlantedBug::kReplyLimitAfterChange);
   std::set<std::string> refused;
@@ -618,6 +619,7 @@ TEST_F(TooLargeReplies, WouldChangeSomethingIfLookedAtAfterwards) {
   EXPECT_EQ(wrong, refused);
   EXPECT_EQ(wrong.size(), 4u);
 }
+#endif
 
 TEST_F(TooLargeReplies, AreErrorsThatSaySo) {
   Send({"SET", "a", std::string(95, 'x')});

@@ -477,6 +477,10 @@ TEST_F(Recovery, TakesANewEpochAtEveryOpening) {
   EXPECT_EQ(CheckEpochIsNew(), "");
 }
 
+TEST_F(Recovery, LeavesAManifestWhenItIsKilledAndThenPowerIsLost) {
+  EXPECT_EQ(CheckSpareIsSafe(), "");
+}
+
 TEST_F(Recovery, KeepsAFlushedDatabaseEmpty) {
   Live([](Machine& m) {
     m.Put("a", "1", 0, 2);

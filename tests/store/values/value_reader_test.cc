@@ -18,6 +18,7 @@
 #include "log/format/record.h"
 #include "log/format/segment.h"
 #include "tests/store/promises/machine.h"
+#include "tests/store/promises/promises.h"
 
 namespace kvd {
 namespace {
@@ -764,6 +765,12 @@ TEST_F(QueuedValueReaderTest, TheStoreMayEndWhileItReads) {
   store().Pump();
   machine_.reset();
   EXPECT_FALSE(command.read());
+}
+
+TEST(ValuesOnDisk, AreThereWhenTheyAreNeeded) {
+  EXPECT_EQ(CheckValuesStayUntilWritten(), "");
+  EXPECT_EQ(CheckVictimsStayWhileTheyAreRead(), "");
+  EXPECT_EQ(CheckNoEffectBeforeTheValue(), "");
 }
 
 }  // namespace
