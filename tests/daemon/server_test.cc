@@ -25,9 +25,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "tests/support/manual_clock.h"
-#include "tests/support/manual_executor.h"
-#include "tests/support/sim_file_system.h"
+#include "tests/daemon/store_rig.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -85,9 +83,9 @@ class Client {
   bool closed_ = false;
 };
 
-class ServerTest : public testing::Test {
+class ServerTest : public testing::Test, protected StoreRig {
  protected:
-  ServerTest() : directory_(disk_.OpenDirectory()) {
+  ServerTest() {
     std::signal(SIGPIPE, SIG_IGN);  // As the daemon does.
     config_.socket.path = dir_.Path("s.sock");
     config_.limits.output_bytes = 8 << 20;
@@ -96,6 +94,9 @@ class ServerTest : public testing::Test {
   ~ServerTest() override {
     disk_.SetWriteMode(SimFileSystem::WriteMode::kAtPoll);
     reads_.RunAll();  // The store waits for them.
+    // Before the loop that it wakes.
+    server_.reset();
+    store_.reset();
   }
 
   void Start(ConnectionBounds bounds = {.clients = 100}) {
@@ -114,15 +115,10 @@ class ServerTest : public testing::Test {
   }
 
   void Load() {
-    StoreOptions options;
+    StoreOptions options = SmallStore();
     options.segment_bytes = 16 << 20;
-    options.open_group_bytes_max = 64 << 10;
     options.value_cache_bytes = value_cache_bytes_;
-    auto store =
-        Store::Open(*directory_, options, {slow_work_, maintenance_, reads_},
-                    clock_, [this] { waker_.Wake(); });
-    KVD_CHECK(store.ok());
-    store_ = std::move(*store);
+    OpenStore(options, [this] { waker_.Wake(); });
     disk_.SetWriteMode(SimFileSystem::WriteMode::kManual);
     server_->Serve(*store_);
     Settle();
@@ -149,18 +145,11 @@ class ServerTest : public testing::Test {
   }
 
   TempDir dir_;
-  SimFileSystem disk_;
-  ManualClock clock_;
-  ManualExecutor slow_work_{/*auto_run=*/true};
-  ManualExecutor maintenance_{/*auto_run=*/true};
-  ManualExecutor reads_{/*auto_run=*/true};
-  std::unique_ptr<Directory> directory_;
   Config config_;
   uint64_t value_cache_bytes_ = UINT64_MAX;
   EventLoop loop_;
   LoopWaker waker_{loop_};
   StopSignals signals_{loop_};
-  std::unique_ptr<Store> store_;
   std::optional<Server> server_;
 };
 

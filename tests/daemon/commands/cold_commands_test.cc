@@ -7,63 +7,40 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
-#include <memory>
-#include <optional>
 #include <ostream>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/check.h"
-#include "daemon/commands/dispatch.h"
 #include "log/format/segment.h"
-#include "tests/support/manual_clock.h"
-#include "tests/support/manual_executor.h"
-#include "tests/support/sim_file_system.h"
+#include "tests/daemon/command_rig.h"
 
 namespace kvd {
 namespace {
 
 using Words = std::vector<std::string>;
 
-// A store on a simulated disk of its own, and a client without a socket.
-class Daemon {
+// With so many bytes of values in memory.
+class Daemon : public CommandRig {
  public:
   explicit Daemon(uint64_t value_cache_bytes)
-      : directory_(disk_.OpenDirectory()) {
-    StoreOptions options;
-    options.segment_bytes = 1 << 20;
-    options.open_group_bytes_max = 64 << 10;
-    options.value_cache_bytes = value_cache_bytes;
-    options.cold_bytes_max = 20'000;
-    auto store = Store::Open(*directory_, options,
-                             {slow_work_, maintenance_, reads_}, clock_, [] {});
-    KVD_CHECK(store.ok());
-    store_ = std::move(*store);
-    MakeDurable();  // The first segment becomes ready.
-    service_.emplace(ServerState{store_.get(), config_, clock_});
-    session_.id = 1;
-    service_->sessions.push_back(&session_);
-  }
+      : CommandRig(Options(value_cache_bytes)) {}
 
   // One try.
   WaitsFor Try(const Words& words, std::string* reply,
                bool queue_writers = false) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    return Execute(*service_, session_, args, queue_writers, &cold_, reply)
-        .waits_for;
+    return Run(words, reply, queue_writers).waits_for;
   }
   // The reply, which becomes a whole only after `meanwhile`: what is lent to it
   // must stay as it was.
   template <typename Meanwhile>
   std::string SendLending(const Words& words, size_t* lent_values,
                           Meanwhile meanwhile) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
     std::string text;
     std::vector<LentValue> lent;
-    while (Execute(*service_, session_, args, /*queue_writers=*/false, &cold_,
-                   &text, &lent)
-               .waits_for == WaitsFor::kValues) {
+    while (Run(words, &text, /*queue_writers=*/false, &lent).waits_for ==
+           WaitsFor::kValues) {
       Read();
     }
     MakeDurable();
@@ -73,27 +50,6 @@ class Daemon {
     ForEachPiece(text, 0, lent,
                  [&](std::string_view piece) { reply += piece; });
     return reply;
-  }
-  // Reads what the last try asked for.
-  void Read() {
-    bool read = false;
-    store_->Read(&cold_, [&read] { read = true; });
-    store_->Poll();
-    KVD_CHECK(read);
-  }
-  // The reply, after as many reads as it takes; what it changes is durable.
-  std::string Send(const Words& words) {
-    std::string reply;
-    while (Try(words, &reply) == WaitsFor::kValues) Read();
-    MakeDurable();
-    return reply;
-  }
-
-  void MakeDurable() {
-    for (int i = 0; i < 8; ++i) {
-      store_->Pump();
-      store_->Poll();
-    }
   }
 
   // The bits of what a change would change, without a lookup.
@@ -133,17 +89,12 @@ class Daemon {
   }
 
  private:
-  SimFileSystem disk_;
-  ManualClock clock_;
-  ManualExecutor slow_work_{/*auto_run=*/true};
-  ManualExecutor maintenance_{/*auto_run=*/true};
-  ManualExecutor reads_{/*auto_run=*/true};
-  std::unique_ptr<Directory> directory_;
-  std::unique_ptr<Store> store_;
-  Config config_;
-  std::optional<ServerState> service_;
-  Session session_;
-  ColdValues cold_;
+  static StoreOptions Options(uint64_t value_cache_bytes) {
+    StoreOptions options = SmallStore();
+    options.value_cache_bytes = value_cache_bytes;
+    options.cold_bytes_max = 20'000;
+    return options;
+  }
 };
 
 constexpr uint64_t kNothing = 0;

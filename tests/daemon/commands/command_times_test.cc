@@ -4,67 +4,22 @@
 // LATENCY, SLOWLOG and INFO make of it.
 #include <gtest/gtest.h>
 
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/check.h"
-#include "daemon/commands/dispatch.h"
 #include "daemon/commands/statistics.h"
-#include "tests/support/manual_executor.h"
-#include "tests/support/sim_file_system.h"
+#include "tests/daemon/command_rig.h"
 
 namespace kvd {
 namespace {
 
-// Each look at it costs `step_ns`, so what is timed by two looks takes that.
-class GoingClock final : public Clock {
- public:
-  int64_t WallMs() const override { return 1'700'000'000'000; }
-  int64_t MonotonicNs() const override { return now_ns_ += step_ns; }
-
-  int64_t step_ns = 3000;
-
- private:
-  mutable int64_t now_ns_ = 0;
-};
-
-class CommandTimesTest : public testing::Test {
+class CommandTimesTest : public testing::Test, protected CommandRig {
  protected:
-  CommandTimesTest() : directory_(disk_.OpenDirectory()) {
-    StoreOptions options;
-    options.segment_bytes = 4 << 20;
-    auto store = Store::Open(*directory_, options,
-                             {executor_, executor_, executor_}, clock_, [] {});
-    KVD_CHECK(store.ok());
-    store_ = std::move(*store);
-    MakeDurable();
-    Restart();
+  CommandTimesTest() : CommandRig(RoomForLargeValues()) {
+    clock_.set_step_ns(3000);
   }
 
-  // The daemon's own part begins anew, with the settings as they are now.
-  void Restart() {
-    service_.emplace(ServerState{store_.get(), config_, clock_});
-    service_->socket_path = "/run/s";
-    session_ = {};
-  }
-
-  void MakeDurable() {
-    for (int i = 0; i < 8; ++i) {
-      store_->Pump();
-      store_->Poll();
-    }
-  }
-
-  std::string Send(const std::vector<std::string>& words) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    std::string reply;
-    const Executed executed =
-        Execute(*service_, session_, args, false, &cold_, &reply);
-    KVD_CHECK(executed.waits_for == WaitsFor::kNothing);
-    MakeDurable();
-    return reply;
-  }
   // As one of several that came together.
   std::string Pipe(const std::vector<std::string>& words) {
     session_.pipelines = true;
@@ -78,23 +33,19 @@ class CommandTimesTest : public testing::Test {
     KVD_CHECK(rows.size() == 1);
     return rows[0].stats->known_times()->run_ns;
   }
-  uint64_t Step() const { return static_cast<uint64_t>(clock_.step_ns); }
 
-  SimFileSystem disk_;
-  GoingClock clock_;
-  ManualExecutor executor_{/*auto_run=*/true};
-  std::unique_ptr<Directory> directory_;
-  std::unique_ptr<Store> store_;
-  Config config_;
-  std::optional<ServerState> service_;
-  Session session_;
-  ColdValues cold_;
+ private:
+  static StoreOptions RoomForLargeValues() {
+    StoreOptions options;
+    options.segment_bytes = 4 << 20;
+    return options;
+  }
 };
 
 TEST_F(CommandTimesTest, ACallThatCameAloneIsTimed) {
   for (int i = 0; i < 5; ++i) {
     Send({"GET", "a"});
-    clock_.step_ns *= 2;
+    clock_.set_step_ns(2 * clock_.step_ns());
   }
   EXPECT_EQ(RunOf("get").count(), 5u);
   EXPECT_EQ(RunOf("get").sum(), 3000 * (1 + 2 + 4 + 8 + 16u));
@@ -102,8 +53,8 @@ TEST_F(CommandTimesTest, ACallThatCameAloneIsTimed) {
 
 TEST_F(CommandTimesTest, OfBriefCallsInPipelinesOneOfManyIsTimed) {
   Pipe({"GET", "a"});
-  const uint64_t first = Step();
-  clock_.step_ns = 1'000'000;
+  const auto first = static_cast<uint64_t>(clock_.step_ns());
+  clock_.set_step_ns(1'000'000);
   for (uint64_t i = 1; i < kTimedEvery; ++i) Pipe({"GET", "a"});
   // None of them was looked at.
   EXPECT_EQ(RunOf("get").count(), kTimedEvery);
@@ -117,10 +68,10 @@ TEST_F(CommandTimesTest, CallsOfUnboundedWorkAreAllTimed) {
         {"MGET", "a", "b", "c", "d"},
         {"GETRANGE", "a", "0", "-1"}}) {
     Pipe(words);
-    clock_.step_ns = 50'000;
+    clock_.set_step_ns(50'000);
     Pipe(words);
     EXPECT_EQ(RunOf(words[0]).max(), 50'000u) << words[0];
-    clock_.step_ns = 3000;
+    clock_.set_step_ns(3000);
   }
 }
 
@@ -130,27 +81,27 @@ TEST_F(CommandTimesTest, ACallThatMovedMuchIsChargedTheTimeSinceTheLastLook) {
   Pipe({"GET", "large"});
   Pipe({"GET", "none"});
   // Only a look after it, and it is seen all the same.
-  clock_.step_ns = 20'000'000;
+  clock_.set_step_ns(20'000'000);
   EXPECT_GT(Pipe({"GET", "large"}).size(), kManyBytes);
   EXPECT_GE(RunOf("get").max(), 20'000'000u);
   EXPECT_EQ(RunOf("get").count(), 3u);
   // What goes to the log counts like a reply.
   EXPECT_EQ(Pipe({"APPEND", "large", "y"}), ":262145\r\n");
-  clock_.step_ns = 40'000'000;
+  clock_.set_step_ns(40'000'000);
   Pipe({"APPEND", "large", "y"});
   EXPECT_GE(RunOf("append").max(), 40'000'000u);
 }
 
 TEST_F(CommandTimesTest, SlowCommandsAreInTheSlowLog) {
   session_.name = "me";
-  clock_.step_ns = 9'999'999;
+  clock_.set_step_ns(9'999'999);
   Send({"GET", "quick"});
   EXPECT_EQ(Send({"SLOWLOG", "LEN"}), ":0\r\n");
-  clock_.step_ns = 10'000'000;
+  clock_.set_step_ns(10'000'000);
   Send({"GET", "slow"});
   // What may hold a password is not kept.
   Send({"AUTH", "secret"});
-  clock_.step_ns = 1;
+  clock_.set_step_ns(1);
   EXPECT_EQ(Send({"SLOWLOG", "GET"}),
             "*1\r\n*6\r\n:0\r\n:1700000000\r\n:10000\r\n"
             "*2\r\n$3\r\nGET\r\n$4\r\nslow\r\n$8\r\n/run/s:0\r\n$2\r\nme\r\n");
@@ -166,9 +117,9 @@ TEST_F(CommandTimesTest, SlowCommandsAreInTheSlowLog) {
 TEST_F(CommandTimesTest, ALowThresholdHasEveryCallTimed) {
   config_.slowlog.threshold_us = kAlwaysTimedBelowUs - 1;
   Restart();
-  clock_.step_ns = 999'000;
+  clock_.set_step_ns(999'000);
   for (int i = 0; i < 3; ++i) Pipe({"GET", "a"});
-  clock_.step_ns = 1;
+  clock_.set_step_ns(1);
   EXPECT_EQ(Send({"SLOWLOG", "LEN"}), ":3\r\n");
 }
 
@@ -183,9 +134,9 @@ TEST_F(CommandTimesTest, OnlyTheNewestSlowCommandsAreKept) {
 TEST_F(CommandTimesTest, LatencyHistogramHasTheShapeOfRedis) {
   Send({"GET", "a"});  // 3 us.
   Send({"GET", "a"});
-  clock_.step_ns = 5'000'000'000;
+  clock_.set_step_ns(5'000'000'000);
   Send({"GET", "a"});
-  clock_.step_ns = 3000;
+  clock_.set_step_ns(3000);
   EXPECT_EQ(Send({"LATENCY", "HISTOGRAM", "GET", "get", "nosuch"}),
             "*2\r\n$3\r\nget\r\n*4\r\n$5\r\ncalls\r\n:3\r\n"
             "$14\r\nhistogram_usec\r\n*4\r\n:4\r\n:2\r\n:1073741\r\n:3\r\n");
@@ -248,7 +199,7 @@ TEST_F(CommandTimesTest, ThereAreNoEvents) {
 
 TEST_F(CommandTimesTest, TheDoctorNamesTheSlowestCommand) {
   Send({"SET", "a", "1"});
-  clock_.step_ns = 70'000'000;
+  clock_.set_step_ns(70'000'000);
   Send({"KEYS", "*"});
   const std::string text = Send({"LATENCY", "DOCTOR"});
   EXPECT_NE(text.find("flushes"), std::string::npos) << text;

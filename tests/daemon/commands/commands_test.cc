@@ -10,88 +10,20 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "base/planted_bug.h"
-#include "daemon/commands/dispatch.h"
 #include "daemon/commands/text.h"
-#include "tests/support/manual_clock.h"
-#include "tests/support/manual_executor.h"
-#include "tests/support/sim_file_system.h"
+#include "tests/daemon/command_rig.h"
 
 namespace kvd {
 namespace {
 
-class CommandsTest : public testing::Test {
+class CommandsTest : public testing::Test, protected CommandRig {
  protected:
-  explicit CommandsTest(uint64_t memory_limit_bytes = 0)
-      : directory_(disk_.OpenDirectory()) {
-    StoreOptions options;
-    options.memory_limit_bytes = memory_limit_bytes;
-    options.segment_bytes = kSegmentBytes;
-    options.open_group_bytes_max = kOpenGroupBytesMax;
-    auto store = Store::Open(*directory_, options,
-                             {slow_work_, maintenance_, reads_}, clock_, [] {});
-    KVD_CHECK(store.ok());
-    store_ = std::move(*store);
-    MakeDurable();  // The first segment becomes ready.
+  explicit CommandsTest(const StoreOptions& options = SmallStore())
+      : CommandRig(options) {
     config_.limits.value_bytes = kValueLimit;
-    service_.emplace(ServerState{store_.get(), config_, clock_});
-    session_.id = 1;
-    service_->sessions.push_back(&session_);
   }
 
-  Executed Run(const std::vector<std::string>& words, std::string* reply,
-               bool queue_writers = false) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
-    return Execute(*service_, session_, args, queue_writers, &cold_, reply);
-  }
-
-  // The reply to the words of `line`; everything becomes durable after it.
-  std::string Send(const std::string& line) {
-    std::vector<std::string> words;
-    for (size_t start = 0; start < line.size();) {
-      const size_t end = std::min(line.find(' ', start), line.size());
-      words.push_back(line.substr(start, end - start));
-      start = end + 1;
-    }
-    return Send(words);
-  }
-  std::string Send(const std::vector<std::string>& words) {
-    std::string reply;
-    Executed executed = Run(words, &reply);
-    if (executed.waits_for == WaitsFor::kValues) {
-      store_->Read(&cold_, [] {});
-      store_->Poll();
-      executed = Run(words, &reply);
-    }
-    while (executed.waits_for == WaitsFor::kOthers) {
-      executed = Run(words, &reply);
-    }
-    EXPECT_EQ(executed.waits_for, WaitsFor::kNothing);
-    MakeDurable();
-    return reply;
-  }
-
-  void MakeDurable() {
-    for (int i = 0; i < 8; ++i) {
-      store_->Pump();
-      store_->Poll();
-    }
-  }
-
-  static constexpr uint64_t kSegmentBytes = 1 << 20;
-  static constexpr uint64_t kOpenGroupBytesMax = 64 << 10;
   static constexpr uint64_t kValueLimit = 32 << 10;
-
-  SimFileSystem disk_;
-  ManualClock clock_;
-  ManualExecutor slow_work_{/*auto_run=*/true};
-  ManualExecutor maintenance_{/*auto_run=*/true};
-  ManualExecutor reads_{/*auto_run=*/true};
-  std::unique_ptr<Directory> directory_;
-  std::unique_ptr<Store> store_;
-  Config config_;
-  std::optional<ServerState> service_;
-  Session session_;
-  ColdValues cold_;
 };
 
 TEST_F(CommandsTest, AReplyWaitsForTheChangeThatItShows) {
@@ -709,7 +641,7 @@ TEST_F(CommandsTest, ClientListShowsEachClientOnce) {
 // Keys have taken all the memory that there is.
 class AtTheMemoryLimit : public CommandsTest {
  protected:
-  AtTheMemoryLimit() : CommandsTest(/*memory_limit_bytes=*/1 << 20) {
+  AtTheMemoryLimit() : CommandsTest(OneMebibyte()) {
     Send("SET number 5");
     Send("SET text abc");
     Send("SET brief abc EX 1000");
@@ -718,6 +650,12 @@ class AtTheMemoryLimit : public CommandsTest {
       KVD_CHECK(c <= 'z');
       Send("SET " + std::string(60'000, c) + " v");
     }
+  }
+
+  static StoreOptions OneMebibyte() {
+    StoreOptions options = SmallStore();
+    options.memory_limit_bytes = 1 << 20;
+    return options;
   }
 
   std::string Refusal() {

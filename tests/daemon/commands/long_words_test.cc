@@ -5,17 +5,12 @@
 #include <gtest/gtest.h>
 
 #include <cctype>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "base/check.h"
-#include "daemon/commands/dispatch.h"
 #include "daemon/state/memory_figures.h"
-#include "tests/support/manual_clock.h"
-#include "tests/support/manual_executor.h"
-#include "tests/support/sim_file_system.h"
+#include "tests/daemon/command_rig.h"
 
 namespace kvd {
 namespace {
@@ -41,29 +36,12 @@ std::vector<std::string_view> OptionsOf(std::string_view syntax) {
   return options;
 }
 
-class LongWordsTest : public testing::Test {
+class LongWordsTest : public testing::Test, protected CommandRig {
  protected:
-  LongWordsTest() : directory_(disk_.OpenDirectory()) {
-    StoreOptions options;
-    options.segment_bytes = 1 << 20;
-    options.open_group_bytes_max = 64 << 10;
-    auto store = Store::Open(*directory_, options,
-                             {slow_work_, maintenance_, reads_}, clock_, [] {});
-    KVD_CHECK(store.ok());
-    store_ = std::move(*store);
+  LongWordsTest() {
     config_.limits.value_bytes = 32 << 10;
     config_.slowlog.threshold_us = 0;
-    service_.emplace(ServerState{store_.get(), config_, clock_});
-    service_->connection_bytes = [this] { return session_.memory_bytes(); };
-    service_->sessions.push_back(&session_);
-    MakeDurable();
-  }
-
-  void MakeDurable() {
-    for (int i = 0; i < 8; ++i) {
-      store_->Pump();
-      store_->Poll();
-    }
+    Restart();
   }
 
   void Check(const Words& words) {
@@ -112,17 +90,6 @@ class LongWordsTest : public testing::Test {
     }
   }
 
-  SimFileSystem disk_;
-  ManualClock clock_;
-  ManualExecutor slow_work_{/*auto_run=*/true};
-  ManualExecutor maintenance_{/*auto_run=*/true};
-  ManualExecutor reads_{/*auto_run=*/true};
-  std::unique_ptr<Directory> directory_;
-  std::unique_ptr<Store> store_;
-  Config config_;
-  std::optional<ServerState> service_;
-  Session session_;
-  ColdValues cold_;
   const std::string long_ = std::string(1 << 20, 'x');
   size_t errors_ = 0;
 };
@@ -149,20 +116,18 @@ TEST_F(LongWordsTest, LeaveNothingAndAreNotRepeated) {
 TEST_F(LongWordsTest, NamesHaveABound) {
   const std::string longest(kClientNameBytesMax, 'n');
   const std::string longer = longest + "n";
-  const Words setters[] = {{"CLIENT", "SETNAME"},
-                           {"CLIENT", "SETINFO", "LIB-NAME"},
-                           {"CLIENT", "SETINFO", "lib-ver"},
-                           {"HELLO", "2", "SETNAME"}};
-  for (Words words : setters) {
+  const std::vector<std::string> setters[] = {{"CLIENT", "SETNAME"},
+                                              {"CLIENT", "SETINFO", "LIB-NAME"},
+                                              {"CLIENT", "SETINFO", "lib-ver"},
+                                              {"HELLO", "2", "SETNAME"}};
+  for (std::vector<std::string> words : setters) {
     words.push_back(longest);
-    std::string reply;
-    Execute(*service_, session_, words, false, &cold_, &reply);
-    EXPECT_FALSE(reply.starts_with('-')) << reply;
+    const std::string taken = Send(words);
+    EXPECT_FALSE(taken.starts_with('-')) << taken;
     words.back() = longer;
-    reply.clear();
-    Execute(*service_, session_, words, false, &cold_, &reply);
-    EXPECT_NE(reply.find("cannot be longer than 64 bytes"), std::string::npos)
-        << reply;
+    const std::string refused = Send(words);
+    EXPECT_NE(refused.find("cannot be longer than 64 bytes"), std::string::npos)
+        << refused;
   }
   EXPECT_EQ(session_.name, longest);
   EXPECT_EQ(session_.library_name, longest);

@@ -13,10 +13,9 @@
 #include <thread>
 #include <vector>
 
-#include "daemon/commands/dispatch.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/store_opener.h"
-#include "tests/support/manual_clock.h"
+#include "tests/daemon/command_rig.h"
 
 namespace kvd {
 namespace {
@@ -48,21 +47,19 @@ TEST(LoadStatus, TellsHowFarItIs) {
   EXPECT_EQ(loading.Text(7000), "100% done, about 0 s left");
 }
 
-class WhileLoading : public testing::Test {
+class WhileLoading : public testing::Test, protected CommandRig {
  protected:
-  WhileLoading() {
-    service_.sessions.push_back(&session_);
-    service_.stop = [this] { stopped_ = true; };
-    service_.loading = {.started_ms = 0, .started_wall_ms = clock_.WallMs()};
+  WhileLoading() : CommandRig(/*options=*/std::nullopt) {
+    service_->stop = [this] { stopped_ = true; };
+    service_->loading = {.started_ms = 0, .started_wall_ms = clock_.WallMs()};
     clock_.AdvanceMs(2000);
-    service_.loading.progress = {.bytes_done = 250, .bytes_all = 1000};
+    service_->loading.progress = {.bytes_done = 250, .bytes_all = 1000};
   }
 
+  // None waits for anything.
   std::string Send(const std::vector<std::string>& words) {
-    const std::vector<std::string_view> args(words.begin(), words.end());
     std::string reply;
-    const Executed executed = Execute(service_, session_, args,
-                                      /*queue_writers=*/false, &cold_, &reply);
+    const Executed executed = Run(words, &reply);
     EXPECT_EQ(executed.waits_for, WaitsFor::kNothing);
     EXPECT_EQ(executed.seen, 0u);
     return reply;
@@ -70,14 +67,9 @@ class WhileLoading : public testing::Test {
 
   const CommandStats& StatsOf(std::string_view name) {
     const Command& command = *FindCommand(name);
-    return service_.command_stats.Of(RowOf(command, command).number);
+    return service_->command_stats.Of(RowOf(command, command).number);
   }
 
-  ManualClock clock_;
-  Config config_;
-  ServerState service_{.config = config_, .clock = clock_};
-  Session session_;
-  ColdValues cold_;
   bool stopped_ = false;
 };
 
@@ -86,7 +78,7 @@ TEST_F(WhileLoading, CommandsOnDataAreToldHowLongItTakes) {
             "-LOADING kvd is loading the data; 25% done, about 6 s left\r\n");
   EXPECT_EQ(StatsOf("GET").rejected, 1u);
   EXPECT_EQ(StatsOf("GET").calls, 0u);
-  EXPECT_EQ(service_.stats.error_replies, 1u);
+  EXPECT_EQ(service_->stats.error_replies, 1u);
   // What is no command at all is still told so.
   EXPECT_THAT(Send({"NOSUCH"}), StartsWith("-ERR unknown command"));
   EXPECT_THAT(Send({"GET"}), StartsWith("-ERR wrong number of arguments"));
@@ -136,7 +128,7 @@ TEST_F(WhileLoading, InfoShowsTheProgressInTheWordsOfRedis) {
         "loading_loaded_perc:25.00", "loading_eta_seconds:6"}) {
     EXPECT_THAT(info, HasSubstr("\r\n" + std::string(line) + "\r\n"));
   }
-  service_.loading.progress = {};
+  service_->loading.progress = {};
   EXPECT_THAT(Send({"INFO"}), HasSubstr("loading_eta_seconds:1\r\n"));
 }
 

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: MIT
+#include "tests/daemon/command_rig.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace kvd {
+
+CommandRig::CommandRig(const std::optional<StoreOptions>& options) {
+  if (options) {
+    OpenStore(*options);
+    MakeDurable();  // The first segment becomes ready.
+  }
+  Restart();
+}
+
+void CommandRig::Restart() {
+  service_.emplace(ServerState{store_.get(), config_, clock_});
+  service_->socket_path = "/run/s";
+  service_->connection_bytes = [this] { return session_.memory_bytes(); };
+  session_ = {};
+  session_.id = 1;
+  service_->sessions.push_back(&session_);
+}
+
+Executed CommandRig::Run(const std::vector<std::string>& words,
+                         std::string* reply, bool queue_writers,
+                         std::vector<LentValue>* lent) {
+  const std::vector<std::string_view> args(words.begin(), words.end());
+  return Execute(*service_, session_, args, queue_writers, &cold_, reply, lent);
+}
+
+void CommandRig::Read() {
+  bool read = false;
+  store_->Read(&cold_, [&read] { read = true; });
+  store_->Poll();
+  KVD_CHECK(read);
+}
+
+std::string CommandRig::Send(const std::vector<std::string>& words) {
+  constexpr int kTriesMax = 10'000;
+  std::string reply;
+  WaitsFor waits_for = Run(words, &reply).waits_for;
+  for (int i = 0; i < kTriesMax; ++i) {
+    if (waits_for == WaitsFor::kValues) {
+      Read();
+    } else if (waits_for != WaitsFor::kOthers) {
+      break;
+    }
+    waits_for = Run(words, &reply).waits_for;
+  }
+  EXPECT_EQ(waits_for, WaitsFor::kNothing) << words[0];
+  if (store_) MakeDurable();
+  return reply;
+}
+
+std::vector<std::string> CommandRig::SplitLine(std::string_view line) {
+  std::vector<std::string> words;
+  for (size_t start = 0; start < line.size();) {
+    const size_t end = std::min(line.find(' ', start), line.size());
+    words.emplace_back(line.substr(start, end - start));
+    start = end + 1;
+  }
+  return words;
+}
+
+}  // namespace kvd

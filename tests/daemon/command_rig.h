@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+//
+// What fixtures for commands inherit: a daemon without any socket, that is its
+// store, its state, and the session of one client, whose id is 1.
+#pragma once
+
+#include <concepts>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/config.h"
+#include "daemon/commands/dispatch.h"
+#include "daemon/state/server_state.h"
+#include "tests/daemon/store_rig.h"
+
+namespace kvd {
+
+class CommandRig : public StoreRig {
+ public:
+  // Without options there is no store: the daemon loads.
+  explicit CommandRig(
+      const std::optional<StoreOptions>& options = SmallStore());
+
+  // The state and the session begin anew, with config_ as it is now.
+  void Restart();
+
+  // One try of a command.
+  Executed Run(const std::vector<std::string>& words, std::string* reply,
+               bool queue_writers = false,
+               std::vector<LentValue>* lent = nullptr);
+  // Reads what the last try asked for.
+  void Read();
+
+  // The reply, after as many tries as it takes; what it changes is durable.
+  std::string Send(const std::vector<std::string>& words);
+  // The words of a line, with one space between two. A template, so that what
+  // stands in braces is always words.
+  template <std::convertible_to<std::string_view> Line>
+  std::string Send(const Line& line) {
+    return Send(SplitLine(line));
+  }
+
+ protected:
+  Config config_;
+  std::optional<ServerState> service_;
+  Session session_;
+  ColdValues cold_;
+
+ private:
+  static std::vector<std::string> SplitLine(std::string_view line);
+};
+
+}  // namespace kvd
