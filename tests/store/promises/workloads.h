@@ -16,7 +16,8 @@ namespace kvd {
 struct Workload {
   std::string name;
   StoreOptions options;
-  // Every life of the store has the options given: these or a variant of them.
+  // What the store goes through. Each of its lives has the options given: these
+  // or a variant of them.
   std::function<void(SimFileSystem*, History*, const StoreOptions&)> run;
 };
 
@@ -25,6 +26,7 @@ inline void PrintTo(const Workload& workload, std::ostream* out) {
   *out << workload.name;
 }
 
+// All of them. To add one is to add a row to the table in workloads.cc.
 const std::vector<Workload>& CrashWorkloads();
 
 }  // namespace kvd
