@@ -274,7 +274,7 @@ def e2e(kind):
            "KVD_E2E_KIND": kind}
     for name, value in SANITIZER_OPTIONS.items():
         env[name] = f"{value}:log_path={folder}/sanitizer"
-    paths = sorted(glob.glob("tests/e2e/test_*.py"))
+    paths = sorted(glob.glob("tests/e2e/**/test_*.py", recursive=True))
     counts = in_parallel(run_python_test,
                          [(folder, path, env) for path in paths])
     counts.add(sanitizer_reports(folder))
@@ -400,11 +400,11 @@ _UNIT_CAMPAIGNS = [
 def campaigns(count):
     """The long tests that only run when asked for: name, command, variables.
 
-    Beside those above: programs tests/e2e/campaign_NAME.py and NAME_campaign,
-    which take the count as their argument.
+    Beside those above: programs tests/e2e/campaigns/campaign_NAME.py and
+    NAME_campaign, which take the count as their argument.
     """
     found = {}
-    for path in glob.glob("tests/e2e/campaign_*.py"):
+    for path in glob.glob("tests/e2e/campaigns/campaign_*.py"):
         name = os.path.basename(path)[len("campaign_"):-len(".py")]
         found[name] = [PYTHON, path, count], {}
     for path in glob.glob("build/release/bin/*_campaign"):

@@ -20,13 +20,14 @@ import os
 import sys
 import unittest
 
-_TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_HERE = os.path.dirname(os.path.abspath(__file__))
+_ROOT = os.path.dirname(os.path.dirname(_HERE))
 
 
 def _load(path):
     name = os.path.splitext(os.path.basename(path))[0]
-    for folder in (os.path.dirname(os.path.abspath(path)), _TESTS,
-                   os.path.dirname(_TESTS)):
+    for folder in (os.path.dirname(os.path.abspath(path)),
+                   os.path.join(_HERE, "rig")):
         if folder not in sys.path:
             sys.path.insert(0, folder)
     spec = importlib.util.spec_from_file_location(name, path)
@@ -96,8 +97,8 @@ class _Result(unittest.TextTestResult):
 
 def main(path, report=None):
     kind = os.environ.setdefault("KVD_E2E_KIND", "release")
-    os.environ.setdefault("KVD_BIN_DIR", os.path.join(
-        os.path.dirname(_TESTS), "build", "release", "bin"))
+    os.environ.setdefault("KVD_BIN_DIR",
+                          os.path.join(_ROOT, "build", "release", "bin"))
     selected = unittest.TestSuite(
         test for test in _flatten(_load(path)) if _is_selected(test, kind))
     runner = unittest.TextTestRunner(verbosity=2, resultclass=_Result)

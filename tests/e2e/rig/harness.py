@@ -22,8 +22,8 @@ import time
 import unittest
 
 KIND = os.environ.get("KVD_E2E_KIND", "release")
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
+ROOT = os.path.abspath(
+    os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BIN_DIR = os.environ.get("KVD_BIN_DIR") or os.path.join(
     ROOT, "build", "release", "bin")
 KVD = os.path.join(BIN_DIR, "kvd")

@@ -5,11 +5,13 @@ import os
 import sys
 import unittest
 
+E2E = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 def main(count):
     # Read when the tests are loaded.
     os.environ["KVD_ERRNO_CASES"] = count
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.path[:0] = [os.path.join(E2E, "rig"), os.path.join(E2E, "faults")]
     tests = unittest.defaultTestLoader.loadTestsFromName(
         "test_errnos.Errnos.test_a_sample")
     result = unittest.TextTestRunner(verbosity=2).run(tests)

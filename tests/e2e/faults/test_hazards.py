@@ -17,6 +17,7 @@ import unittest
 
 from harness import KVD, ROOT, SANITIZED, Closed, Connection, E2eTest
 from harness import ReplyError, command, run, scaled, wait_until
+from small_disk import SmallDisk
 
 KEYS = 400
 
@@ -151,23 +152,6 @@ class OneOwner(E2eTest):
         for name in os.listdir(daemon.data_dir):
             path = os.path.join(daemon.data_dir, name)
             self.assertEqual(os.stat(path).st_mode & 0o077, 0, name)
-
-
-class SmallDisk:
-    """A tmpfs of a few MiB that is unmounted with the test."""
-
-    def __init__(self, test, options):
-        if os.geteuid() != 0:
-            test.skipTest("mounting a tmpfs takes root")
-        self.path = test.new_folder()
-        result = run(["mount", "-t", "tmpfs", "-o", options, "none", self.path])
-        if result.returncode != 0:
-            # A container's root may not.
-            test.skipTest(f"no tmpfs here: {result.stderr.decode()}")
-        test.addCleanup(run, ["umount", "-l", self.path])
-
-    def remount(self, options):
-        run(["mount", "-o", f"remount,{options}", self.path])
 
 
 class Disk(E2eTest):

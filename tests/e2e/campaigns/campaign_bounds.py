@@ -10,9 +10,11 @@ import os
 import sys
 import unittest
 
+E2E = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 def main(milliseconds):
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.path[:0] = [os.path.join(E2E, "rig"), os.path.join(E2E, "commands")]
     import harness
     import test_bounds
 

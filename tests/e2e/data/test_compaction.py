@@ -7,7 +7,7 @@ import threading
 import unittest
 
 from harness import E2eTest, ReplyError, scaled, wait_until
-from test_hazards import SmallDisk
+from small_disk import SmallDisk
 
 
 class Compaction(E2eTest):
