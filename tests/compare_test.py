@@ -15,15 +15,12 @@ import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
                                 "bench"))
-import before
 import bench
 import deployed
 import draw_growth
-import filled
-import rows
-import table
-from comparison import (MEASUREMENTS_MAX, at_least, at_most, at_most_above,
-                        least_disturbed)
+from rows import before, filled, sets, table
+from rows.row import (MEASUREMENTS_MAX, at_least, at_most, at_most_above,
+                      least_disturbed)
 
 
 def rounds(**sides):
@@ -57,18 +54,18 @@ class Targets(unittest.TestCase):
 class Rows(unittest.TestCase):
 
     def test_targets_speak_of_figures_and_sides_that_their_row_has(self):
-        for row in rows.TARGETS:
+        for row in sets.TARGETS:
             for target in row.targets:
                 self.assertIn(target.than, (None, *row.sides), row.name)
 
     def test_names_tell_rows_apart(self):
-        for name, some in rows.SETS.items():
+        for name, some in sets.SETS.items():
             if name != "all":
-                self.assertEqual(len(rows.unique(some)), len(some), name)
+                self.assertEqual(len(sets.unique(some)), len(some), name)
 
     def test_what_has_a_target_keeps_it_among_all(self):
-        every = rows.unique(rows.SETS["all"])
-        for row in rows.TARGETS:
+        every = sets.unique(sets.SETS["all"])
+        for row in sets.TARGETS:
             self.assertIs(every[row.name], row)
 
     def test_filling_sets_every_key_once(self):
@@ -163,13 +160,13 @@ class Repetition(unittest.TestCase):
 class Output(unittest.TestCase):
 
     def test_lines_have_as_many_cells_as_the_table_has_columns(self):
-        row = rows.TARGETS[0]
+        row = sets.TARGETS[0]
         measured = rounds(**{side: [1000, 3000] for side in row.sides})
         for line in table.lines(row, measured):
             self.assertEqual(line.count("|"), len(table.COLUMNS) + 7, line)
 
     def test_percents_are_not_compared(self):
-        row = rows.TARGETS[0]
+        row = sets.TARGETS[0]
         measured = {side: [{"stolen_percent": 12.0}] for side in row.sides}
         line, = table.lines(row, measured)
         self.assertIn("| stolen, % | 12.0 | 12.0 | 12.0 |", line)

@@ -39,10 +39,10 @@ import fnmatch
 import json
 import sys
 
-import table
-from before import beside_before
 from bench import begin, machine, option_parser, version
-from rows import SETS, unique
+from rows import table
+from rows.before import beside_before
+from rows.sets import SETS, unique
 
 QUICK_SCALE = 0.1
 QUICK_ROUNDS = 2

@@ -14,7 +14,7 @@ import html
 import json
 import math
 
-from growth import CURVES
+from rows.growth import CURVES
 
 SIDES = {"kvd": ("kvd", "kvd"), "redis": ("Redis", "redis"),
          "ceiling": ("ceiling", "ceiling")}

@@ -14,7 +14,7 @@ import time
 
 from bench import (Server, connect, kvd_arguments, redis_arguments, send,
                    set_command)
-from comparison import Row
+from rows.row import Row
 
 RUNS = 300
 KEY, VALUE = "greeting", "hello"

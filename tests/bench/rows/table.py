@@ -3,7 +3,7 @@
 
 import statistics
 
-from comparison import ratios, spread
+from rows.row import ratios, spread
 
 # By the last word of a figure's name: unit, scale, digits.
 UNITS = {"rps": ("k/s", 1e-3, 1), "ms": ("ms", 1, 3), "us": ("µs", 1, 3),

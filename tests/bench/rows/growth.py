@@ -7,7 +7,7 @@
 
 import dataclasses
 
-from loads import READ_SIDES, Load
+from rows.loads import READ_SIDES, Load
 
 KEYS = (10_000, 100_000, 1_000_000, 10_000_000)
 CLIENTS = (1, 3, 10, 30, 100, 300, 1000)

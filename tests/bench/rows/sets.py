@@ -3,14 +3,14 @@
 
 import itertools
 
-from beside_writers import BesideCompaction, BesideWriters
-from comparison import at_least, at_most, at_most_above
-from disk import RawDisk
-from filled import KINDS
-from growth import CURVES
-from loads import BesideDisk, Load, ManyKeys, Sustained
-from processes import GetProcess
-from stores import MEMORY_KEYS, Memory, Restart, memory_figure
+from rows.beside_writers import BesideCompaction, BesideWriters
+from rows.disk import RawDisk
+from rows.filled import KINDS
+from rows.growth import CURVES
+from rows.loads import BesideDisk, Load, ManyKeys, Sustained
+from rows.processes import GetProcess
+from rows.row import at_least, at_most, at_most_above
+from rows.stores import MEMORY_KEYS, Memory, Restart, memory_figure
 
 SHAPES = tuple(itertools.product((1, 50), (1, 16, 100)))
 VALUE_BYTES = (16, 100, 4096, 65536)

@@ -12,9 +12,9 @@ import time
 
 from bench import benchmark, busy_and_stolen_seconds, stolen_percent
 from compaction_latency import Compacting
-from comparison import Row
-from filled import burst, figures, filled
-from loads import BURST, READ_SIDES, Load, guess
+from rows.filled import burst, figures, filled
+from rows.loads import BURST, READ_SIDES, Load, guess
+from rows.row import Row
 
 WRITERS = 16
 # One such run of GETs follows the other for so long.

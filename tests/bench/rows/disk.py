@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 
-from comparison import Row
+from rows.row import Row
 
 FILE_BYTES = 64 << 20
 SECONDS = 2.0

@@ -8,7 +8,7 @@ import dataclasses
 import memory
 import restart
 from bench import Server, kvd_arguments, redis_arguments
-from comparison import Row
+from rows.row import Row
 
 RESTART_KEYS = 5_000_000
 MEMORY_KEYS = tuple(count * 1_000_000 for count in (1, 2, 4, 5, 8, 10))

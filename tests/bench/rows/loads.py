@@ -7,9 +7,9 @@ Latencies are redis-benchmark's, which tells them in steps of 8 µs.
 import contextlib
 import dataclasses
 
-from comparison import Row
-from disk import Probe
-from filled import KINDS, burst, filled
+from rows.disk import Probe
+from rows.filled import KINDS, burst, filled
+from rows.row import Row
 
 WRITE_SIDES = ("kvd", "redis", "ceiling", "everysec", "no")
 READ_SIDES = ("kvd", "redis", "ceiling")

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import dataclasses
 
-from comparison import Row, Target
+from rows.row import Row, Target
 
 # What a change may cost in a row that users meet.
 KEPT = 0.95
