@@ -114,6 +114,12 @@ class Deployed(unittest.TestCase):
             deployed.allowed_calls(["read write mount", "~mount"]),
             deployed.allowed_calls(["read", "write"]))
 
+    def test_who_has_the_wrong_python_is_told_which_is_right(self):
+        self.assertRegex(deployed.why_no_seccomp("/opt/python", "/bin/true"),
+                         "^/opt/python cannot .* Run /bin/true ")
+        self.assertRegex(deployed.why_no_seccomp(python="/bin/false"),
+                         "is not installed: ./daemon/install-deps test")
+
 
 class Stolen(unittest.TestCase):
 

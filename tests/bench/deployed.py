@@ -11,9 +11,12 @@ namespaces, which cost nothing once the process runs.
 import functools
 import os
 import resource
+import shlex
 import subprocess
 import sys
 
+# Debian's, for which its package python3-seccomp is.
+PYTHON = "/usr/bin/python3"
 UNIT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..",
                     "systemd", "kvd.service.in")
 
@@ -45,14 +48,26 @@ def allowed_calls(filters):
     return allowed
 
 
+def why_no_seccomp(executable=None, python=PYTHON):
+    """What to tell a person whose Python, this one if none is given, cannot
+    import seccomp."""
+    if subprocess.run([python, "-c", "import seccomp"],
+                      capture_output=True).returncode == 0:
+        command = shlex.join([python, *sys.argv])
+        return (f"{executable or sys.executable} cannot import seccomp: "
+                f"python3-seccomp is installed, but for {python} alone. Run "
+                f"{command}, or add --form plain")
+    return ("python3-seccomp is not installed: ./daemon/install-deps test, or "
+            "add --form plain")
+
+
 @functools.cache
 def entering():
     """A function that puts the limits on the process that calls it."""
     try:
         import seccomp
     except ImportError:
-        sys.exit("python3-seccomp is not installed: ./daemon/install-deps test, "
-                 "or --form plain")
+        sys.exit(why_no_seccomp())
     rules = seccomp.SyscallFilter(seccomp.ERRNO(1))  # EPERM, as in the unit.
     rules.set_attr(seccomp.Attr.CTL_OPTIMIZE, 2)  # As systemd has it.
     for call in sorted(allowed_calls(settings("SystemCallFilter"))):
