@@ -10,6 +10,7 @@ import check_layering
 import check_marks
 import check_pages
 import check_readme
+import check_rooms
 
 LICENCE = "// SPDX-License-Identifier: MIT\n"
 
@@ -226,6 +227,21 @@ class ReadmeCheck(Tree):
         self.write("tests/run", "#!/bin/bash\n", 0o644)
         self.assertEqual(check_readme.problems(self.root),
                          ["./tests/run: is not executable"])
+
+
+class RoomsCheck(Tree):
+
+    def test_refuses_a_folder_of_too_many_files(self):
+        for number in range(20):
+            self.write(f"tests/a/{number}.cc", "")
+            self.write(f"tests/a/{number}.h", "")
+            self.write(f"tests/b/{number}.py", "")
+        self.write("tests/a/data.txt", "")
+        self.assertEqual(check_rooms.problems(self.root), [])
+        self.write("tests/a/b.h", "")
+        problems = check_rooms.problems(self.root)
+        self.assertEqual(len(problems), 1, problems)
+        self.assertTrue(problems[0].startswith("tests/a: has 21 "), problems)
 
 
 if __name__ == "__main__":
