@@ -13,7 +13,8 @@ def files(root=ROOT):
     """Yields the paths of all files, relative to root, in order."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(set(folders) - _NOT_SOURCE)
-        for name in sorted(names):
+        # In a worktree .git is a file.
+        for name in sorted(set(names) - _NOT_SOURCE):
             yield os.path.relpath(os.path.join(folder, name), root)
 
 
