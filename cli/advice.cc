@@ -12,8 +12,10 @@
 #include "cli/duration.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::ClientFault;
 
 constexpr const char* kNotRunning =
     "\n  kvd is not running. Start it:  sudo systemctl start kvd.socket"
@@ -71,7 +73,8 @@ std::string_view WithoutCode(std::string_view text) {
 
 }  // namespace
 
-Failure DescribeFault(const ClientError& error, const CallContext& context) {
+Failure DescribeFault(const kvd::ClientError& error,
+                      const CallContext& context) {
   const std::string unreachable =
       fmt::format("cannot reach kvd at {}: {}", context.socket, error.message);
   switch (error.fault) {
@@ -119,4 +122,4 @@ Failure DescribeErrorReply(const std::string& text) {
   return {code, Escape(shown)};
 }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -9,7 +9,7 @@
 #include "cli/failure.h"
 #include "client/client.h"
 
-namespace kvd {
+namespace kvctl {
 
 // What a call was, for the words about its failure.
 struct CallContext {
@@ -18,9 +18,10 @@ struct CallContext {
   bool writes;  // Something may have changed although no reply came.
 };
 
-Failure DescribeFault(const ClientError& error, const CallContext& context);
+Failure DescribeFault(const kvd::ClientError& error,
+                      const CallContext& context);
 
 // The server's error reply: its code decides the exit code.
 Failure DescribeErrorReply(const std::string& text);
 
-}  // namespace kvd
+}  // namespace kvctl

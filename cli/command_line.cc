@@ -13,8 +13,13 @@
 #include "cli/suggest.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Argument;
+using kvd::ArgumentScanner;
+using kvd::LooksLikeOption;
+using kvd::OptionName;
 
 using std::chrono::milliseconds;
 
@@ -106,7 +111,7 @@ class LineParser {
     ArgumentScanner scanner(argc, argv);
     Learn();
     while (!scanner.at_end()) {
-      Result<Argument> argument = scanner.Next(known_);
+      kvd::Result<Argument> argument = scanner.Next(known_);
       if (!argument) return Misused(row_, argument.error().message());
       KVD_TRY(argument->is_word() ? TakeWord(*argument, scanner)
                                   : TakeOption(*argument));
@@ -463,4 +468,4 @@ Attempt<std::string> HelpText(const std::string& verb) {
   return VerbHelp(*row, declared);
 }
 
-}  // namespace kvd
+}  // namespace kvctl

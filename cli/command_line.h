@@ -15,7 +15,7 @@
 #include "cli/failure.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 
 // Where a verb declares what it takes. Names are as in "--ttl" or "-n,--limit",
 // words in capitals; the values are set when the line is parsed and must live
@@ -83,4 +83,4 @@ Attempt<CommandLine> ParseCommandLine(int argc, const char* const* argv);
 // unknown name is a usage fault.
 Attempt<std::string> HelpText(const std::string& verb);
 
-}  // namespace kvd
+}  // namespace kvctl

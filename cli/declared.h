@@ -12,7 +12,7 @@
 
 #include "cli/failure.h"
 
-namespace kvd {
+namespace kvctl {
 
 struct DeclaredOption {
   std::vector<std::string> names;  // "-n", "--limit".
@@ -46,4 +46,4 @@ struct Declarations {
   std::vector<DeclaredWord> words;
 };
 
-}  // namespace kvd
+}  // namespace kvctl

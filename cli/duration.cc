@@ -5,7 +5,7 @@
 
 #include <charconv>
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 using std::chrono::milliseconds;
@@ -79,4 +79,4 @@ std::string FormatDuration(milliseconds duration) {
   return TwoUnits(ms, kDay, 'd', kHour, 'h');
 }
 
-}  // namespace kvd
+}  // namespace kvctl

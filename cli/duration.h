@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace kvd {
+namespace kvctl {
 
 // Reads "250ms", "10s", "5m", "1h30m", "2d", "1.5s"; a number alone counts
 // `bare_unit`. Nothing for other text and for more than a hundred years.
@@ -19,4 +19,4 @@ std::optional<std::chrono::milliseconds> ParseDuration(
 // The two largest units that matter: "350ms", "9.8s", "1m12s", "3h12m", "2d4h".
 std::string FormatDuration(std::chrono::milliseconds duration);
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -4,7 +4,7 @@
 // numbers never change their meaning.
 #pragma once
 
-namespace kvd {
+namespace kvctl {
 
 enum class ExitCode {
   kOk = 0,
@@ -19,4 +19,4 @@ enum class ExitCode {
   // 130 comes from the shell: SIGINT ends kvctl as it ends any program.
 };
 
-}  // namespace kvd
+}  // namespace kvctl

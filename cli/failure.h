@@ -13,7 +13,7 @@
 #include "base/error.h"
 #include "cli/exit_code.h"
 
-namespace kvd {
+namespace kvctl {
 
 struct Failure {
   ExitCode code;
@@ -40,4 +40,4 @@ tl::unexpected<Failure> Refuse(ExitCode code,
   return Unexpected({code, fmt::format(format, std::forward<Args>(args)...)});
 }
 
-}  // namespace kvd
+}  // namespace kvctl

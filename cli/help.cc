@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <string_view>
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr size_t kNameWidth = 24;
@@ -76,4 +76,4 @@ std::string VerbHelp(const VerbRow& row, const Declarations& declared) {
          "\nkvctl --help shows the options of all commands.\n";
 }
 
-}  // namespace kvd
+}  // namespace kvctl

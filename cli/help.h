@@ -6,7 +6,7 @@
 #include "cli/declared.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 
 // kvctl's own help: the options of all verbs, and the verbs.
 std::string GeneralHelp(const Declarations& globals);
@@ -14,4 +14,4 @@ std::string GeneralHelp(const Declarations& globals);
 // What a verb takes, with examples.
 std::string VerbHelp(const VerbRow& row, const Declarations& declared);
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -13,7 +13,7 @@
 #include "base/unique_fd.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 Attempt<std::string> ReadAll(int fd, const std::string& name) {
@@ -42,7 +42,7 @@ Attempt<std::string> ReadAll(int fd, const std::string& name) {
 }  // namespace
 
 Attempt<std::string> ReadFile(const std::string& path) {
-  const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const kvd::UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     return Refuse(ExitCode::kLocalIo, "cannot read {}: {}", path,
                   std::generic_category().message(errno));
@@ -63,4 +63,4 @@ bool StandardInputIsStream() {
 
 bool StandardInputIsTerminal() { return ::isatty(STDIN_FILENO) == 1; }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -5,7 +5,7 @@
 
 #include "cli/failure.h"
 
-namespace kvd {
+namespace kvctl {
 
 // All bytes of a file, or of standard input, exactly. Faults are kLocalIo; more
 // than kValueBytesMax, which no kvd takes, is kUsage.
@@ -19,4 +19,4 @@ bool StandardInputIsStream();
 // Whether a person would have to type standard input.
 bool StandardInputIsTerminal();
 
-}  // namespace kvd
+}  // namespace kvctl

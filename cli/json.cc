@@ -6,8 +6,11 @@
 
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Reply;
+using kvd::ReplyType;
 
 using Json = nlohmann::ordered_json;
 
@@ -101,4 +104,4 @@ void JsonObject::Field(std::string_view name, std::string_view json) {
 
 std::string ToJson(const Reply& reply) { return FromReply(reply).dump(); }
 
-}  // namespace kvd
+}  // namespace kvctl

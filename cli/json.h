@@ -10,7 +10,7 @@
 
 #include "resp/reply_parser.h"
 
-namespace kvd {
+namespace kvctl {
 
 // Builds one object, fields in the order of the calls.
 class JsonObject {
@@ -22,7 +22,7 @@ class JsonObject {
   // A time to live as kvd gives it: null for none (negative).
   JsonObject& Ttl(std::string_view name, int64_t ms);
   // Any reply, see ToJson.
-  JsonObject& Value(std::string_view name, const Reply& reply);
+  JsonObject& Value(std::string_view name, const kvd::Reply& reply);
 
   // The object and a line feed.
   std::string Line() const { return "{" + fields_ + "}\n"; }
@@ -35,6 +35,6 @@ class JsonObject {
 
 // A reply as JSON: maps are objects, other aggregates arrays, bytes that are no
 // UTF-8 are {"b64": …}, errors {"error": …}.
-std::string ToJson(const Reply& reply);
+std::string ToJson(const kvd::Reply& reply);
 
-}  // namespace kvd
+}  // namespace kvctl

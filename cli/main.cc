@@ -16,36 +16,35 @@
 
 namespace {
 
-using kvd::Attempt;
-using kvd::ExitCode;
-using kvd::Failure;
+using kvctl::Attempt;
+using kvctl::ExitCode;
 
 constexpr const char* kBoldRed = "\x1b[1;31m";
 constexpr const char* kPlain = "\x1b[0m";
 
-int Fail(const Failure& failure, std::string_view color_choice) {
-  const bool color = kvd::WantsColor(STDERR_FILENO, color_choice);
-  kvd::WriteError(fmt::format("{}kvctl:{} {}\n", color ? kBoldRed : "",
-                              color ? kPlain : "", failure.text));
+int Fail(const kvctl::Failure& failure, std::string_view color_choice) {
+  const bool color = kvctl::WantsColor(STDERR_FILENO, color_choice);
+  kvctl::WriteError(fmt::format("{}kvctl:{} {}\n", color ? kBoldRed : "",
+                                color ? kPlain : "", failure.text));
   return static_cast<int>(failure.code);
 }
 
-Attempt<ExitCode> Run(const kvd::CommandLine& line, kvd::Output* output) {
-  kvd::Session session(line.options, line.row->writes, output);
+Attempt<ExitCode> Run(const kvctl::CommandLine& line, kvctl::Output* output) {
+  kvctl::Session session(line.options, line.row->writes, output);
   Attempt<ExitCode> code = line.verb->Run(session);
   // What was printed before a failure is still wanted, but the first cause
   // counts.
   Attempt<void> flushed = output->Flush();
-  if (code && !flushed) return kvd::Unexpected(std::move(flushed).error());
+  if (code && !flushed) return kvctl::Unexpected(std::move(flushed).error());
   return code;
 }
 
-int PrintText(const kvd::CommandLine& line) {
+int PrintText(const kvctl::CommandLine& line) {
   if (line.is_misuse) {
-    kvd::WriteError(line.text);
+    kvctl::WriteError(line.text);
     return static_cast<int>(ExitCode::kUsage);
   }
-  kvd::Output output(STDOUT_FILENO);
+  kvctl::Output output(STDOUT_FILENO);
   output.Write(line.text);
   const Attempt<void> flushed = output.Flush();
   if (!flushed) return Fail(flushed.error(), "auto");
@@ -56,11 +55,11 @@ int PrintText(const kvd::CommandLine& line) {
 
 int main(int argc, char** argv) {
   if (!kvd::KeepStandardStreams()) return static_cast<int>(ExitCode::kLocalIo);
-  const Attempt<kvd::CommandLine> line = kvd::ParseCommandLine(argc, argv);
+  const Attempt<kvctl::CommandLine> line = kvctl::ParseCommandLine(argc, argv);
   if (!line) return Fail(line.error(), "auto");
   if (line->row == nullptr) return PrintText(*line);
 
-  kvd::Output output(STDOUT_FILENO);
+  kvctl::Output output(STDOUT_FILENO);
   const Attempt<ExitCode> code = Run(*line, &output);
   if (!code) return Fail(code.error(), line->options.color.value_or("auto"));
   return static_cast<int>(*code);

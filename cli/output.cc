@@ -9,7 +9,7 @@
 #include <system_error>
 #include <tuple>
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr size_t kPendingBytesMax = 64 * 1024;
@@ -62,4 +62,4 @@ bool WantsColor(int fd, std::string_view choice) {
          (term == nullptr || std::string_view(term) != "dumb");
 }
 
-}  // namespace kvd
+}  // namespace kvctl

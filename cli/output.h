@@ -6,7 +6,7 @@
 
 #include "cli/failure.h"
 
-namespace kvd {
+namespace kvctl {
 
 // Writes to a file descriptor that it borrows, in large pieces. A fault is kept
 // until Flush, which must be called at the end: a full disk behind a redirected
@@ -37,4 +37,4 @@ void WriteError(std::string_view text);
 // anything else for what the terminal, NO_COLOR and TERM say.
 bool WantsColor(int fd, std::string_view choice);
 
-}  // namespace kvd
+}  // namespace kvctl

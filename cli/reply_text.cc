@@ -7,8 +7,11 @@
 
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Reply;
+using kvd::ReplyType;
 
 // What stands between an element's number and the element.
 char NumberMark(ReplyType type) {
@@ -122,4 +125,4 @@ std::string PlainReply(const Reply& reply) {
   return out;
 }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -5,14 +5,14 @@
 
 #include "resp/reply_parser.h"
 
-namespace kvd {
+namespace kvctl {
 
 // A reply for a person, as redis-cli shows it: types are named, elements
 // numbered, strings quoted. Ends with a line feed.
-std::string DescribeReply(const Reply& reply);
+std::string DescribeReply(const kvd::Reply& reply);
 
 // A reply for a program, as redis-cli shows it when its output is no terminal:
 // values exactly, one below the other. Ends with a line feed.
-std::string PlainReply(const Reply& reply);
+std::string PlainReply(const kvd::Reply& reply);
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -6,8 +6,13 @@
 #include "cli/advice.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Client;
+using kvd::ClientFault;
+using kvd::ClientResult;
+using kvd::Reply;
 
 // A page of SCAN: large enough to be quick, small enough not to be felt.
 constexpr std::string_view kKeysPerPage = "1000";
@@ -124,7 +129,7 @@ Attempt<void> Session::Connect() {
   return {};
 }
 
-Failure Session::Describe(const ClientError& error, bool writes) const {
+Failure Session::Describe(const kvd::ClientError& error, bool writes) const {
   return DescribeFault(error, {.socket = options_.socket,
                                .timeout = options_.timeout,
                                .writes = writes});
@@ -136,4 +141,4 @@ tl::unexpected<Failure> UnforeseenReply(std::string_view command) {
                 command);
 }
 
-}  // namespace kvd
+}  // namespace kvctl

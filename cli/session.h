@@ -16,7 +16,7 @@
 #include "cli/output.h"
 #include "client/client.h"
 
-namespace kvd {
+namespace kvctl {
 
 // What a verb works with: the options of the line, the output, and kvd, to
 // which the first call connects. Faults and error replies come as Failures.
@@ -35,18 +35,18 @@ class Session {
   }
   Output& output() { return *output_; }
 
-  Attempt<Reply> Call(Words words);
-  Attempt<Reply> Call(std::initializer_list<std::string_view> words);
+  Attempt<kvd::Reply> Call(Words words);
+  Attempt<kvd::Reply> Call(std::initializer_list<std::string_view> words);
 
   // A command whose good outcome is that kvd closes the connection: then there
   // is no reply.
-  Attempt<std::optional<Reply>> CallUntilClosed(Words words);
+  Attempt<std::optional<kvd::Reply>> CallUntilClosed(Words words);
 
   // Fails, after the time that --wait gives, while kvd loads its data.
   Attempt<void> AwaitLoaded();
 
   // Sends `commands` in one go; replies in the same order.
-  Attempt<std::vector<Reply>> CallAll(
+  Attempt<std::vector<kvd::Reply>> CallAll(
       std::span<const std::vector<std::string_view>> commands);
 
   // Walks the keys that begin with `prefix`, a page at a time, until `visit`
@@ -57,16 +57,16 @@ class Session {
 
  private:
   Attempt<void> Connect();
-  Failure Describe(const ClientError& error, bool writes) const;
+  Failure Describe(const kvd::ClientError& error, bool writes) const;
 
   const GlobalOptions& options_;
   const bool writes_;
   Output* const output_;
-  std::optional<Client> client_;
+  std::optional<kvd::Client> client_;
   std::string passed_over_;  // An error reply that nobody has been told of.
 };
 
 // A reply that the protocol does not foresee for the command.
 tl::unexpected<Failure> UnforeseenReply(std::string_view command);
 
-}  // namespace kvd
+}  // namespace kvctl

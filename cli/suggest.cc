@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr size_t kSlipsMax = 2;
@@ -49,4 +49,4 @@ std::string_view Nearest(std::string_view word,
   return best;
 }
 
-}  // namespace kvd
+}  // namespace kvctl

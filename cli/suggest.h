@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace kvd {
+namespace kvctl {
 
 // The candidate that `word` was probably meant to be, or "" when none is near:
 // at most two typing slips away (a letter added, lost or changed, or two
@@ -13,4 +13,4 @@ namespace kvd {
 std::string_view Nearest(std::string_view word,
                          std::span<const std::string> candidates);
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <iterator>
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 // The size of the well-formed character that `bytes` begins with, or 0. The
@@ -179,4 +179,4 @@ std::string PrefixPattern(std::string_view prefix) {
   return pattern;
 }
 
-}  // namespace kvd
+}  // namespace kvctl

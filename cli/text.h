@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace kvd {
+namespace kvctl {
 
 // Whether `bytes` is well-formed UTF-8 (RFC 3629).
 bool IsUtf8(std::string_view bytes);
@@ -32,4 +32,4 @@ std::string HumanBytes(int64_t bytes);
 // The pattern of SCAN's MATCH for keys that begin with `prefix`.
 std::string PrefixPattern(std::string_view prefix);
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -9,7 +9,7 @@
 #include "cli/session.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Call final : public Verb {
@@ -28,13 +28,13 @@ class Call final : public Verb {
     }
     const std::vector<std::string_view> words(words_.begin(), words_.end());
     if (IsShutdown()) return ShutDown(session, words);
-    KVD_TRY_ASSIGN(const Reply reply, session.Call(words));
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call(words));
     Print(session, reply);
     return ExitCode::kOk;
   }
 
  private:
-  static void Print(Session& session, const Reply& reply) {
+  static void Print(Session& session, const kvd::Reply& reply) {
     session.output().Write(session.json() ? ToJson(reply) + "\n"
                            : session.output().is_terminal()
                                ? DescribeReply(reply)
@@ -47,7 +47,7 @@ class Call final : public Verb {
 
   // The connection that ends is the answer.
   static Attempt<ExitCode> ShutDown(Session& session, Session::Words words) {
-    KVD_TRY_ASSIGN(const std::optional<Reply> reply,
+    KVD_TRY_ASSIGN(const std::optional<kvd::Reply> reply,
                    session.CallUntilClosed(words));
     if (reply) Print(session, *reply);
     return ExitCode::kOk;
@@ -60,4 +60,4 @@ class Call final : public Verb {
 
 std::unique_ptr<Verb> MakeCall() { return std::make_unique<Call>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

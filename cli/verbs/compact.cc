@@ -13,7 +13,7 @@
 #include "cli/verbs/status_fields.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{100};
@@ -46,11 +46,12 @@ class Compact final : public Verb {
   void Declare(Arguments&) override {}
 
   Attempt<ExitCode> Run(Session& session) override {
-    KVD_TRY_ASSIGN(const Reply run, session.Call({"KV.COMPACT"}));
-    if (run.type != ReplyType::kInteger) return UnforeseenReply("KV.COMPACT");
+    KVD_TRY_ASSIGN(const kvd::Reply run, session.Call({"KV.COMPACT"}));
+    if (run.type != kvd::ReplyType::kInteger)
+      return UnforeseenReply("KV.COMPACT");
     Bar bar;
     while (true) {
-      KVD_TRY_ASSIGN(const Reply reply, session.Call({"KV.STATUS"}));
+      KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"KV.STATUS"}));
       if (!reply.is_aggregate()) return UnforeseenReply("KV.STATUS");
       StatusFields status(reply);
       if (status.Integer("compaction_runs").value_or(0) >= run.integer) {
@@ -89,4 +90,4 @@ class Compact final : public Verb {
 
 std::unique_ptr<Verb> MakeCompact() { return std::make_unique<Compact>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -13,8 +13,11 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Reply;
+using kvd::ReplyType;
 
 // Keys per DEL when many go.
 constexpr size_t kKeysPerCommand = 1000;
@@ -149,4 +152,4 @@ class Del final : public Verb {
 
 std::unique_ptr<Verb> MakeDel() { return std::make_unique<Del>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

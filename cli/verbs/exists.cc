@@ -4,7 +4,7 @@
 #include "cli/session.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Exists final : public Verb {
@@ -17,8 +17,9 @@ class Exists final : public Verb {
   Attempt<ExitCode> Run(Session& session) override {
     std::vector<std::string_view> words = {"EXISTS"};
     words.insert(words.end(), keys_.begin(), keys_.end());
-    KVD_TRY_ASSIGN(const Reply reply, session.Call(words));
-    if (reply.type != ReplyType::kInteger) return UnforeseenReply("EXISTS");
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call(words));
+    if (reply.type != kvd::ReplyType::kInteger)
+      return UnforeseenReply("EXISTS");
     session.output().Write(
         session.json() ? JsonObject().Integer("exist", reply.integer).Line()
                        : std::to_string(reply.integer) + "\n");
@@ -34,4 +35,4 @@ class Exists final : public Verb {
 
 std::unique_ptr<Verb> MakeExists() { return std::make_unique<Exists>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

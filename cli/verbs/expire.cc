@@ -7,7 +7,7 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 using std::chrono::milliseconds;
@@ -28,8 +28,9 @@ class Expire final : public Verb {
                     "\n  Delete it:  kvctl del KEY");
     }
     const std::string ms = std::to_string(ttl_->count());
-    KVD_TRY_ASSIGN(const Reply reply, session.Call({"PEXPIRE", key_, ms}));
-    if (reply.type != ReplyType::kInteger) return UnforeseenReply("PEXPIRE");
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"PEXPIRE", key_, ms}));
+    if (reply.type != kvd::ReplyType::kInteger)
+      return UnforeseenReply("PEXPIRE");
     if (reply.integer == 0) return NoSuchKey(key_);
     session.output().Write(session.json()
                                ? JsonObject()
@@ -49,4 +50,4 @@ class Expire final : public Verb {
 
 std::unique_ptr<Verb> MakeExpire() { return std::make_unique<Expire>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -6,7 +6,7 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Get final : public Verb {
@@ -24,7 +24,7 @@ class Get final : public Verb {
                     "only one of --raw, --hex, --base64 and --json");
     }
     if (session.json()) return PrintJson(session);
-    KVD_TRY_ASSIGN(const Reply reply, session.Call({"GET", key_}));
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"GET", key_}));
     if (reply.is_null()) return NoSuchKey(key_);
     if (!reply.is_text()) return UnforeseenReply("GET");
     session.output().Write(Shown(reply.text, session.output().is_terminal()));
@@ -63,4 +63,4 @@ class Get final : public Verb {
 
 std::unique_ptr<Verb> MakeGet() { return std::make_unique<Get>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -3,7 +3,7 @@
 #include "cli/session.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Help final : public Verb {
@@ -27,4 +27,4 @@ class Help final : public Verb {
 
 std::unique_ptr<Verb> MakeHelp() { return std::make_unique<Help>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

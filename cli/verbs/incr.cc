@@ -6,7 +6,7 @@
 #include "cli/session.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Incr final : public Verb {
@@ -21,8 +21,9 @@ class Incr final : public Verb {
 
   Attempt<ExitCode> Run(Session& session) override {
     const std::string by = std::to_string(by_.value_or(1));
-    KVD_TRY_ASSIGN(const Reply reply, session.Call({"INCRBY", key_, by}));
-    if (reply.type != ReplyType::kInteger) return UnforeseenReply("INCRBY");
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"INCRBY", key_, by}));
+    if (reply.type != kvd::ReplyType::kInteger)
+      return UnforeseenReply("INCRBY");
     session.output().Write(session.json()
                                ? JsonObject()
                                      .Bytes("key", key_)
@@ -41,4 +42,4 @@ class Incr final : public Verb {
 
 std::unique_ptr<Verb> MakeIncr() { return std::make_unique<Incr>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

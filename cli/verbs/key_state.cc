@@ -5,7 +5,10 @@
 
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
+
+using kvd::Reply;
+using kvd::ReplyType;
 
 namespace {
 
@@ -53,4 +56,4 @@ tl::unexpected<Failure> NoSuchKey(std::string_view key, std::string_view more) {
   return Refuse(ExitCode::kNegative, "no such key: {}{}", Escape(key), more);
 }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -11,7 +11,7 @@
 #include "cli/failure.h"
 #include "cli/session.h"
 
-namespace kvd {
+namespace kvctl {
 
 // What is known of a key beside its value.
 struct KeyMeta {
@@ -34,10 +34,10 @@ Attempt<std::optional<KeyMeta>> ReadKeyMeta(Session& session,
                                             std::string_view key);
 
 // The reply to KV.GET … META.
-Attempt<std::optional<KeyMeta>> ToKeyMeta(const Reply& reply);
+Attempt<std::optional<KeyMeta>> ToKeyMeta(const kvd::Reply& reply);
 
 // The negative answer of a verb that needs the key. `more` follows its name.
 tl::unexpected<Failure> NoSuchKey(std::string_view key,
                                   std::string_view more = "");
 
-}  // namespace kvd
+}  // namespace kvctl

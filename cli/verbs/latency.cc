@@ -10,7 +10,7 @@
 #include "cli/verbs/latency_reply.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr size_t kBarWidth = 40;
@@ -22,10 +22,10 @@ struct Row {
   LatencyHistogram reply;
 };
 
-std::vector<Row> RowsOf(const Reply& reply) {
+std::vector<Row> RowsOf(const kvd::Reply& reply) {
   std::vector<Row> rows;
   for (size_t i = 0; i + 1 < reply.elements.size(); i += 2) {
-    const Reply& fields = reply.elements[i + 1];
+    const kvd::Reply& fields = reply.elements[i + 1];
     rows.push_back({reply.elements[i].text, FieldOf(fields, "calls").integer,
                     LatencyHistogram(FieldOf(fields, "run")),
                     LatencyHistogram(FieldOf(fields, "reply"))});
@@ -103,7 +103,7 @@ class Latency final : public Verb {
   Attempt<ExitCode> Run(Session& session) override {
     std::vector<std::string_view> words = {"KV.LATENCY", "COMMANDS"};
     words.insert(words.end(), commands_.begin(), commands_.end());
-    KVD_TRY_ASSIGN(Reply reply, session.Call(words));
+    KVD_TRY_ASSIGN(kvd::Reply reply, session.Call(words));
     if (!reply.is_aggregate()) return UnforeseenReply("KV.LATENCY");
     const std::vector<Row> rows = RowsOf(reply);
     if (rows.empty()) {
@@ -149,4 +149,4 @@ class Latency final : public Verb {
 
 std::unique_ptr<Verb> MakeLatency() { return std::make_unique<Latency>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

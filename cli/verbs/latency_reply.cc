@@ -5,7 +5,9 @@
 
 #include <algorithm>
 
-namespace kvd {
+namespace kvctl {
+
+using kvd::Reply;
 
 const Reply& FieldOf(const Reply& map, std::string_view name) {
   static const Reply kNone;
@@ -62,4 +64,4 @@ std::string FormatNs(int64_t ns) {
   return fmt::format("{:.{}f}{}", value, digits, unit->name);
 }
 
-}  // namespace kvd
+}  // namespace kvctl

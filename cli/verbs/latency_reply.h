@@ -10,17 +10,17 @@
 
 #include "resp/reply_parser.h"
 
-namespace kvd {
+namespace kvctl {
 
 // The value of a field of a map, in version 2 or 3; an empty reply if it has no
 // such field.
-const Reply& FieldOf(const Reply& map, std::string_view name);
+const kvd::Reply& FieldOf(const kvd::Reply& map, std::string_view name);
 
 class LatencyHistogram {
  public:
   LatencyHistogram() = default;
   // Of KV.LATENCY's map; what is missing there is 0.
-  explicit LatencyHistogram(const Reply& map);
+  explicit LatencyHistogram(const kvd::Reply& map);
 
   int64_t count() const { return count_; }
   int64_t max_ns() const { return max_ns_; }
@@ -43,4 +43,4 @@ class LatencyHistogram {
 // "870ns", "12.4us", "3.21ms", "1.50s": three digits.
 std::string FormatNs(int64_t ns);
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -10,7 +10,7 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Ls final : public Verb {
@@ -66,7 +66,8 @@ class Ls final : public Verb {
     for (const std::string& key : keys) {
       commands.push_back({"KV.GET", key, "META"});
     }
-    KVD_TRY_ASSIGN(const std::vector<Reply> replies, session.CallAll(commands));
+    KVD_TRY_ASSIGN(const std::vector<kvd::Reply> replies,
+                   session.CallAll(commands));
     for (size_t i = 0; i < replies.size(); ++i) {
       KVD_TRY_ASSIGN(const std::optional<KeyMeta> meta, ToKeyMeta(replies[i]));
       if (!meta) continue;  // Deleted or expired since it was found.
@@ -90,4 +91,4 @@ class Ls final : public Verb {
 
 std::unique_ptr<Verb> MakeLs() { return std::make_unique<Ls>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

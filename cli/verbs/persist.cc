@@ -5,7 +5,7 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Persist final : public Verb {
@@ -15,11 +15,12 @@ class Persist final : public Verb {
   }
 
   Attempt<ExitCode> Run(Session& session) override {
-    KVD_TRY_ASSIGN(const Reply reply, session.Call({"PERSIST", key_}));
-    if (reply.type != ReplyType::kInteger) return UnforeseenReply("PERSIST");
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"PERSIST", key_}));
+    if (reply.type != kvd::ReplyType::kInteger)
+      return UnforeseenReply("PERSIST");
     if (reply.integer == 0) {
       // Either it lives for ever already, which is as good, or it is not there.
-      KVD_TRY_ASSIGN(const Reply exists, session.Call({"EXISTS", key_}));
+      KVD_TRY_ASSIGN(const kvd::Reply exists, session.Call({"EXISTS", key_}));
       if (exists.integer == 0) return NoSuchKey(key_);
     }
     session.output().Write(
@@ -36,4 +37,4 @@ class Persist final : public Verb {
 
 std::unique_ptr<Verb> MakePersist() { return std::make_unique<Persist>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -5,7 +5,7 @@
 #include "cli/text.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 class Ping final : public Verb {
@@ -15,7 +15,7 @@ class Ping final : public Verb {
   Attempt<ExitCode> Run(Session& session) override {
     // PING alone is answered while kvd loads.
     KVD_TRY(session.AwaitLoaded());
-    KVD_TRY_ASSIGN(const Reply reply, session.Call({"PING"}));
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"PING"}));
     if (!reply.is_text()) return UnforeseenReply("PING");
     session.output().Write(session.json()
                                ? JsonObject().Bytes("reply", reply.text).Line()
@@ -28,4 +28,4 @@ class Ping final : public Verb {
 
 std::unique_ptr<Verb> MakePing() { return std::make_unique<Ping>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -10,7 +10,7 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 using std::chrono::milliseconds;
@@ -55,9 +55,10 @@ class Set final : public Verb {
       revision = std::to_string(*if_revision_);
       words.insert(words.end(), {"IFREV", revision});
     }
-    KVD_TRY_ASSIGN(const Reply reply, session.Call(words));
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call(words));
     if (reply.is_null()) return ConditionFailed(session);
-    if (reply.type != ReplyType::kInteger) return UnforeseenReply("KV.SET");
+    if (reply.type != kvd::ReplyType::kInteger)
+      return UnforeseenReply("KV.SET");
     session.output().Write(session.json()
                                ? JsonObject()
                                      .Bytes("key", key_)
@@ -138,4 +139,4 @@ class Set final : public Verb {
 
 std::unique_ptr<Verb> MakeSet() { return std::make_unique<Set>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -12,7 +12,7 @@
 #include "cli/verbs/latency_reply.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 using std::chrono::milliseconds;
@@ -55,7 +55,8 @@ Attempt<Sample> TakeSample(Session& session) {
   const std::vector<std::string_view> commands[] = {
       {"INFO", "clients", "memory", "persistence", "stats", "keyspace"},
       {"KV.LATENCY", "LOG"}};
-  KVD_TRY_ASSIGN(const std::vector<Reply> replies, session.CallAll(commands));
+  KVD_TRY_ASSIGN(const std::vector<kvd::Reply> replies,
+                 session.CallAll(commands));
   if (!replies[0].is_text()) return UnforeseenReply("INFO");
   if (!replies[1].is_aggregate()) return UnforeseenReply("KV.LATENCY");
   const auto fields = FieldsOf(replies[0].text);
@@ -193,4 +194,4 @@ class Stat final : public Verb {
 
 std::unique_ptr<Verb> MakeStat() { return std::make_unique<Stat>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

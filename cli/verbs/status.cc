@@ -11,7 +11,7 @@
 #include "cli/verbs/status_fields.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr const char* kRed = "\x1b[31m";
@@ -174,10 +174,10 @@ class Status final : public Verb {
   void Declare(Arguments&) override {}
 
   Attempt<ExitCode> Run(Session& session) override {
-    KVD_TRY_ASSIGN(Reply reply, session.Call({"KV.STATUS"}));
+    KVD_TRY_ASSIGN(kvd::Reply reply, session.Call({"KV.STATUS"}));
     if (!reply.is_aggregate()) return UnforeseenReply("KV.STATUS");
     if (session.json()) {
-      reply.type = ReplyType::kMap;  // Version 2 has no maps.
+      reply.type = kvd::ReplyType::kMap;  // Version 2 has no maps.
       session.output().Write(ToJson(reply) + "\n");
       return ExitCode::kOk;
     }
@@ -191,4 +191,4 @@ class Status final : public Verb {
 
 std::unique_ptr<Verb> MakeStatus() { return std::make_unique<Status>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -9,8 +9,10 @@
 #include "cli/json.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Reply;
 
 std::string Shown(const Reply& value) {
   if (value.is_text()) return Escape(value.text);
@@ -34,7 +36,7 @@ std::optional<std::string> StatusFields::Text(std::string_view name) {
 std::optional<int64_t> StatusFields::Integer(std::string_view name) {
   const std::optional<Reply> value = Take(name);
   if (!value) return {};
-  if (value->type == ReplyType::kInteger) return value->integer;
+  if (value->type == kvd::ReplyType::kInteger) return value->integer;
   int64_t number = 0;
   const char* last = value->text.data() + value->text.size();
   const auto [end, fault] = std::from_chars(value->text.data(), last, number);
@@ -60,4 +62,4 @@ std::optional<Reply> StatusFields::Take(std::string_view name) {
   return value;
 }
 
-}  // namespace kvd
+}  // namespace kvctl

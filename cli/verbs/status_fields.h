@@ -10,14 +10,14 @@
 
 #include "resp/reply_parser.h"
 
-namespace kvd {
+namespace kvctl {
 
 // KV.STATUS's names and values. Each is taken once, and what is left is shown
 // as it is: a newer kvd may say more than this kvctl knows.
 class StatusFields {
  public:
   // Of an aggregate reply.
-  explicit StatusFields(const Reply& reply);
+  explicit StatusFields(const kvd::Reply& reply);
 
   // Nothing when the field is missing, or was taken, or is no number.
   std::optional<std::string> Text(std::string_view name);
@@ -27,9 +27,9 @@ class StatusFields {
   std::string Rest() const;
 
  private:
-  std::optional<Reply> Take(std::string_view name);
+  std::optional<kvd::Reply> Take(std::string_view name);
 
-  std::vector<std::pair<std::string, Reply>> fields_;
+  std::vector<std::pair<std::string, kvd::Reply>> fields_;
 };
 
-}  // namespace kvd
+}  // namespace kvctl

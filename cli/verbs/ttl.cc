@@ -8,7 +8,7 @@
 #include "cli/verbs/key_state.h"
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 // PTTL's answer for a key that does not exist.
@@ -21,8 +21,8 @@ class Ttl final : public Verb {
   }
 
   Attempt<ExitCode> Run(Session& session) override {
-    KVD_TRY_ASSIGN(const Reply reply, session.Call({"PTTL", key_}));
-    if (reply.type != ReplyType::kInteger) return UnforeseenReply("PTTL");
+    KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"PTTL", key_}));
+    if (reply.type != kvd::ReplyType::kInteger) return UnforeseenReply("PTTL");
     const int64_t ms = reply.integer;
     if (ms == kNoKey) return NoSuchKey(key_);
     session.output().Write(
@@ -42,4 +42,4 @@ class Ttl final : public Verb {
 
 std::unique_ptr<Verb> MakeTtl() { return std::make_unique<Ttl>(); }
 
-}  // namespace kvd
+}  // namespace kvctl

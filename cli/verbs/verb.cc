@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "cli/verbs/verb.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 constexpr const char* kDelAliases[] = {"delete", "rm"};
@@ -136,4 +136,4 @@ constexpr VerbRow kVerbs[] = {
 
 std::span<const VerbRow> Verbs() { return kVerbs; }
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -10,7 +10,7 @@
 
 #include "cli/failure.h"
 
-namespace kvd {
+namespace kvctl {
 
 class Arguments;
 class Session;
@@ -55,4 +55,4 @@ std::unique_ptr<Verb> MakeStat();
 std::unique_ptr<Verb> MakeStatus();
 std::unique_ptr<Verb> MakeTtl();
 
-}  // namespace kvd
+}  // namespace kvctl

@@ -90,19 +90,21 @@ tl::unexpected<Error> Fail(ErrorCode code, fmt::format_string<Args...> format,
 #define KVD_CONCAT_INNER(a, b) a##b
 #define KVD_CONCAT(a, b) KVD_CONCAT_INNER(a, b)
 
-// Evaluates a Result<void> and returns its error from the calling function.
-#define KVD_TRY(expression)                                        \
-  do {                                                             \
-    if (auto kvd_try_result = (expression); !kvd_try_result) {     \
-      return ::kvd::Unexpected(std::move(kvd_try_result).error()); \
-    }                                                              \
+// Evaluates a Result<void>, or any tl::expected, and returns its error from the
+// calling function.
+#define KVD_TRY(expression)                                            \
+  do {                                                                 \
+    if (auto kvd_try_result = (expression); !kvd_try_result) {         \
+      return ::tl::make_unexpected(std::move(kvd_try_result).error()); \
+    }                                                                  \
   } while (false)
 
-// Evaluates a Result<T>; declares `name` with its value or returns its error.
+// Evaluates a Result<T>, or any tl::expected; declares `name` with its value or
+// returns its error.
 #define KVD_TRY_ASSIGN(declaration, expression)                \
   auto KVD_CONCAT(kvd_result_, __LINE__) = (expression);       \
   if (!KVD_CONCAT(kvd_result_, __LINE__)) {                    \
-    return ::kvd::Unexpected(                                  \
+    return ::tl::make_unexpected(                              \
         std::move(KVD_CONCAT(kvd_result_, __LINE__)).error()); \
   }                                                            \
   declaration = std::move(*KVD_CONCAT(kvd_result_, __LINE__))

@@ -23,8 +23,11 @@
 #include "tests/client/fake_server.h"
 #include "tests/support/temp_dir.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::FakeServer;
+using kvd::UniqueFd;
 
 // Nearly all that some parser of arguments, shell, format or pattern takes for
 // something else. Nothing else than "--" may be lost, and it not without an
@@ -88,7 +91,7 @@ bool IsNoBytes(const VerbRow& row, const DeclaredWord& declared) {
 // Words that are too near to an option, or "--", or that ask for standard
 // input: they may be refused, but not be lost.
 bool MayBeRefused(const std::string& word) {
-  return word == "--" || word == "-" || LooksLikeOption(word);
+  return word == "--" || word == "-" || kvd::LooksLikeOption(word);
 }
 
 // Whether the word is an option that the verb takes, or kvctl itself: then it
@@ -195,7 +198,7 @@ class Words : public testing::Test {
     }
   }
 
-  TempDir dir_;
+  kvd::TempDir dir_;
   const UniqueFd null_{::open("/dev/null", O_RDWR | O_CLOEXEC)};
   const UniqueFd input_{::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)};
   std::mutex mutex_;
@@ -219,7 +222,7 @@ TEST_F(Words, AllArriveBehindTwoDashes) {
 
 #ifdef KVD_PLANTED_BUGS
 TEST_F(Words, ASwallowedOneIsSeen) {
-  const ScopedPlantedBug planted(PlantedBug::kSwallowWord);
+  const kvd::ScopedPlantedBug planted(kvd::PlantedBug::kSwallowWord);
   EXPECT_NE(Lost({}, /*behind_dashes=*/false), std::vector<std::string>());
 }
 #endif
@@ -278,4 +281,4 @@ TEST_F(Words, NoOptionTakesAnEmptyValue) {
 }
 
 }  // namespace
-}  // namespace kvd
+}  // namespace kvctl

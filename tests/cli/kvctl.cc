@@ -16,8 +16,10 @@
 #include "base/unique_fd.h"
 #include "tests/support/temp_dir.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::UniqueFd;
 
 std::string ReadAll(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -64,7 +66,7 @@ UniqueFd OpenTerminal() {
 bool HasTerminals() { return static_cast<bool>(OpenTerminal()); }
 
 Ran RunKvctl(const std::vector<std::string>& args, const RunOptions& options) {
-  TempDir dir;
+  kvd::TempDir dir;
   std::string program = KVCTL_PATH;
   if (options.uid != 0) {
     // Others need not be able to look into the folder of the build.
@@ -122,4 +124,4 @@ Ran RunKvctl(const std::vector<std::string>& args, const RunOptions& options) {
   return ran;
 }
 
-}  // namespace kvd
+}  // namespace kvctl

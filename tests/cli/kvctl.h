@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace kvd {
+namespace kvctl {
 
 // How a run of kvctl ended, and what it printed.
 struct Ran {
@@ -36,4 +36,4 @@ Ran RunKvctl(const std::vector<std::string>& args,
 // Whether this machine has pseudo terminals: a bare chroot may lack them.
 bool HasTerminals();
 
-}  // namespace kvd
+}  // namespace kvctl

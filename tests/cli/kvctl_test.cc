@@ -25,8 +25,10 @@
 #define SKIP_WITHOUT_TERMINALS() \
   if (!HasTerminals()) GTEST_SKIP() << "no pseudo terminals here"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::FakeServer;
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -77,7 +79,7 @@ class Kvctl : public testing::Test {
 
   std::vector<FakeServer::Command> received() { return server_->commands(); }
 
-  TempDir dir_;
+  kvd::TempDir dir_;
   const std::string socket_ = dir_.Path("s");
   std::optional<FakeServer> server_;
 };
@@ -570,4 +572,4 @@ TEST_F(Kvctl, EndsWith130WhenInterrupted) {
 }
 
 }  // namespace
-}  // namespace kvd
+}  // namespace kvctl

@@ -9,8 +9,11 @@
 
 #include "cli/verbs/latency_reply.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
+
+using kvd::Reply;
+using kvd::ReplyType;
 
 Reply Text(std::string text) {
   Reply reply;
@@ -76,4 +79,4 @@ TEST(FormatNs, ShowsThreeDigits) {
 }
 
 }  // namespace
-}  // namespace kvd
+}  // namespace kvctl

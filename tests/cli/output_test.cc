@@ -9,12 +9,12 @@
 #include "cli/reply_text.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
-Reply Parse(std::string_view wire) {
-  ReplyParser parser;
-  EXPECT_EQ(parser.Next(wire), ReplyOutcome::kReply) << parser.error();
+kvd::Reply Parse(std::string_view wire) {
+  kvd::ReplyParser parser;
+  EXPECT_EQ(parser.Next(wire), kvd::ReplyOutcome::kReply) << parser.error();
   return parser.TakeReply();
 }
 
@@ -110,4 +110,4 @@ TEST(PlainReply, ShowsValuesExactlyOneBelowTheOther) {
 }
 
 }  // namespace
-}  // namespace kvd
+}  // namespace kvctl

@@ -10,7 +10,7 @@
 #include "cli/suggest.h"
 #include "cli/text.h"
 
-namespace kvd {
+namespace kvctl {
 namespace {
 
 using std::chrono::milliseconds;
@@ -77,4 +77,4 @@ TEST(PrefixPattern, MatchesThePrefixLiterally) {
 }
 
 }  // namespace
-}  // namespace kvd
+}  // namespace kvctl
