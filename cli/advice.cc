@@ -115,7 +115,7 @@ Failure DescribeErrorReply(const std::string& text) {
   if (begins("NOPERM") || begins("NOAUTH")) code = ExitCode::kPermission;
   // Nothing was done, and later it may work.
   if (begins("ERR max number of clients")) code = ExitCode::kUnreachable;
-  if (begins("CORRUPT") || begins("DAMAGED")) code = ExitCode::kDamage;
+  if (begins("DAMAGED")) code = ExitCode::kDamage;
   // ERR says nothing; the other codes are what people search for.
   const std::string_view shown =
       begins("ERR ") ? WithoutCode(text) : std::string_view(text);

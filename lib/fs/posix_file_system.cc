@@ -381,7 +381,7 @@ Result<std::unique_ptr<Directory>> OpenPosixDirectory(
     return Fail(ErrorCode::kInvalid, "{} is not a directory", path);
   }
   if (!fd) return FailErrno("open data directory {}", path);
-  if (!options.allow_network_file_system) KVD_TRY(CheckLocal(fd.get(), path));
+  KVD_TRY(CheckLocal(fd.get(), path));
   if (options.private_only) KVD_TRY(CheckPrivate(fd.get(), path));
   return std::make_unique<PosixDirectory>(std::move(fd), path,
                                           options.read_only);

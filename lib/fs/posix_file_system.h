@@ -16,9 +16,6 @@ struct PosixDirectoryOptions {
   // Makes the directory (mode 0700, durably) when there is none. Its parents
   // must exist.
   bool create = false;
-  // Network file systems are refused otherwise: their locks and syncs promise
-  // less than kvd does.
-  bool allow_network_file_system = false;
   // Refuses a directory that its group or others may write: they could put
   // files of their own in the place of the store's.
   bool private_only = false;
@@ -28,7 +25,8 @@ struct PosixDirectoryOptions {
 };
 
 // Opens a directory. kNotFound when there is none and none is to be made,
-// kInvalid when `path` is something else, on a network, or not private.
+// kInvalid when `path` is something else, not private, or on a network file
+// system, whose locks and syncs promise less than kvd does.
 //
 // Files are created with mode 0600. SIGXFSZ must be ignored by the process for
 // a file size limit to come back as kNoSpace.

@@ -422,17 +422,15 @@ TEST_F(Kvctl, SaysWhoIsKeptOutByWhat) {
 
 TEST_F(Kvctl, GivesEachKindOfServerErrorItsExitCode) {
   Serve({{"GET 1", "-NOPERM you may not read\r\n"},
-         {"GET 2", "-CORRUPT segment 3 at 4096\r\n"},
-         {"GET 3", "-DAMAGED segment 3 at 4096\r\n"},
-         {"GET 4", "-ERR syntax error\r\n"},
-         {"GET 5", "-OOM memory\x1b limit\r\n"},
-         {"GET 6", ":1\r\n"}});
+         {"GET 2", "-DAMAGED segment 3 at 4096\r\n"},
+         {"GET 3", "-ERR syntax error\r\n"},
+         {"GET 4", "-OOM memory\x1b limit\r\n"},
+         {"GET 5", ":1\r\n"}});
   EXPECT_EQ(Err(4, {"get", "1"}), "kvctl: NOPERM you may not read\n");
-  EXPECT_EQ(Err(7, {"get", "2"}), "kvctl: CORRUPT segment 3 at 4096\n");
-  EXPECT_EQ(Err(7, {"get", "3"}), "kvctl: DAMAGED segment 3 at 4096\n");
-  EXPECT_EQ(Err(6, {"get", "4"}), "kvctl: syntax error\n");
-  EXPECT_EQ(Err(6, {"get", "5"}), "kvctl: OOM memory\\x1b limit\n");
-  EXPECT_THAT(Err(6, {"get", "6"}), HasSubstr("unexpected reply to GET"));
+  EXPECT_EQ(Err(7, {"get", "2"}), "kvctl: DAMAGED segment 3 at 4096\n");
+  EXPECT_EQ(Err(6, {"get", "3"}), "kvctl: syntax error\n");
+  EXPECT_EQ(Err(6, {"get", "4"}), "kvctl: OOM memory\\x1b limit\n");
+  EXPECT_THAT(Err(6, {"get", "5"}), HasSubstr("unexpected reply to GET"));
 }
 
 TEST_F(Kvctl, SaysThatAWriteWithoutReplyMayHaveHappened) {
