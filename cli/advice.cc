@@ -37,8 +37,8 @@ Failure PermissionDenied(const std::string& socket) {
   struct stat status = {};
   if (::stat(socket.c_str(), &status) != 0) {
     return {ExitCode::kPermission,
-            fmt::format("permission denied on {} (a folder on the way is "
-                        "closed to you; you are {})",
+            fmt::format("permission denied on {} (a directory above it "
+                        "does not let you in; you are {})",
                         socket, me)};
   }
   const std::string group = GroupName(status.st_gid);
@@ -113,10 +113,10 @@ Failure DescribeErrorReply(const std::string& text) {
   const auto begins = [&](const char* code) { return text.starts_with(code); };
   ExitCode code = ExitCode::kServerError;
   if (begins("NOPERM") || begins("NOAUTH")) code = ExitCode::kPermission;
-  // Nothing was done, and later it may work.
+  // Nothing was done, and it may work later.
   if (begins("ERR max number of clients")) code = ExitCode::kUnreachable;
   if (begins("DAMAGED")) code = ExitCode::kDamage;
-  // ERR says nothing; the other codes are what people search for.
+  // ERR tells nothing; the other codes are what people search for.
   const std::string_view shown =
       begins("ERR ") ? WithoutCode(text) : std::string_view(text);
   return {code, Escape(shown)};

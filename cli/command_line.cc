@@ -32,7 +32,7 @@ Attempt<milliseconds> ReadDuration(std::string_view text,
   const std::optional<milliseconds> duration = ParseDuration(text, bare_unit);
   if (duration) return *duration;
   return Refuse(ExitCode::kUsage,
-                "{} is no duration, such as 250ms, 10s, 5m or 1h30m",
+                "{} is not a duration such as 250ms, 10s, 5m or 1h30m",
                 Quote(text));
 }
 
@@ -43,8 +43,8 @@ Attempt<int64_t> ReadInteger(std::string_view text, int64_t min, int64_t max) {
   if (fault == std::errc() && end == last && value >= min && value <= max) {
     return value;
   }
-  return Refuse(ExitCode::kUsage, "{} is no number from {} to {}", Quote(text),
-                min, max);
+  return Refuse(ExitCode::kUsage, "{} is not a number from {} to {}",
+                Quote(text), min, max);
 }
 
 const VerbRow* FindVerb(std::string_view name) {
@@ -97,7 +97,7 @@ class LineParser {
                        "how long to wait for a reply (default: 5s)");
     arguments.Duration(
         "--wait", kSecond, &wait_,
-        "how long to wait for kvd to be there and loaded (default: 0s)");
+        "how long to wait for kvd to start and load its data (default: 0s)");
     arguments.Integer("--db", "N", 0, kDatabaseMax, &line_.options.db,
                       "the database, 0 to 15 (default: 0)");
     arguments.Flag("--json", &line_.options.json,
@@ -137,7 +137,7 @@ class LineParser {
     for (const Declarations* declared : {&globals_, &declared_}) {
       for (const DeclaredOption& option : declared->options) {
         for (const std::string& name : option.names) {
-          // Behind the verb it may be a word as well as any other.
+          // After the verb it may be a key or a value.
           if (row_ != nullptr && name == "--version") continue;
           known_.push_back({name, !option.value_name.empty()});
           setters_.push_back(&option);
@@ -150,7 +150,7 @@ class LineParser {
     if (row_ == nullptr) return TakeVerb(argument);
     words_.push_back(argument);
     if (declared_.words.size() == 1 && declared_.words[0].ends_options) {
-      if (words_.size() == 1 && !argument.behind_dashes &&
+      if (words_.size() == 1 && !argument.after_dashes &&
           LooksLikeOption(argument.text)) {
         return UnknownOption(std::string(argument.text));
       }
@@ -161,7 +161,7 @@ class LineParser {
 
   Attempt<void> TakeVerb(const Argument& argument) {
     const std::string name(argument.text);
-    if (name.size() > 1 && name[0] == '-' && !argument.behind_dashes) {
+    if (name.size() > 1 && name[0] == '-' && !argument.after_dashes) {
       return UnknownOption(name);
     }
     row_ = FindVerb(name);
@@ -230,7 +230,7 @@ class LineParser {
       return {};
     }
     for (const Argument& word : words_) {
-      if (word.behind_dashes || !LooksLikeOption(word.text)) continue;
+      if (word.after_dashes || !LooksLikeOption(word.text)) continue;
       if (too_many) return UnknownOption(std::string(word.text));
       KVD_TRY(CheckMistyped(std::string(word.text),
                             takes_any && words_.size() > 1));
@@ -240,9 +240,9 @@ class LineParser {
     return Misused(row_, "unexpected argument " + Quote(extra.text));
   }
 
-  // A key may well begin with dashes. But what is nearly an option is refused,
-  // and so is any in a list: "del k --revision 41" must not delete k whatever
-  // its revision.
+  // A key may begin with dashes. But a word that is nearly an option is
+  // refused, and so is any word like an option in a list: "del k --revision 41"
+  // must not delete k whatever its revision.
   Attempt<void> CheckMistyped(const std::string& word, bool in_list) {
     std::vector<std::string> known;
     for (const std::string& name : LongNames()) {
@@ -253,8 +253,8 @@ class LineParser {
     if (nearest.empty() && !in_list) return {};
     std::string words;
     for (const Argument& given : words_) words += " " + Escape(given.text);
-    const std::string instead =
-        fmt::format("\n  As a word:  kvctl {} --{}", row_->name, words);
+    const std::string instead = fmt::format(
+        "\n  If it is a key or a value:  kvctl {} --{}", row_->name, words);
     if (nearest.empty()) {
       return Refuse(ExitCode::kUsage, "{}: unknown option {}{}", row_->name,
                     Quote(name), instead);
@@ -281,7 +281,7 @@ class LineParser {
     return names;
   }
 
-  // CheckWords has been there.
+  // After CheckWords().
   Attempt<void> SetWords() {
     size_t next = 0;
     for (const DeclaredWord& declared : declared_.words) {
@@ -301,7 +301,7 @@ class LineParser {
 
   Attempt<void> SetWord(const DeclaredWord& declared, const Argument& word) {
     WordOrInput* or_input = declared.or_input;
-    if (or_input != nullptr && word.text == "-" && !word.behind_dashes) {
+    if (or_input != nullptr && word.text == "-" && !word.after_dashes) {
       or_input->asks_for_input = true;
       return {};
     }
@@ -312,7 +312,7 @@ class LineParser {
     return {};
   }
 
-  // What options leave open comes from the environment, or is built in.
+  // Fills in what no option has set, from the environment or with defaults.
   Attempt<void> Resolve() {
     GlobalOptions& options = line_.options;
     const char* variable = std::getenv("KVD_SOCKET");
@@ -343,7 +343,7 @@ class LineParser {
   std::vector<const DeclaredOption*> setters_;  // Null for help.
 
   std::vector<Argument> words_;
-  // The first option behind the verb that is a single argument, as a word would
+  // The first option after the verb that is a single argument, as a word would
   // be; empty when there is none.
   std::string lone_option_;
 };

@@ -31,8 +31,8 @@ class Arguments {
   // All words that are left.
   void Words(const char* name, std::vector<std::string>* values, bool required,
              const char* help);
-  // All words that are left, exactly: behind the first one nothing is an option
-  // any more.
+  // All words that are left, as they are: after the first one nothing is an
+  // option.
   void Verbatim(const char* name, std::vector<std::string>* values,
                 const char* help);
   void Flag(const char* names, bool* value, const char* help);

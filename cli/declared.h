@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// What a line may hold: options and words, each with its help and with where
-// its value goes. Parsed by command_line.cc, shown by help.cc.
+// What a command line may hold: options and words, each with its help and a
+// function that stores its value. Parsed by command_line.cc, shown by help.cc.
 #pragma once
 
 #include <functional>
@@ -21,12 +21,12 @@ struct DeclaredOption {
   std::function<Attempt<void>(std::string_view)> set;
 };
 
-// A word in whose place standard input may stand.
+// A word that may be left out to read standard input instead.
 struct WordOrInput {
   std::optional<std::string> word;
   bool asks_for_input = false;  // It was "-", before any "--".
-  // When there is neither: an option that is a single argument, if any. Perhaps
-  // a script meant it to be a word.
+  // When there is neither: the first option that is a single argument, if any.
+  // A script may have meant it as the word.
   std::string option_instead;
 };
 
@@ -36,9 +36,9 @@ struct DeclaredWord {
   std::string name;  // "KEY".
   std::string help;
   Count count;
-  bool ends_options = false;  // Behind it nothing is an option any more.
+  bool ends_options = false;  // After it nothing is an option.
   std::function<Attempt<void>(std::string_view)> set = {};
-  WordOrInput* or_input = nullptr;  // Where standard input may stand instead.
+  WordOrInput* or_input = nullptr;  // Set when standard input may replace it.
 };
 
 struct Declarations {

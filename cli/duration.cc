@@ -69,7 +69,7 @@ std::string FormatDuration(milliseconds duration) {
   const int64_t ms = duration.count();
   if (ms < kSecond) return fmt::format("{}ms", ms);
   if (ms < kMinute) {
-    // Not rounded: what lives 59.99 s has not a minute.
+    // Not rounded up: 59.99 s is less than a minute.
     const int64_t tenths = ms / 100;
     if (tenths % 10 == 0) return fmt::format("{}s", tenths / 10);
     return fmt::format("{}.{}s", tenths / 10, tenths % 10);

@@ -10,7 +10,7 @@ enum class ExitCode {
   kOk = 0,
   kNegative = 1,  // No such key, a condition failed.
   kUsage = 2,
-  kUnreachable = 3,  // Nobody there, or not ready; nothing was done.
+  kUnreachable = 3,  // kvd is not there or not ready; nothing was done.
   kPermission = 4,
   kUnknown = 5,  // No reply: the outcome is unknown.
   kServerError = 6,

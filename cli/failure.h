@@ -17,7 +17,8 @@ namespace kvctl {
 
 struct Failure {
   ExitCode code;
-  // The first line goes behind "kvctl: "; advice on further lines is indented.
+  // The first line is printed after "kvctl: "; further lines, the advice, are
+  // indented.
   std::string text;
 };
 

@@ -50,15 +50,14 @@ std::string GeneralHelp(const Declarations& globals) {
     text += Line(names, row.summary);
   }
   return text +
-         "\nOptions may stand before and behind a command, up to \"--\": what "
-         "follows that\nis a key or a value, whatever it looks like. Before "
-         "it, "
-         "words that are no known\noptions are keys and values, too. Scripts "
-         "write:\n  kvctl set -- \"$key\" \"$value\"\n"
+         "\nOptions may stand before or after the command. Everything after "
+         "\"--\" is a key or\na value, whatever it looks like; before it, "
+         "words that are no known option are\nkeys and values, too. In "
+         "scripts, write:\n  kvctl set -- \"$key\" \"$value\"\n"
          "\nExit codes:\n"
-         "  0 success                    1 no: no such key, a condition "
+         "  0 success                    1 no such key, or a condition "
          "failed\n"
-         "  2 usage                      3 kvd is not there, or not ready\n"
+         "  2 usage                      3 kvd does not run, or is not ready\n"
          "  4 permission denied          5 no reply; the outcome is unknown\n"
          "  6 kvd answered an error      7 stored data is damaged\n"
          " 74 local input or output\n"
@@ -68,7 +67,7 @@ std::string GeneralHelp(const Declarations& globals) {
 std::string VerbHelp(const VerbRow& row, const Declarations& declared) {
   std::string text =
       fmt::format("{}\nUsage: kvctl {} {}\n", row.summary, row.name, row.words);
-  if (!declared.words.empty()) text += "\nWords:\n";
+  if (!declared.words.empty()) text += "\nArguments:\n";
   for (const DeclaredWord& word : declared.words) {
     text += Line(word.name, word.help);
   }

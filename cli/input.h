@@ -12,8 +12,8 @@ namespace kvctl {
 Attempt<std::string> ReadFile(const std::string& path);
 Attempt<std::string> ReadStandardInput();
 
-// Whether standard input is a pipe, a socket or a file: then somebody put
-// something there. /dev/null, which services and cron jobs have, is none.
+// Whether standard input is a pipe, a socket or a file: then it was given on
+// purpose. /dev/null, which services and cron jobs get, is none of these.
 bool StandardInputIsStream();
 
 // Whether a person would have to type standard input.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// kvctl's machine output: one JSON value per line. Bytes that are no UTF-8
-// never get lost: "value" becomes "value_b64".
+// kvctl's machine output: one JSON value per line. Bytes that are not UTF-8 are
+// kept: "value" becomes "value_b64".
 #pragma once
 
 #include <cstdint>

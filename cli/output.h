@@ -9,7 +9,7 @@
 namespace kvctl {
 
 // Writes to a file descriptor that it borrows, in large pieces. A fault is kept
-// until Flush, which must be called at the end: a full disk behind a redirected
+// until Flush, which must be called at the end: a full disk under a redirected
 // output must not pass for success.
 class Output {
  public:
@@ -29,8 +29,8 @@ class Output {
   std::string pending_;
 };
 
-// Writes to standard error. What cannot be written there is lost: there is no
-// other place, and the exit code tells, too.
+// Writes to standard error. What cannot be written there is lost; the exit code
+// still tells.
 void WriteError(std::string_view text);
 
 // Whether to colour what goes to `fd`. `choice` is --color: always, never, or

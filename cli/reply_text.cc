@@ -33,7 +33,7 @@ void DescribeElements(const Reply& reply, const std::string& indent,
   const size_t width = std::to_string(count).size();
   const std::string deeper = indent + std::string(width + 2, ' ');
   for (size_t i = 0; i < count; ++i) {
-    // The first one stands behind its parent's number.
+    // The first one follows its parent's number on the same line.
     if (i > 0) out->append("\n").append(indent);
     fmt::format_to(std::back_inserter(*out), "{:>{}}{} ", i + 1, width,
                    NumberMark(reply.type));

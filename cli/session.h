@@ -63,7 +63,7 @@ class Session {
   const bool writes_;
   Output* const output_;
   std::optional<kvd::Client> client_;
-  std::string passed_over_;  // An error reply that nobody has been told of.
+  std::string passed_over_;  // An error reply that was not reported yet.
 };
 
 // A reply that the protocol does not foresee for the command.

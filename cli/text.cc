@@ -152,7 +152,7 @@ std::string Grouped(int64_t number) {
 std::string HumanBytes(int64_t bytes) {
   constexpr std::array<const char*, 6> kUnits = {"KiB", "MiB", "GiB",
                                                  "TiB", "PiB", "EiB"};
-  // Below this one digit behind the point says something.
+  // Below this one decimal digit is shown.
   constexpr double kExactBelow = 10;
   if (bytes < 1024) return fmt::format("{} B", bytes);
   double amount = static_cast<double>(bytes);

@@ -33,9 +33,9 @@ constexpr char kHelp[] =
     "\n"
     "Exit codes:\n"
     "  0 stopped as asked           1 cannot start (socket, permissions)\n"
-    "  2 usage or configuration     3 the data directory is held by another\n"
-    "  7 damage                     8 format not known\n"
-    "  9 disk fault, or no room     74 the output cannot be written\n";
+    "  2 usage or configuration     3 another kvd uses the data directory\n"
+    "  7 the data is damaged        8 the data has an unknown format\n"
+    "  9 the disk failed or is full 74 the output cannot be written\n";
 
 enum Name {
   kHelpShort,
@@ -93,7 +93,7 @@ void TakeOption(const Argument& argument, Line* line) {
 Result<void> TakeWord(const Argument& argument, Line* line) {
   const std::string_view word = argument.text;
   Options& options = line->options;
-  if (!argument.behind_dashes && word.size() > 1 && word[0] == '-') {
+  if (!argument.after_dashes && word.size() > 1 && word[0] == '-') {
     return Fail(ErrorCode::kInvalid,
                 "unknown option {} (a directory of that name: ./{})", word,
                 word);
@@ -154,7 +154,7 @@ std::variant<Options, ExitCode> ParseOptions(int argc,
     std::fputs(line->asks_help ? kHelp : version.c_str(), stdout);
     return Printed(ExitCode::kStopped);
   }
-  // These say more than --set, wherever they stand.
+  // They win over --set, wherever they stand.
   std::vector<std::string>& overrides = line->options.overrides;
   if (!line->data_dir.empty())
     overrides.push_back("data_dir=" + line->data_dir);

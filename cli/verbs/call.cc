@@ -16,8 +16,8 @@ class Call final : public Verb {
  public:
   void Declare(Arguments& arguments) override {
     arguments.Verbatim("COMMAND", &words_,
-                       "the command and its arguments, exactly; options of "
-                       "kvctl stand before it");
+                       "the command and its arguments, sent as they are; "
+                       "options of kvctl go before it");
   }
 
   Attempt<ExitCode> Run(Session& session) override {
@@ -45,7 +45,7 @@ class Call final : public Verb {
     return strcasecmp(words_[0].c_str(), "shutdown") == 0;
   }
 
-  // The connection that ends is the answer.
+  // kvd answers by closing the connection.
   static Attempt<ExitCode> ShutDown(Session& session, Session::Words words) {
     KVD_TRY_ASSIGN(const std::optional<kvd::Reply> reply,
                    session.CallUntilClosed(words));

@@ -19,7 +19,7 @@ namespace {
 constexpr std::chrono::milliseconds kLookEvery{100};
 constexpr int kBarWidth = 40;
 
-// One line on a terminal's standard error, drawn again and again.
+// A progress bar: one line on standard error, if that is a terminal.
 class Bar {
  public:
   ~Bar() {

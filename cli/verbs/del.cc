@@ -105,7 +105,7 @@ class Del final : public Verb {
     if (yes_) return {};
     if (!StandardInputIsTerminal()) {
       return Refuse(ExitCode::kUsage,
-                    "not deleting {} that begin with {} unasked"
+                    "not deleting {} that begin with {} without asking"
                     "\n  Delete them:  --yes    Count them:  --dry-run",
                     Keys(count), Quote(*prefix_));
     }

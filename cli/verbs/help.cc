@@ -10,7 +10,7 @@ class Help final : public Verb {
  public:
   void Declare(Arguments& arguments) override {
     arguments.OptionalWord("COMMAND", &command_,
-                           "the command (default: all of them, briefly)");
+                           "the command (default: an overview of all)");
   }
 
   Attempt<ExitCode> Run(Session& session) override {

@@ -59,7 +59,7 @@ std::string Table(const std::vector<Row>& rows) {
   const std::vector<std::string> names = {"p50", "p99", "p99.9", "max"};
   std::string text =
       fmt::format("{:<{}} {:>13}   {:<31}   {}\n", "", width, "",
-                  "reply, with all waits", "run, alone on the loop");
+                  "until the reply, with all waits", "running, on kvd's loop");
   text += line("command", "calls", names, names);
   for (const Row& row : rows) {
     text += line(Escape(row.name), Grouped(row.calls), Figures(row.reply),
@@ -96,8 +96,8 @@ class Latency final : public Verb {
  public:
   void Declare(Arguments& arguments) override {
     arguments.Words("COMMAND", &commands_, /*required=*/false,
-                    "commands to show (default: all that were called); of a "
-                    "single one also how its times are spread");
+                    "the commands (default: all that were called); for a "
+                    "single one also the distribution of its times");
   }
 
   Attempt<ExitCode> Run(Session& session) override {
@@ -111,7 +111,7 @@ class Latency final : public Verb {
           ExitCode::kNegative, "{}",
           commands_.empty()
               ? "no command was called yet"
-              : "not called yet, or no command: " +
+              : "not called yet, or not a command: " +
                     Escape(fmt::format("{}", fmt::join(commands_, ", "))));
     }
     if (session.json()) {

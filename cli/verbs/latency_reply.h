@@ -24,8 +24,8 @@ class LatencyHistogram {
 
   int64_t count() const { return count_; }
   int64_t max_ns() const { return max_ns_; }
-  // Nanoseconds that so many of 1000 did not exceed, to 3 %; 0 when there are
-  // none.
+  // Nanoseconds that `per_mille` of 1000 did not exceed, exact to 3 %; 0 when
+  // nothing was counted.
   int64_t Quantile(int64_t per_mille) const;
   // The last value of each bucket, and how many there are in it.
   const std::map<int64_t, int64_t>& buckets() const { return buckets_; }

@@ -19,7 +19,7 @@ class Ls final : public Verb {
     arguments.OptionalWord("PREFIX", &prefix_,
                            "only keys that begin with this");
     arguments.Integer("-n,--limit", "N", 0, std::numeric_limits<int64_t>::max(),
-                      &limit_, "print at most so many");
+                      &limit_, "print at most N keys");
   }
 
   Attempt<ExitCode> Run(Session& session) override {
@@ -32,7 +32,7 @@ class Ls final : public Verb {
           } else {
             PrintKeys(session, page);
           }
-          // Nobody needs the rest when this cannot be written.
+          // No need to go on when this cannot be written.
           KVD_TRY(session.output().Flush());
           return left_ > 0;
         }));

@@ -19,7 +19,7 @@ class Persist final : public Verb {
     if (reply.type != kvd::ReplyType::kInteger)
       return UnforeseenReply("PERSIST");
     if (reply.integer == 0) {
-      // Either it lives for ever already, which is as good, or it is not there.
+      // Either it has no deadline, which is just as good, or it does not exist.
       KVD_TRY_ASSIGN(const kvd::Reply exists, session.Call({"EXISTS", key_}));
       if (exists.integer == 0) return NoSuchKey(key_);
     }

@@ -13,7 +13,7 @@ class Ping final : public Verb {
   void Declare(Arguments&) override {}
 
   Attempt<ExitCode> Run(Session& session) override {
-    // PING alone is answered while kvd loads.
+    // kvd answers PING even while it loads.
     KVD_TRY(session.AwaitLoaded());
     KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"PING"}));
     if (!reply.is_text()) return UnforeseenReply("PING");

@@ -22,10 +22,10 @@ class Set final : public Verb {
     constexpr milliseconds kMillisecond{1};
     arguments.Word("KEY", &key_, "the key");
     arguments.OptionalWord("VALUE", &value_,
-                           "the value; without it, or with -, standard input: "
-                           "a pipe or a file (beside --nx and the like with - "
-                           "only)");
-    arguments.Text("--file", "PATH", &file_, "take the value from a file");
+                           "the value; without it, or with -, it is read from "
+                           "standard input, a pipe or a file (next to options "
+                           "like --nx with - only)");
+    arguments.Text("--file", "PATH", &file_, "read the value from a file");
     arguments.Duration("--ttl,--ex", kSecond, &ttl_,
                        "how long the key lives; a number alone is in seconds");
     arguments.Duration("--px", kMillisecond, &px_,
@@ -33,9 +33,9 @@ class Set final : public Verb {
     arguments.Flag("--keep-ttl", &keep_ttl_, "keep the key's time to live");
     arguments.Flag("--nx", &nx_, "only if the key does not exist");
     arguments.Flag("--xx", &xx_, "only if the key exists");
-    arguments.Integer("--ifrev", "REV", 0, std::numeric_limits<int64_t>::max(),
-                      &if_revision_,
-                      "only if the key is at this revision; 0: does not exist");
+    arguments.Integer(
+        "--ifrev", "REV", 0, std::numeric_limits<int64_t>::max(), &if_revision_,
+        "only if the key is at this revision; 0: if there is none");
   }
 
   Attempt<ExitCode> Run(Session& session) override {
@@ -97,20 +97,20 @@ class Set final : public Verb {
         StandardInputIsTerminal() ? "a terminal" : "neither a pipe nor a file");
   }
 
-  // A script's key or value may look like an option: then the words are one
-  // less, and what else is on standard input must not become a value.
+  // A script's key or value may look like an option. Then a word is missing,
+  // and whatever is on standard input must not become the value.
   Attempt<void> CheckNoWordIsLost() const {
     if (value_.option_instead.empty()) return {};
     const std::string option = Escape(value_.option_instead);
     return Refuse(ExitCode::kUsage,
-                  "set: VALUE is missing, or is \"{0}\" no option?"
-                  "\n  A key or value:         kvctl set -- KEY VALUE"
+                  "set: VALUE is missing, or was \"{0}\" meant to be one?"
+                  "\n  As a key or a value:    kvctl set -- KEY VALUE"
                   "\n  From standard input:    kvctl set {1} - {0}",
                   option, Escape(key_));
   }
 
-  // Says which condition it was, by a second look: between the two the key may
-  // have changed, but what was refused stays refused.
+  // Looks at the key again to say which condition failed. The key may have
+  // changed since then, but the write stays refused.
   Attempt<ExitCode> ConditionFailed(Session& session) {
     constexpr std::string_view kNothing = "; nothing was written";
     KVD_TRY_ASSIGN(const std::optional<KeyMeta> meta,

@@ -89,7 +89,7 @@ struct Interval {
   Interval(const Sample& from, const Sample& to)
       : seconds(std::max(
             1e-3, std::chrono::duration<double>(to.at - from.at).count())),
-        // kvctl's own two are none of anybody's work.
+        // Without the two commands of kvctl stat itself.
         ops(Rate(to.commands - from.commands - 2)),
         reads(Rate(to.reads - from.reads)),
         writes(Rate(to.writes - from.writes)),
@@ -158,7 +158,7 @@ class Stat final : public Verb {
  public:
   void Declare(Arguments& arguments) override {
     arguments.Integer("-n,--count", "N", 1, std::numeric_limits<int64_t>::max(),
-                      &count_, "end after so many lines (default: never)");
+                      &count_, "end after N lines (default: never)");
     arguments.Duration("-i,--interval", milliseconds(1000), &interval_,
                        "the time between two lines; a number alone is in "
                        "seconds (default: 1s)");
@@ -178,7 +178,7 @@ class Stat final : public Verb {
         if (line % kLinesPerHeader == 0) session.output().Write(Header());
         session.output().Write(Row(now, between));
       }
-      // Somebody watches, or a program reads.
+      // A person watches, or a program reads line by line.
       KVD_TRY(session.output().Flush());
       before = std::move(now);
     }

@@ -110,7 +110,7 @@ std::optional<std::string> CompactionText(StatusFields& fields) {
                      HumanBytes(reclaimed));
 }
 
-// Nothing while there is nothing to see.
+// Nothing unless a scrub runs.
 std::optional<std::string> ScrubText(StatusFields& fields) {
   const std::optional<std::string> state = fields.Text("scrub");
   const int64_t done = fields.Integer("scrub_done_bytes").value_or(0);
@@ -159,7 +159,7 @@ std::string StatusText(StatusFields& fields, bool color) {
               .Add("scrub", ScrubText(fields))
               .Add("errors", Format(fields.Integer("errors"), &Grouped))
               .Take();
-  // In the parts above, or for programs.
+  // Shown above in another form, or for programs only.
   for (const char* name :
        {"sealed_bytes", "reclaimable_bytes", "compaction_last_took_ms",
         "compaction_reclaimed_bytes", "damaged_segments", "damaged_values",

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT
 //
-// What only the allocator knows, so that another one needs no more than this.
+// All calls that depend on the allocator, glibc's. Another one would have to
+// offer no more than this.
 #pragma once
 
 #include <cstdint>
 
 namespace kvd {
 
-// Memory that a burst of large values or background work took shall go back to
-// the kernel when it is freed: glibc otherwise learns from the first large
-// buffer to keep all of its size. At the start of the program.
+// Has memory of large values and of background work go back to the kernel when
+// it is freed. By default glibc, once it has seen a large buffer freed, keeps
+// all later ones of up to that size. Call at the start of the program.
 void SetUpAllocator();
 
-// Bytes of all pieces that the program has. Walks over the free ones, and all
-// threads that need memory wait for it: 0.2 µs for each.
+// Bytes that are allocated now. Walks over all free chunks, 0.2 µs each, and
+// threads that allocate wait meanwhile.
 uint64_t AllocatedBytes();
 
-// Gives free memory back to the kernel. Takes as long.
+// Gives free memory back to the kernel. Takes as long as AllocatedBytes().
 void ReleaseFreeMemory();
 
 }  // namespace kvd

@@ -33,7 +33,7 @@ Result<Argument> ArgumentScanner::Next(std::span<const OptionName> known) {
     options_ended_ = true;
     argument = arguments_[next_++];
   }
-  if (options_ended_) return Argument{.text = argument, .behind_dashes = true};
+  if (options_ended_) return Argument{.text = argument, .after_dashes = true};
   for (size_t i = 0; i < known.size(); ++i) {
     std::string_view rest;
     if (Names(argument, known[i], &rest)) return TakeOption(i, known[i], rest);

@@ -32,9 +32,9 @@ struct Argument {
 
   size_t option = kWord;  // Its index among the known ones.
   std::string_view text;  // The word, or the option's value.
-  // The word stands behind "--": nobody can have meant an option.
-  bool behind_dashes = false;
-  // The option is a single argument, so it may stand where a word was meant.
+  // The word comes after "--", so it cannot be a mistyped option.
+  bool after_dashes = false;
+  // The option is a single argument: a script may have meant it as a word.
   bool alone = false;
 
   bool is_word() const { return option == kWord; }
@@ -48,9 +48,9 @@ class ArgumentScanner {
 
   bool at_end() const { return next_ >= arguments_.size(); }
 
-  // The next one; there must be one. An option whose value is missing or empty,
-  // or that takes none, is an error, as is "--" with nothing behind it: a word
-  // would be lost without a sound.
+  // The next one; there must be one. Errors: an option whose value is missing
+  // or empty, a value for an option that takes none, and "--" with nothing
+  // after it, since a word would be lost silently.
   Result<Argument> Next(std::span<const OptionName> known);
 
   // All that follow are words, "--" included.

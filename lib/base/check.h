@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Checks for bugs of ours. They stay on in release builds: a store that goes on
-// after a broken invariant writes the breakage to disk.
+// Checks for bugs in kvd itself. They stay on in release builds: a store that
+// goes on after a broken invariant writes the breakage to disk.
 #pragma once
 
 namespace kvd {

@@ -42,7 +42,7 @@ ErrorCode CodeOf(int sys_errno) {
 }  // namespace
 
 Error Error::FromErrno(int sys_errno, std::string_view what) {
-  // Not strerror: other threads may be in it.
+  // Not strerror(), which is not safe with several threads.
   Error error(
       CodeOf(sys_errno),
       fmt::format("{}: {}", what, std::generic_category().message(sys_errno)));

@@ -34,14 +34,14 @@ class [[nodiscard]] Error {
   Error(ErrorCode code, std::string message)
       : code_(code), message_(std::move(message)) {}
 
-  // An error out of a failed system call: "<what>: <strerror>", with the code
-  // that fits the errno.
+  // The error of a failed system call: "<what>: <strerror>", with the code that
+  // fits the errno.
   static Error FromErrno(int sys_errno, std::string_view what);
 
   ErrorCode code() const { return code_; }
   // One or more lines for a person; no trailing newline.
   const std::string& message() const { return message_; }
-  // The errno behind it, or 0.
+  // The errno that caused it, or 0.
   int sys_errno() const { return sys_errno_; }
 
  private:
@@ -58,12 +58,12 @@ class [[nodiscard]] Result : public tl::expected<T, Error> {
   bool ok() const { return this->has_value(); }
 };
 
-// What work that met an error can hope for. Every errno is sorted once, by its
-// code here; nobody else asks which ones pass.
+// What to expect after an error. Each errno is classified here, by its code,
+// and nowhere else.
 enum class Outlook {
-  kPasses,     // By itself: the same may work a little later.
-  kNeedsRoom,  // When somebody frees space or raises a quota.
-  kFinal,      // Not before a person has looked.
+  kPasses,     // It is temporary: the same may work a little later.
+  kNeedsRoom,  // Until somebody frees space or raises a quota.
+  kFinal,      // It lasts until a person has looked.
 };
 Outlook OutlookOf(const Error& error);
 

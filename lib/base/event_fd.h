@@ -8,28 +8,28 @@
 
 namespace kvd {
 
-// The eventfd behind a Wake: threads and the kernel signal it, a loop polls it.
+// The eventfd of a Wake: threads and the kernel signal it, a loop polls it.
 class EventFd {
  public:
-  // Fails the process when there is no descriptor to be had.
+  // Aborts the process when there is no free descriptor.
   EventFd();
 
   // Thread: any.
   void Signal();
-  // Before the loop looks at its mailboxes: whoever comes during that signals
-  // anew. Thread: the loop's.
+  // To be called before the loop reads its mailboxes, so that whoever puts a
+  // value there meanwhile signals again. Thread: the loop's.
   void Clear();
 
   // Readable once it was signalled.
   int fd() const { return fd_.get(); }
-  // It may be called until this is destroyed.
+  // Must not be called after this is destroyed.
   Wake wake() {
     return Wake([this] { Signal(); }, fd());
   }
 
  private:
-  // Whether it was signalled since the loop last looked: who wakes often pays
-  // for one system call.
+  // Whether it was signalled since the last Clear(): then further signals need
+  // no system call.
   std::atomic<bool> signalled_ = false;
   UniqueFd fd_;
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Where slow work runs: a thread in the daemon, by hand in tests, which then
-// decide when and in which order jobs of different executors finish.
+// Where slow work runs: on a thread in the daemon. Tests run jobs by hand and
+// so decide when, and in which order, jobs of different executors finish.
 #pragma once
 
 #include <functional>
@@ -17,8 +17,8 @@ namespace kvd {
 // than needed.
 class Wake {
  public:
-  // `event_fd`: an eventfd whose signal is as good as a call, so that the
-  // kernel can wake the loop by itself; it outlives this. -1: there is none.
+  // `event_fd`: an eventfd; to signal it does the same as the call, so that the
+  // kernel can wake the loop directly. It must outlive this. -1: there is none.
   template <typename Call>
   requires std::is_invocable_r_v<void, const Call&> Wake(Call call,
                                                          int event_fd = -1)
@@ -41,8 +41,8 @@ class Executor {
   virtual void Post(Job job) = 0;
 };
 
-// One thread that runs jobs in order. The destructor runs what was posted and
-// joins.
+// One thread that runs jobs in order. The destructor runs all jobs posted so
+// far, then joins.
 class ThreadExecutor final : public Executor {
  public:
   // `name` is the thread's name in ps and gdb; at most 15 characters.

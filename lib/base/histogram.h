@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// How often which values came, in fixed memory: buckets that are one wide up to
-// 32 and from there on 32 to each power of two, so that a bucket is never wider
+// Counts values in fixed memory: in buckets of width one below 32, and above
+// that in 32 buckets for each power of two, so that a bucket is never wider
 // than 3.1 % of its values. After HdrHistogram (Gil Tene, hdrhistogram.org).
 #pragma once
 
@@ -16,8 +16,8 @@ namespace kvd {
 // Thread: one at a time.
 class Histogram {
  public:
-  // `value` came `times` times. Values from kValueEnd on share the last bucket;
-  // sum() and max() know them exactly all the same.
+  // Counts `value`, `times` times. Values from kValueEnd on share the last
+  // bucket; sum() and max() stay exact.
   void Add(uint64_t value, uint64_t times = 1) {
     counts_[BucketOf(value)] += times;
     count_ += times;
@@ -35,8 +35,8 @@ class Histogram {
                : static_cast<double>(sum_) / static_cast<double>(count_);
   }
 
-  // What `per_mille` of 1000 values do not exceed: the last value of the bucket
-  // of the smallest such one, or max(). 0 when there are none.
+  // The value that `per_mille` of 1000 values do not exceed, rounded up to the
+  // end of its bucket and to max() at most. 0 when there are no values.
   uint64_t Quantile(uint64_t per_mille) const;
 
   // How many values were less than 2^bits: exact, for bits < kValueBits.

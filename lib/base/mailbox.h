@@ -21,7 +21,7 @@ class Mailbox {
   void Put(T value) {
     std::lock_guard hold(mutex_);
     values_.push_back(std::move(value));
-    // Under the lock: behind it there may be no mailbox any more.
+    // Under the lock: once that is released, the mailbox may be gone.
     arrived_.notify_one();
   }
 
@@ -44,7 +44,7 @@ class Mailbox {
     return TakeFirst();
   }
 
-  // Lets waiters return once what is there has been taken.
+  // Has waiters return once all values have been taken.
   void Close() {
     {
       std::lock_guard hold(mutex_);

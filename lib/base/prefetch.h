@@ -8,8 +8,8 @@ namespace kvd {
 // A hint: brings the line of memory at `address`, which may be any, into the
 // cache.
 inline void Prefetch(const void* address) {
-  // GCC takes a function that does nothing but prefetch for one without effect
-  // and, where it sees the body (link-time optimisation), drops calls of it.
+  // GCC believes that a function which only prefetches has no effect, and drops
+  // calls of it where it sees the body (link-time optimisation).
   asm volatile("" : : "r"(address));
   __builtin_prefetch(address);
 }

@@ -54,7 +54,7 @@ tl::unexpected<ClientError> FailedToConnect(int sys_errno) {
   }
 }
 
-// Whether the server may be on its way.
+// Whether the server may still be starting.
 bool MayPass(ClientFault fault) {
   return fault == ClientFault::kNoSocket || fault == ClientFault::kRefused ||
          fault == ClientFault::kBusy;
@@ -111,7 +111,8 @@ ClientResult<Client> Client::Connect(const std::string& path,
     ClientResult<UniqueFd> socket = ConnectOnce(address);
     if (socket) return Client(std::move(*socket), options, wait_end);
     const ClientFault fault = socket.error().fault;
-    // A full queue is a server that is there, so it gets the usual patience.
+    // A full queue means that the server is there, so it gets the usual
+    // timeout.
     const Time end = fault == ClientFault::kBusy ? busy_end : wait_end;
     if (!MayPass(fault) || !PauseBefore(end, &pause)) {
       return tl::unexpected(std::move(socket).error());
@@ -187,7 +188,7 @@ ClientResult<void> Client::WaitFor(short events, short* happened) {
       return {};
     }
     if (ready < 0) {
-      // A signal: time has passed, and nothing was looked at.
+      // A signal came: compute the time left anew.
       if (errno == EINTR) continue;
       return Fail(ClientFault::kSystem, ErrnoText(errno));
     }
@@ -209,8 +210,8 @@ ClientResult<void> Client::WriteSome() {
     case EINTR:
       return {};
     case EAGAIN: {
-      // A server whose replies nobody takes stops reading: take them, or both
-      // sides wait for ever.
+      // A server whose replies nobody reads stops reading commands: read them
+      // here, or both sides wait for ever.
       short happened = 0;
       if (auto waited = WaitFor(POLLIN | POLLOUT, &happened); !waited) {
         return waited;

@@ -18,7 +18,7 @@
 
 namespace kvd {
 
-// Why there is no reply. What a server answers with an error is a Reply.
+// Why there is no reply. A server's error reply is a Reply.
 enum class ClientFault {
   kBadPath,     // No such path can be a socket's; nothing was sent.
   kNoSocket,    // There is no file at the path; nothing was sent.

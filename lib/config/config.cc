@@ -161,8 +161,9 @@ class Reader {
     } else if (table->empty() || name.find('.') != name.npos) {
       AddFault(place, fmt::format("unknown section \"{}\"", name));
     } else {
-      // Its keys tell better than its name what was meant. No section of ours
-      // has sections, so this goes no deeper than one level.
+      // Its keys tell better than its name what was meant, so they are
+      // reported. No section of ours has sections, so this goes no deeper than
+      // one level.
       ReadTable(*table, name);
     }
   }
@@ -172,7 +173,7 @@ class Reader {
   std::vector<Fault> faults_;
 };
 
-// toml++ throws; this is where its exceptions end.
+// toml++ throws; its exceptions are caught here.
 std::optional<toml::table> ParseToml(std::string_view text, Reader* reader) {
   try {
     return toml::parse(text);

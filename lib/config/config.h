@@ -23,14 +23,14 @@ enum class LogLevel { kError = 1, kWarning, kInfo };
 // The limits of a connection's input and output hold a value and this.
 inline constexpr uint64_t kCommandOverheadBytes = uint64_t{1} << 20;
 
-// So much memory: a size, or a share of what there is.
+// An amount of memory: a size, or a share of what there is.
 struct MemoryAmount {
   uint64_t bytes = 0;    // 0 for a share.
   uint64_t percent = 0;  // At most 100; 0 for a size.
 
-  // Whether nothing was said: then there is no such bound.
+  // Whether neither is set: then there is no such bound.
   bool is_none() const { return bytes == 0 && percent == 0; }
-  // In bytes, where `total` of them are the whole. 0 when nothing was said.
+  // In bytes, where `total` is all of the memory. 0 when neither is set.
   uint64_t Resolve(uint64_t total) const;
 
   bool operator==(const MemoryAmount&) const = default;
@@ -53,8 +53,8 @@ struct Config {
     // Idle time after which an empty commit group declares the last one
     // durable.
     int64_t declare_after_ms = 100;
-    // How often kvd looks whether its files are still there, and how long it
-    // then lets clients read when they are not.
+    // How often kvd checks that its files are still there, and how long clients
+    // may go on reading when they are not.
     int64_t look_interval_ms = 1000;
     int64_t reads_after_loss_ms = 300'000;
   } durability;

@@ -356,7 +356,8 @@ bool IsSection(std::string_view name) {
 }
 
 std::string_view NearestSetting(std::string_view name) {
-  // Longer names are no misspelling of ours, and would cost.
+  // Longer names are no misspelling of a setting, and comparing them would take
+  // long.
   constexpr size_t kNameBytesMax = 64;
   if (name.size() > kNameBytesMax) return {};
   std::string_view nearest;
@@ -405,7 +406,7 @@ Result<void> SetFromText(const Setting& setting, std::string_view text,
 }
 
 std::string GetAsText(const Setting& setting, const Config& config) {
-  // One accessor serves reading and writing; the copy keeps it honest.
+  // The accessor of a member is for writing, too, so it gets a copy.
   Config copy = config;
   return std::visit([&](const auto& kind) { return Get(kind, copy); },
                     setting.kind);

@@ -41,7 +41,7 @@ struct DurationKind {
   int64_t& (*field)(Config&);
   int64_t min_ms, max_ms;
 };
-// For what is over before a millisecond is.
+// For durations below a millisecond.
 struct FineDurationKind {
   int64_t& (*field)(Config&);
   int64_t min_us, max_us;

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Durations, sizes and shares as people write them: a whole number with its
-// unit, so that no file of ours leaves a reader guessing whether 30 are
-// seconds.
+// unit, so that nobody has to guess whether 30 means seconds.
 #pragma once
 
 #include <cstdint>

@@ -28,8 +28,8 @@ namespace kvd {
 // this, so that an unbuffered device can take them as they are.
 inline constexpr uint64_t kBlockBytes = 4096;
 
-// Names the holder of a directory's lock, for people; the lock itself is none
-// of its business.
+// Names the holder of a directory's lock, for people. It is not the lock
+// itself.
 inline constexpr std::string_view kLockFileName = "LOCK";
 
 // A file that somebody relies on.
@@ -50,14 +50,15 @@ class File {
  public:
   virtual ~File() = default;
 
-  // Tells this file from others of its directory, whatever their names.
+  // Distinguishes this file from others of its directory, whatever their names
+  // are.
   virtual uint64_t identity() const = 0;
 
   // Reads up to out.size() bytes at `offset`; returns how many there were. Less
   // than asked means the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, std::span<char> out) = 0;
-  // Fills all of `out` if that takes no waiting for the disk; false if it
-  // would, or if the file ends before.
+  // Fills all of `out` if that needs no wait for the disk; false if it does, or
+  // if the file ends before.
   virtual Result<bool> TryReadAt(uint64_t offset, std::span<char> out) = 0;
   // Writes all of `bytes`, growing the file if need be; resumes after EINTR and
   // short writes. After an error any part may have been written.
@@ -70,12 +71,13 @@ class File {
   // The same for less work, but the first write to each block may change
   // metadata, which a sync then has to make durable too.
   virtual Result<void> AllocateReserved(uint64_t bytes) = 0;
-  // Makes up for that while the first `bytes` are still unused: afterwards they
-  // are as AllocateZeroed() makes them. Zero and allocated all the time.
+  // Zeroes the first `bytes` later, before they are used: afterwards they are
+  // as AllocateZeroed() makes them. They read as zero and stay allocated
+  // meanwhile.
   virtual Result<void> ZeroReserved(uint64_t bytes) = 0;
-  // Takes the space for the first `bytes`, whatever the size, which stays as it
-  // is, as do the bytes. kNoSpace when they do not fit; nothing is done where
-  // the file system cannot. A Truncate() to less may give the space back.
+  // Allocates space for the first `bytes`; the file's size and contents stay as
+  // they are. kNoSpace when they do not fit; does nothing where the file system
+  // cannot. A Truncate() to less may give the space back.
   virtual Result<void> KeepRoom(uint64_t bytes) = 0;
   virtual Result<void> Truncate(uint64_t bytes) = 0;
   // Makes the file's bytes and size durable. After a failure what is durable is
@@ -112,12 +114,12 @@ class DurableWriter {
 
   // Who writes, for people.
   virtual std::string_view device() const = 0;
-  // Why it is not the device that is fastest where it works; empty if it is.
+  // Why it is not the fastest device; empty if it is.
   virtual std::string_view why() const { return {}; }
 };
 
-// Asynchronous reads of which many are under way, the kernel's work alone.
-// Thread: the owner's.
+// Many asynchronous reads at once, which the kernel does without a thread of
+// ours. Thread: the owner's.
 class ReadQueue {
  public:
   struct Completion {
@@ -146,7 +148,7 @@ class Directory {
  public:
   enum class OpenMode {
     kRead,
-    kReadHere,  // To be read here and there: the disk reads nothing ahead.
+    kReadHere,  // For reads at random places: without read-ahead.
     kReadWrite,
   };
 
@@ -172,10 +174,10 @@ class Directory {
   // Makes creations, removals, renames and exchanges durable.
   virtual Result<void> Sync() = 0;
 
-  // Which of `files` are not there any more under their names, and first
-  // whether the directory itself is not at its path any more or cannot be
-  // written. What cannot be told now is not missing. Takes as long as the disk
-  // takes, and other calls may go on meanwhile: a file that is being removed or
+  // Which of `files` are no longer there under their names. The directory
+  // itself comes first, if it is no longer at its path or cannot be written.
+  // What cannot be checked now does not count as missing. May wait for the
+  // disk, and other calls may go on meanwhile: a file that is being removed or
   // replaced may count as missing.
   virtual std::vector<Missing> FindMissing(
       std::span<const ExpectedFile> files) = 0;
@@ -188,15 +190,15 @@ class Directory {
   // Bytes that an unprivileged write could still use.
   virtual Result<uint64_t> FreeBytes() = 0;
 
-  // The size of a synced write from which on AllocateZeroed() costs more time
-  // than it saves, by a trial that takes some ms and, meanwhile, 4 MiB. Nothing
-  // where it cannot be told.
+  // The size of a synced write above which AllocateZeroed() costs more time
+  // than it saves, by a trial that takes some ms and, meanwhile, 4 MiB of disk.
+  // Nothing where that cannot be measured.
   virtual std::optional<uint64_t> ZeroingLimit() { return {}; }
 
   // `wake` is called, on any thread, when a completion waits to be polled.
   virtual Result<std::unique_ptr<DurableWriter>> NewDurableWriter(
       WriteDevice device, Wake wake) = 0;
-  // Null where there is none to be had: then threads have to read.
+  // Null where the kernel has none; then threads have to read.
   virtual std::unique_ptr<ReadQueue> NewReadQueue(size_t reads_max,
                                                   Wake wake) = 0;
 };
@@ -206,16 +208,17 @@ Result<std::string> ReadWholeFile(Directory& directory, std::string_view name);
 
 // For implementations.
 
-// Whether a call that failed like this had no disk under it any more, or one
-// that takes nothing: other than a fault, which may concern single blocks.
+// Whether this errno means that the disk is gone or takes no writes at all. An
+// I/O error does not: it may concern single blocks.
 bool IsLostStorage(int sys_errno);
 
-// Fails the process unless `name` can be that of a file in a directory.
+// Aborts the process unless `name` can be that of a file in a directory.
 void CheckFileName(std::string_view name);
-// Fails the process unless DurableWriter::Submit() may be called like this.
+// Aborts the process unless DurableWriter::Submit() takes these.
 void CheckSubmission(bool busy, uint64_t offset, std::string_view bytes,
                      DurableWriter::Durability durability);
-// kHeld, in the words that every implementation uses; pid 0 is nobody known.
+// kHeld, with the text that every implementation uses; pid 0: the holder is
+// unknown.
 tl::unexpected<Error> FailHeld(std::string_view path, int64_t pid);
 
 }  // namespace kvd

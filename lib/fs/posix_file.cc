@@ -57,7 +57,7 @@ Result<size_t> PosixFile::ReadAt(uint64_t offset, std::span<char> out) {
 }
 
 void PosixFile::ReadNothingAhead() {
-  // Whatever comes of it, reads are right.
+  // Only advice: reads are correct without it.
   (void)posix_fadvise(fd_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
@@ -103,7 +103,7 @@ void PosixFile::WriteInPlace() {
 Result<void> PosixFile::AllocateZeroed(uint64_t bytes) {
   KVD_TRY(Truncate(0));
   WriteInPlace();
-  // At once, so that a full disk shows before much is written.
+  // First, so that a full disk is noticed before much is written.
   KVD_TRY(TakeSpace(bytes));
   // A block that is only taken is "unwritten": the first write to it changes
   // metadata, which its fdatasync then has to commit. Writing the zeros here

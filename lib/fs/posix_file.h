@@ -14,8 +14,8 @@
 
 namespace kvd {
 
-// An empty file that is gone when it is closed. Empty, with errno, where the
-// file system has none such.
+// An empty file without a name, which is gone when it is closed. No descriptor,
+// and errno set, where the file system has no such files.
 UniqueFd NamelessFile(int directory_fd);
 
 class PosixFile final : public File {
@@ -40,7 +40,7 @@ class PosixFile final : public File {
   // blocks that nobody reads soon.
   Result<void> WritePastCacheAt(uint64_t offset, std::string_view bytes);
 
-  // Advice to the kernel: reads come from here and there.
+  // Tells the kernel that reads come at random places.
   void ReadNothingAhead();
   // From now on everything goes past the page cache, in whole blocks. False
   // where the file system cannot.

@@ -361,8 +361,8 @@ Result<void> CheckPrivate(int fd, const std::string& path) {
   if (fstat(fd, &info) < 0) return FailErrno("stat {}", path);
   if ((info.st_mode & (S_IWGRP | S_IWOTH)) == 0) return {};
   return Fail(ErrorCode::kInvalid,
-              "data directory {} may be written by others than its owner (mode "
-              "{:04o}), who could replace the data. If that is not meant:  "
+              "data directory {} can be written by others than its owner (mode "
+              "{:04o}), who could replace the data. To forbid that:  "
               "chmod go-w {}",
               path, info.st_mode & 07777, path);
 }

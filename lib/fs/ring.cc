@@ -12,15 +12,14 @@
 namespace kvd {
 namespace {
 
-// Completions are worked off when their owner asks, not by interrupting it, and
-// the kernel may rely on there being one owner: what a loop wants, since Linux
-// 6.1.
+// The kernel finishes requests when their owner asks, without interrupting it,
+// and may rely on there being one owner. Since Linux 6.1.
 constexpr unsigned kLoopFlags = IORING_SETUP_SINGLE_ISSUER |
                                 IORING_SETUP_DEFER_TASKRUN |
                                 IORING_SETUP_TASKRUN_FLAG;
 
-// A kernel that is short of memory for a request has some again soon, since it
-// gives back that of others.
+// A kernel that is short of memory for a request soon has some again, as other
+// requests end.
 constexpr int kSubmitTries = 1000;
 
 tl::unexpected<Error> FailRing(int negative_errno, const char* what) {

@@ -28,21 +28,21 @@ class Ring {
   };
 
   enum class Work {
-    // What the kernel has to do for a request after its submission waits until
-    // the owner takes completions: for a loop that is busy with other things.
+    // The kernel finishes requests when the owner takes completions: for a loop
+    // that is busy with other things.
     kWhenAsked,
-    // It interrupts the owner: for requests of which one begins when another
-    // ends.
+    // The kernel interrupts the owner to finish them: for requests of which one
+    // begins when another ends.
     kAtOnce,
   };
 
   // For up to `entries` requests under way; `event_fd` is signalled when there
-  // are completions to take. An error where the kernel has no io_uring, or not
-  // for us.
+  // are completions to take. An error where the kernel has no io_uring or does
+  // not let us use it.
   static Result<std::unique_ptr<Ring>> Make(unsigned entries, int event_fd,
                                             Work work);
-  // Whoever has requests under way takes their completions first: the kernel
-  // may still write to their memory.
+  // All completions must have been taken: the kernel may still write to the
+  // memory of requests under way.
   ~Ring();
   Ring(const Ring&) = delete;
   Ring& operator=(const Ring&) = delete;
@@ -60,8 +60,8 @@ class Ring {
   // unsubmitted() requests have not got there, and the ring takes no more.
   Result<void> Submit();
   unsigned unsubmitted() const { return io_uring_sq_ready(&ring_); }
-  // Whether links among what the last Submit() took hold. When the kernel was
-  // short of memory in between, requests began without waiting.
+  // Whether the links of the last Submit() hold. When the kernel was short of
+  // memory, linked requests may have begun without waiting.
   bool links_hold() const { return links_hold_; }
 
   // The next completion, if there is one.

@@ -20,13 +20,13 @@ namespace kvd {
 // time. Files that it has written to stay direct. Thread: one.
 class RingDurableWriter final : public DurableWriter {
  public:
-  // An error where the kernel has no io_uring, or not for us.
-  // With a `manner` writes keep to it.
+  // An error where the kernel has no io_uring or does not let us use it. With a
+  // `manner` all writes use that.
   static Result<std::unique_ptr<RingDurableWriter>> Make(
       int event_fd, std::optional<SyncManner> manner = std::nullopt);
   // Whether it works for the files of a directory, which may have to go through
-  // the page cache: a real write to a file without a name finds out. kNoSpace
-  // when that has no room and so tells nothing.
+  // the page cache: tries a real write to a file without a name. kNoSpace when
+  // that has no room, which leaves the question open.
   static Result<void> Probe(int directory_fd,
                             const std::string& directory_path);
   ~RingDurableWriter() override;
@@ -56,8 +56,8 @@ class RingDurableWriter final : public DurableWriter {
   // Completes it with `why`, once the requests that the kernel has got have
   // ended: they use the memory.
   void Abort(Result<void> why);
-  // Takes a completion in. The end of it all, or nothing while other requests
-  // are under way or more had to be started.
+  // Takes in a completion. The result of the write; nothing while other
+  // requests are under way or more had to be started.
   std::optional<Result<void>> Take(const Ring::Completion& done);
   std::optional<Result<void>> Finish(const Results& results);
   Result<void> End(Result<void> result);
@@ -77,7 +77,7 @@ class RingDurableWriter final : public DurableWriter {
   int requests_ = 0;  // That the kernel has; none while it is aborted.
   Results results_;
   std::optional<Result<void>> aborted_;
-  // When a write was submitted of which choice_ is to hear.
+  // When the write was submitted, if choice_ is to learn how long it took.
   std::optional<std::chrono::steady_clock::time_point> since_;
 };
 

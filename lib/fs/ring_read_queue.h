@@ -12,8 +12,8 @@
 
 namespace kvd {
 
-// Reads by the kernel alone: it asks the disk and goes on, and one call starts
-// many. Thread: one.
+// Reads that the kernel does without a thread of ours; one call starts many.
+// Thread: one.
 class RingReadQueue final : public ReadQueue {
  public:
   // The ring has an entry for each of the `reads_max` that may be under way,
@@ -44,7 +44,7 @@ class RingReadQueue final : public ReadQueue {
   // the processor's cache.
   std::vector<size_t> free_;
   std::vector<size_t> added_;  // In order, since the last Submit().
-  // The ring took no more: these were not started, and none will be.
+  // Reads that were not started, since the ring takes no more.
   std::vector<Completion> refused_;
   bool broken_ = false;
 };

@@ -11,7 +11,7 @@
 
 namespace kvd {
 
-// Makes a system call that a signal interrupted again.
+// Makes a system call, again if a signal interrupts it.
 template <typename Call>
 auto Retry(Call call) {
   while (true) {

@@ -12,12 +12,12 @@
 namespace kvd {
 
 // The durable writer that works everywhere: a thread that writes to PosixFiles
-// and syncs them. Throws std::system_error when there is no thread to be had.
+// and syncs them. Throws std::system_error when no thread can be started.
 class ThreadDurableWriter final : public DurableWriter {
  public:
-  // Unsynced writes from this size on go past the page cache where they can:
-  // copying them there takes more of the processor than the disk is worth. For
-  // smaller ones that is what keeps them from waiting for the disk.
+  // Unsynced writes from this size on go past the page cache where that is
+  // possible: to copy them there costs more than to wait for the disk. Smaller
+  // ones do not wait for the disk in the page cache.
   static constexpr size_t kPastCacheBytesMin = size_t{512} << 10;
 
   // `name` is the thread's name in ps and gdb; at most 15 characters.
@@ -42,11 +42,11 @@ class ThreadDurableWriter final : public DurableWriter {
   };
 
   // Who may touch request_ and result_: the thread while kSubmitted, the owner
-  // otherwise. An int, so that waiting on it is a futex without a detour. There
-  // and back takes as long as by two mailboxes (5.6 us at the median), with
-  // fewer outliers (6.7 us against 30 at the 99th percentile) and no
-  // allocation. Stores are sequentially consistent: a weaker one may pass
-  // libstdc++'s look at the number of waiters in notify, and leave one asleep.
+  // otherwise. An int, so that waiting on it is a plain futex. There and back
+  // takes as long as by two mailboxes (5.6 us at the median), with fewer
+  // outliers (6.7 us against 30 at the 99th percentile) and no allocation.
+  // Stores are sequentially consistent: a weaker one may pass libstdc++'s look
+  // at the number of waiters in notify, and leave one asleep.
   enum Phase : int { kIdle, kSubmitted, kDone, kStopping };
 
   void Run();

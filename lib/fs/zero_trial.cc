@@ -15,7 +15,7 @@ namespace {
 using std::chrono::steady_clock;
 
 constexpr size_t kPairs = 9;
-// On slow disks so many have to do.
+// Enough on a slow disk.
 constexpr size_t kPairsMin = 3;
 constexpr std::chrono::milliseconds kPairsTime{50};
 constexpr uint64_t kZerosBytes = uint64_t{4} << 20;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT
 //
-// What zeros ahead of the log's writes save on a disk, and what they cost:
-// found out by trying. The first synced write to a block that is only reserved
-// has to make changed metadata durable, too; where zeros were written ahead it
-// does not. They cost the time of writing every byte twice. So they pay for
-// small writes.
+// Measures what zeros written ahead of the log's writes save on a disk, and
+// what they cost. The first synced write to a block that is only reserved has
+// to make changed metadata durable, too; where zeros were written ahead it does
+// not. They cost the time of writing every byte twice. So they pay for small
+// writes.
 #pragma once
 
 #include <cstdint>
@@ -34,7 +34,7 @@ inline constexpr uint64_t kZeroingLimitMax = 4 << 20;
 uint64_t ZeroingLimit(const ZeroTimes& times);
 
 // Needs an empty file, and 4 MiB on the disk. Takes some ms on an SSD, a third
-// of a second on a disk that turns.
+// of a second on a spinning disk.
 Result<ZeroTimes> TryZeros(PosixFile& file);
 
 }  // namespace kvd

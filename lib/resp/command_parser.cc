@@ -13,7 +13,7 @@ constexpr std::string_view kLineEnd = "\r\n";
 // A command of more words than this gives its memory back before the next one.
 constexpr size_t kWordsKept = 1024;
 
-// What ReadWholeArray takes: most commands that there are.
+// What ReadWholeArray takes: most commands are within it.
 constexpr size_t kQuickWordsMax = 64;
 constexpr ptrdiff_t kQuickDigitsMax = 8;
 
@@ -98,7 +98,7 @@ char UnescapeLetter(char c) {
   }
 }
 
-// Moves the text behind an opening quote to `out`. Returns what follows the
+// Moves the text after an opening quote to `out`. Returns what follows the
 // closing quote, or null data when the quote is not closed, or closed in the
 // middle of a word.
 std::string_view TakeQuoted(std::string_view rest, char quote,
@@ -201,7 +201,7 @@ CommandParser::Step CommandParser::ReadArray(std::string_view command) {
   return Step::kCommand;
 }
 
-// Answers kCommand when the command goes on behind the size.
+// Returns kCommand when the command goes on after the size.
 CommandParser::Step CommandParser::ReadArraySize(std::string_view command) {
   const NumberLine line = ReadNumberLine(command.substr(1));
   bytes_examined_ += line.bytes;

@@ -77,7 +77,7 @@ class CommandParser {
   // byte of the input, of any value.
   const std::string& error() const { return error_; }
 
-  // What it keeps of the command: of each word where it is, and an inline
+  // Memory that it holds for the command: where each word is, and an inline
   // command's bytes.
   size_t memory_bytes() const {
     return words_.capacity() * sizeof(words_[0]) +

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// The decimal number and line end behind a RESP type byte: the innermost loop
-// of both parsers.
+// The decimal number and line end after a RESP type byte: the innermost loop of
+// both parsers.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +23,9 @@ struct NumberLine {
 inline constexpr size_t kNumberLineBytesMax = 22;
 
 // Reads a line from the start of `rest`. Strict: no sign but one '-', no
-// leading zero, no space, CR LF at the end. What can be no number is known as
-// soon as it is, so at most kNumberLineBytesMax bytes are ever read again.
+// leading zero, no space, CR LF at the end. Bytes that cannot become a number
+// are refused at once, so at most kNumberLineBytesMax bytes are ever read
+// again.
 inline NumberLine ReadNumberLine(std::string_view rest) {
   using enum NumberLineOutcome;
   // Negative numbers reach one further, so digits count downwards.

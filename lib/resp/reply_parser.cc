@@ -238,7 +238,8 @@ ReplyParser::Step ReplyParser::CloseFrames() {
   while (!frames_.empty() && frames_.back().elements_left == 0) {
     Frame done = std::move(frames_.back());
     frames_.pop_back();
-    // What an attribute is about follows it, so it fills no place itself.
+    // The value that an attribute describes follows it; the attribute itself is
+    // no element.
     if (done.is_attribute) return Step::kGoOn;
     if (frames_.empty()) {
       reply_ = std::move(done.reply);

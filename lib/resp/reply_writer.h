@@ -17,11 +17,11 @@ inline constexpr int kRespProtocolMax = 3;
 
 // Appends replies to a string that it borrows. What version 2 does not have is
 // written as the nearest thing that it has, as Redis does. Cheap to make: one
-// per command will do. Thread: the string's.
+// for each command is fine. Thread: the string's.
 //
-// It writes `bytes_max` at the most: whatever would go beyond is left out, and
-// from then on everything is. What was written is no reply then, and Drop() is
-// the way out; long loops look at overflowed() now and then.
+// It writes at most `bytes_max`: what would go beyond that is left out, and so
+// is everything after it. What was written is then no whole reply, and the
+// caller must Drop() it; long loops check overflowed() now and then.
 class ReplyWriter {
  public:
   // `protocol` is 2 or 3.
@@ -36,17 +36,17 @@ class ReplyWriter {
   void set_protocol(int protocol) { resp3_ = protocol >= 3; }
   std::string* out() { return out_; }
 
-  // Counts bytes that reach the client by another way than these functions;
-  // false if they are too many: then they must not.
+  // Counts bytes that reach the client other than by these functions; false if
+  // they are too many: then they must not be sent.
   bool Claim(size_t bytes) {
     wanted_ += bytes;
     if (wanted_ > bytes_max_) overflowed_ = true;
     return !overflowed_;
   }
   bool HasRoom(size_t bytes) const { return wanted_ + bytes <= bytes_max_; }
-  // Stays where it is.
+  // A reference, so that a long loop can check it cheaply.
   const bool& overflowed() const { return overflowed_; }
-  // What all that was to be written takes, the part left out included.
+  // The bytes of all that was to be written, including the part left out.
   size_t wanted_bytes() const { return wanted_; }
   // Takes back all that it has written.
   void Drop() {
@@ -59,14 +59,14 @@ class ReplyWriter {
   // A short text; line ends in it become spaces, which would break the framing.
   void SimpleString(std::string_view text);
   // `code_and_text` as in "ERR no such key": an upper-case code, a space and a
-  // text for a person. Line ends in it become spaces. Texts quote what clients
-  // sent: beyond kErrorBytesMax nobody reads.
+  // text for a person. Line ends in it become spaces. Cut off at
+  // kErrorBytesMax, since texts quote what clients sent.
   static constexpr size_t kErrorBytesMax = 4096;
   void Error(std::string_view code_and_text);
   void Integer(int64_t value);
   void Bulk(std::string_view bytes);
-  // A bulk string whose `size` bytes belong between the two calls, and are put
-  // there if this says so.
+  // A bulk string of `size` bytes, which the caller appends between the two
+  // calls if this returns true.
   bool BeginBulk(size_t size) {
     Header('$', size);
     return Claim(size);

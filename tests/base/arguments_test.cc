@@ -35,14 +35,14 @@ std::vector<std::string> Scan(std::vector<const char*> arguments) {
 
 using Texts = std::vector<std::string>;
 
-TEST(Arguments, OptionsHaveTheirValuesBesideOrBehindThem) {
+TEST(Arguments, OptionsTakeValuesJoinedOrSeparate) {
   EXPECT_EQ(Scan({"--json", "a", "--ttl", "5", "--ttl=6", "-n", "7", "-n8"}),
             (Texts{"--json", "a", "--ttl=5", "--ttl=6", "-n=7", "-n=8"}));
   EXPECT_EQ(Scan({"--ttl", "--json"}), (Texts{"--ttl=--json"}));
   EXPECT_EQ(Scan({"--ttl=a=b"}), (Texts{"--ttl=a=b"}));
 }
 
-TEST(Arguments, WhatIsNotKnownIsAWordAsItIs) {
+TEST(Arguments, UnknownArgumentsAreWordsAsTheyAre) {
   const std::vector<const char*> words = {
       "",    "-",  "-1",    "-x",      "---", "--jso", "--jsonx", "--ttl2",
       "-hh", "++", "[a,b]", "{a}",     "%s",  "a=b",   "=",       "\n",
@@ -51,7 +51,7 @@ TEST(Arguments, WhatIsNotKnownIsAWordAsItIs) {
   EXPECT_EQ(Scan(words), expected);
 }
 
-TEST(Arguments, NothingIsAnOptionBehindTwoDashes) {
+TEST(Arguments, NothingIsAnOptionAfterTwoDashes) {
   EXPECT_EQ(Scan({"--json", "--", "--json", "--ttl", "--", "-n"}),
             (Texts{"--json", "--json", "--ttl", "--", "-n"}));
 }

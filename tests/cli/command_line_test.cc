@@ -150,7 +150,7 @@ class Words : public testing::Test {
   // The lines of arguments that do not lead to that word at the server.
   // `before` stands before the verb's words.
   std::vector<std::string> Lost(const std::vector<std::string>& before,
-                                bool behind_dashes) {
+                                bool after_dashes) {
     std::vector<std::string> lost;
     for (const VerbRow& row : Verbs()) {
       Declarations declared;
@@ -167,7 +167,7 @@ class Words : public testing::Test {
         for (size_t j = i + 1; j < declared.words.size(); ++j) {
           line.push_back(Plain(declared.words[j]));
         }
-        Feed(declared, i, line, place, behind_dashes, &lost);
+        Feed(declared, i, line, place, after_dashes, &lost);
         using Count = DeclaredWord::Count;
         const Count count = declared.words[i].count;
         if (count != Count::kAny && count != Count::kOneOrMore) continue;
@@ -175,7 +175,7 @@ class Words : public testing::Test {
         line.insert(line.begin() + static_cast<ptrdiff_t>(place), "first");
         line.push_back("last");
         Feed(declared, i, line, place + 1,
-             behind_dashes || declared.words[i].ends_options, &lost);
+             after_dashes || declared.words[i].ends_options, &lost);
       }
     }
     return lost;
@@ -212,24 +212,24 @@ class Words : public testing::Test {
 };
 
 TEST_F(Words, ArriveAsTheyAreOrAreRefused) {
-  EXPECT_EQ(Lost({}, /*behind_dashes=*/false), std::vector<std::string>());
+  EXPECT_EQ(Lost({}, /*after_dashes=*/false), std::vector<std::string>());
 }
 
-TEST_F(Words, AllArriveBehindTwoDashes) {
-  EXPECT_EQ(Lost({"--json", "--"}, /*behind_dashes=*/true),
+TEST_F(Words, AllArriveAfterTwoDashes) {
+  EXPECT_EQ(Lost({"--json", "--"}, /*after_dashes=*/true),
             std::vector<std::string>());
 }
 
 #ifdef KVD_PLANTED_BUGS
-TEST_F(Words, ASwallowedOneIsSeen) {
+TEST_F(Words, ADroppedOneIsNoticed) {
   const kvd::ScopedPlantedBug planted(kvd::PlantedBug::kSwallowWord);
-  EXPECT_NE(Lost({}, /*behind_dashes=*/false), std::vector<std::string>());
+  EXPECT_NE(Lost({}, /*after_dashes=*/false), std::vector<std::string>());
 }
 #endif
 
 // What is an option can not be told from a word of that text; the line says
 // which way it is taken, and never takes something else in its place.
-TEST_F(Words, AnOptionInThePlaceOfAValueIsNoReasonToReadStandardInput) {
+TEST_F(Words, AnOptionInPlaceOfAValueReadsNoStandardInput) {
   for (const char* option : {"--json", "--nx", "--keep-ttl", "--ttl=5s"}) {
     EXPECT_EQ(Run({"set", "k", option}), ExitCode::kUsage) << option;
     EXPECT_EQ(Run({"set", option, "k"}), ExitCode::kUsage) << option;
@@ -256,7 +256,7 @@ TEST_F(Words, AMistypedConditionDoesNotBecomeAKey) {
   }
 }
 
-TEST_F(Words, HelpInThePlaceOfAWordIsNoSuccess) {
+TEST_F(Words, HelpInPlaceOfAWordIsAnError) {
   EXPECT_EQ(Run({"set", "--help"}), ExitCode::kOk);
   EXPECT_EQ(Run({"set", "k", "--help"}), ExitCode::kUsage);
   EXPECT_EQ(Run({"set", "-h", "v"}), ExitCode::kUsage);

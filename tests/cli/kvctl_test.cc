@@ -534,8 +534,8 @@ TEST_F(Kvctl, SuggestsTheCommandThatWasMeant) {
             "kvctl: get: unexpected argument \"b\"\n"
             "  See:  kvctl get --help\n");
   EXPECT_EQ(Err(2, {"get", "a", "--timeout", "soon"}),
-            "kvctl: get: --timeout: \"soon\" is no duration, such as 250ms, "
-            "10s, 5m or 1h30m\n  See:  kvctl get --help\n");
+            "kvctl: get: --timeout: \"soon\" is not a duration such as "
+            "250ms, 10s, 5m or 1h30m\n  See:  kvctl get --help\n");
 }
 
 TEST_F(Kvctl, HelpsWithEachCommandByExample) {

@@ -454,7 +454,7 @@ TEST_P(DurableWrite, SaysWhoWrites) {
   EXPECT_EQ(writer_->why(), "");
 }
 
-TEST(WriteDevices, AThreadWritesWhereTheKernelDoesNot) {
+TEST(WriteDevices, AThreadWritesWhereIoUringDoesNotWork) {
   const TempDir temp;
   auto directory = std::move(*OpenPosixDirectory(temp.path(), {}));
   // Without an eventfd nothing could be said of completions.
@@ -517,7 +517,7 @@ TEST_P(QueuedRead, ReadsManyAtATime) {
   }
 }
 
-TEST_P(QueuedRead, TellsAReadThatWasNotFilled) {
+TEST_P(QueuedRead, ReportsAReadThatWasNotFilled) {
   Create("a", "hello");
   auto file = std::move(*directory_->Open("a", OpenMode::kReadHere));
   std::string whole(5, '\0'), too_long(6, '\0'), beyond(1, '\0');

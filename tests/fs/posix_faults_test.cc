@@ -148,7 +148,7 @@ TEST_F(PosixFaults, ResumesReadsAtTheOffset) {
   EXPECT_EQ(Read(), "0123456789");
 }
 
-TEST_F(PosixFaults, TakesNoProgressForAnError) {
+TEST_F(PosixFaults, TreatsNoProgressAsAnError) {
   Plant("pwrite", {{0, 4}, {0, 0}});
   const auto written = file_->WriteAt(100, "0123456789");
   ASSERT_FALSE(written.ok());
@@ -313,7 +313,7 @@ TEST_F(PosixFaults, CompletesADurableWriteAfterItsSync) {
 }
 
 // Which device works cannot be found out then, and the store has to open.
-TEST_F(PosixFaults, AFullDiskStopsNoDevice) {
+TEST_F(PosixFaults, AFullDiskRulesOutNoDevice) {
   if (!HasRings(temp_.path())) GTEST_SKIP() << "no io_uring here";
   EventFd event;
   Plant("fallocate", {{ENOSPC}});
@@ -343,7 +343,7 @@ TEST_F(PosixFaults, SyncsTheParentOfADirectoryThatItMakes) {
   EXPECT_FALSE(OpenPosixDirectory(temp_.Path("new"), {.create = true}).ok());
 }
 
-TEST_F(PosixFaults, LocksThoughTheHolderCannotBeWrittenDown) {
+TEST_F(PosixFaults, LocksEvenIfTheHolderCannotBeRecorded) {
   Plant("pwrite", {{ENOSPC}});
   EXPECT_TRUE(directory_->Lock().ok());
 }

@@ -164,7 +164,7 @@ class RingFaults : public ::testing::Test {
   std::unique_ptr<File> file_;
 };
 
-TEST_F(RingFaults, AWriteTakesItsSyncAlongOrASyncFollowsIt) {
+TEST_F(RingFaults, AWriteCarriesItsSyncOrASyncFollowsIt) {
   EXPECT_TRUE(Write(SyncManner::kWithWrite, {}).ok());
   EXPECT_THAT(submissions().seen, ElementsAre(ElementsAre(kWrite)));
   EXPECT_TRUE(Write(SyncManner::kAfterWrite, {}).ok());
@@ -200,7 +200,7 @@ TEST_F(RingFaults, AFailedSyncIsNotTriedAgain) {
   EXPECT_EQ(submissions().seen.size(), 1u);
 }
 
-TEST_F(RingFaults, TheRestOfAPartFollows) {
+TEST_F(RingFaults, TheRestOfAShortWriteFollows) {
   EXPECT_TRUE(Write(SyncManner::kWithWrite, {Planted::kWriteBlock}).ok());
   EXPECT_THAT(submissions().seen,
               ElementsAre(ElementsAre(kWrite), ElementsAre(kWrite)));
@@ -226,7 +226,7 @@ TEST_F(RingFaults, NoProgressIsAnError) {
 }
 
 // The link does not hold then: the sync may have been there first.
-TEST_F(RingFaults, ASyncThatDidNotWaitForTheWriteIsMadeAgain) {
+TEST_F(RingFaults, ASyncThatDidNotWaitForTheWriteIsRepeated) {
   EXPECT_TRUE(Write(SyncManner::kAfterWrite, {Planted::kOneByOne}).ok());
   EXPECT_THAT(
       submissions().seen,

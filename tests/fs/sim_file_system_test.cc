@@ -334,7 +334,7 @@ TEST_F(SimDisk, ClonesWhatIsUnsynced) {
   EXPECT_EQ(Show(*clone->Image({})), "a=1");
 }
 
-TEST_F(SimDisk, ThinsChoicesOutButKeepsTheWorst) {
+TEST_F(SimDisk, TriesFewerChoicesButKeepsTheWorst) {
   auto file = CreateDurable("a", "");
   for (char page = 0; page < 26; ++page) {
     ASSERT_TRUE(file->WriteAt(page * kPage, Page('a' + page)).ok());
@@ -495,14 +495,14 @@ TEST_F(SimDisk, ResumesAnInterruptedCall) {
   EXPECT_EQ(disk_.failures(), 1u);
 }
 
-TEST_F(SimDisk, PutsDownAPartOfAFailedWrite) {
+TEST_F(SimDisk, KeepsAPartOfAFailedWrite) {
   auto file = Create("a");
   disk_.FailAt(Op::kWrite, 0, EIO, SimFileSystem::Repeat::kOnce, 3);
   EXPECT_FALSE(file->WriteAt(0, "12345").ok());
   EXPECT_EQ(disk_.ReadAll("a"), "123");
 }
 
-TEST_F(SimDisk, RunsFull) {
+TEST_F(SimDisk, FillsUp) {
   disk_.SetCapacity(3 * kPage);
   auto a = Create("a", "1");
   EXPECT_EQ(disk_.used_bytes(), kPage);
@@ -732,7 +732,7 @@ TEST_F(SimWrite, EndsTheTestWhenItIsOutsideTheAllocatedSize) {
 
 // --- The medium ---
 
-TEST_F(SimDisk, RotsByHand) {
+TEST_F(SimDisk, DamagesBytesOnRequest) {
   Create("a", "abc");
   disk_.Flip("a", 8 + 1);
   EXPECT_EQ(disk_.ReadAll("a"), "a`c");

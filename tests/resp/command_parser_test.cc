@@ -162,7 +162,7 @@ TEST(CommandParser, SaysHowMuchOfABulkStringIsMissing) {
   EXPECT_EQ(parser.bytes_wanted(), 1000u - 3 + 2);
 }
 
-TEST(CommandParser, RefusesWhatIsNoCommandWithRedissWords) {
+TEST(CommandParser, RefusesWhatIsNoCommandInTheWordsOfRedis) {
   const std::string multibulk = "Protocol error: invalid multibulk length";
   const std::string bulk = "Protocol error: invalid bulk length";
   EXPECT_EQ(ErrorOf("*x\r\n"), multibulk);

@@ -65,14 +65,14 @@ TEST(ReplyWriter, WritesExtremeNumbers) {
       ",-2.2250738585072014e-308\r\n");
 }
 
-TEST(ReplyWriter, CutsErrorsThatNobodyReads) {
+TEST(ReplyWriter, CutsLongErrors) {
   std::string out;
   ReplyWriter(&out, 2).Error("ERR " + std::string(1 << 20, 'x'));
   EXPECT_EQ(out.size(), 1 + ReplyWriter::kErrorBytesMax + 2);
   EXPECT_TRUE(out.ends_with("x\r\n"));
 }
 
-TEST(ReplyWriter, WritesNoMoreThanItMay) {
+TEST(ReplyWriter, WritesNoMoreThanItsBound) {
   const auto write = [](ReplyWriter& writer) {
     writer.ArrayHeader(9);
     writer.Integer(12);
