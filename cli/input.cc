@@ -21,9 +21,9 @@ Attempt<std::string> ReadAll(int fd, const std::string& name) {
   std::string bytes;
   size_t size = 0;
   while (true) {
-    if (size > kValueBytesMax) {
+    if (size > kvd::kValueBytesMax) {
       return Refuse(ExitCode::kUsage, "{} is larger than a value can be ({})",
-                    name, HumanBytes(kValueBytesMax));
+                    name, HumanBytes(kvd::kValueBytesMax));
     }
     bytes.resize(size + std::max(kChunkBytesMin, size));
     const ssize_t got = ::read(fd, bytes.data() + size, bytes.size() - size);

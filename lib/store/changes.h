@@ -9,7 +9,7 @@
 #include <string_view>
 
 #include "base/clock.h"
-#include "base/sync_mode.h"
+#include "base/durability.h"
 #include "log/format/record.h"
 #include "log/log_writer.h"
 #include "store/memory/basics.h"

@@ -21,11 +21,10 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/durability.h"
 #include "base/error.h"
 #include "base/executor.h"
 #include "base/log_sink.h"
-#include "base/sync_mode.h"
-#include "base/write_device.h"
 #include "fs/file_system.h"
 #include "log/log_figures.h"
 #include "log/room.h"

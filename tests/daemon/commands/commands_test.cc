@@ -18,6 +18,8 @@ namespace {
 
 class CommandsTest : public testing::Test, protected CommandRig {
  protected:
+  using CommandRig::Run;  // Not the private one of testing::Test.
+
   explicit CommandsTest(const StoreOptions& options = SmallStore())
       : CommandRig(options) {
     config_.limits.value_bytes = kValueLimit;

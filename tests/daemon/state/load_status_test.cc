@@ -49,6 +49,8 @@ TEST(LoadStatus, TellsHowFarItIs) {
 
 class WhileLoading : public testing::Test, protected CommandRig {
  protected:
+  using CommandRig::Run;  // Not the private one of testing::Test.
+
   WhileLoading() : CommandRig(/*options=*/std::nullopt) {
     service_->stop = [this] { stopped_ = true; };
     service_->loading = {.started_ms = 0, .started_wall_ms = clock_.WallMs()};
