@@ -81,7 +81,8 @@ class SegmentUsage {
   // A segment without live records is gone.
   void Forget(uint32_t segment) {
     const SegmentUse use = Find(segment);
-    KVD_CHECK(use.live_bytes == 0 || IsPlanted(PlantedBug::kBelieveVictims));
+    const bool planted = IsPlanted(PlantedBug::kBelieveVictims);
+    KVD_CHECK(use.live_bytes == 0 || planted);
     live_bytes_ -= use.live_bytes;
     dead_bytes_ -= use.dead_bytes;
     recent_[segment % kRecent] = {};

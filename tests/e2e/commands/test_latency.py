@@ -136,7 +136,7 @@ class Kvctl(E2eTest):
                 self.assertEqual(figures, sorted(figures))
         none = kvd.kvctl("latency", "nosuch")
         self.assertEqual(none.returncode, 1)
-        self.assertEqual(none.stderr.decode(), "kvctl: not called yet, or no "
+        self.assertEqual(none.stderr.decode(), "kvctl: not called yet, or not a "
                          "command: nosuch\n")
 
     def test_stat(self):
