@@ -54,7 +54,7 @@ class LayeringCheck(Tree):
                 ("lib/store/values/a.cc", '#include "store/background/b.h"'),
                 ("lib/log/write/a.cc", '#include "log/read/tail.h"'),
                 ("lib/log/read/a.cc", '#include "log/write/b.h"'),
-                ("lib/log/format/a.h", '#include "log/room.h"'),
+                ("lib/log/format/a.h", '#include "log/write/room.h"'),
                 ("daemon/loop/a.cc", '#include "daemon/server.h"'),
                 ("daemon/commands/a.cc", '#include "daemon/loop/turn.h"'),
                 ("daemon/state/a.h", '#include "daemon/commands/table.h"'),

@@ -25,12 +25,12 @@
 #include "fs/file_system.h"
 #include "log/format/manifest.h"
 #include "log/format/record.h"
-#include "log/log_figures.h"
-#include "log/log_writer_options.h"
-#include "log/room.h"
 #include "log/write/commit_pipeline.h"
+#include "log/write/log_figures.h"
 #include "log/write/log_state.h"
+#include "log/write/log_writer_options.h"
 #include "log/write/manifest_keeper.h"
+#include "log/write/room.h"
 #include "log/write/segment_supply.h"
 
 namespace kvd {

@@ -8,7 +8,7 @@
 #include <cstdint>
 
 #include "base/log_sink.h"
-#include "log/room.h"
+#include "log/write/room.h"
 #include "store/memory/cleared_tables.h"
 #include "store/memory/keyspace.h"
 
