@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""No folder of the tests has more files than a person takes in at a glance.
+"""No folder has more files than a person takes in at a glance.
 
 A source and its header count once.
 """
@@ -18,7 +18,7 @@ def problems(root=source_tree.ROOT):
     folders = collections.defaultdict(set)
     for path in source_tree.files(root):
         name, ending = os.path.splitext(path)
-        if path.startswith("tests/") and ending in _SOURCES:
+        if ending in _SOURCES:
             folders[os.path.dirname(path)].add(name)
     return [f"{folder}: has {len(names)} files; give some of them a folder of "
             f"their own, so that none has more than {_FILES_MAX}"

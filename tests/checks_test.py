@@ -5,6 +5,7 @@ import os
 import tempfile
 import unittest
 
+import check_classes
 import check_format
 import check_layering
 import check_marks
@@ -242,6 +243,33 @@ class RoomsCheck(Tree):
         problems = check_rooms.problems(self.root)
         self.assertEqual(len(problems), 1, problems)
         self.assertTrue(problems[0].startswith("tests/a: has 21 "), problems)
+
+
+class ClassesCheck(Tree):
+
+    SOURCE = """class Hub final : public Base {
+ public:
+  void Act() const { int no_member = 0; }
+  struct Part { int none_of_ours; };
+
+ private:
+%s%s  static constexpr int kNone = 1;  // int also_none;
+};
+"""
+
+    def problems_of(self, members, methods):
+        self.write("lib/a/hub.h", self.SOURCE % (
+            "".join(f"  std::map<int, Fn(int)> m{i} = {{}};\n"
+                    for i in range(members)),
+            "".join(f"  bool Do{i}(int a = 1);\n" for i in range(methods))))
+        return check_classes.problems(self.root)
+
+    def test_refuses_a_hub(self):
+        self.assertEqual(self.problems_of(30, 25), [])
+        for members, methods in (31, 0), (0, 26):
+            problems = self.problems_of(members, methods)
+            self.assertEqual(len(problems), 1, problems)
+            self.assertIn("class Hub has ", problems[0])
 
 
 if __name__ == "__main__":

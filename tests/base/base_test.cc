@@ -14,7 +14,7 @@
 #include "base/error.h"
 #include "base/executor.h"
 #include "base/mailbox.h"
-#include "base/populate.h"
+#include "base/memory_hints.h"
 
 namespace kvd {
 namespace {

@@ -7,7 +7,7 @@
 #include <new>
 
 #include "base/check.h"
-#include "base/populate.h"
+#include "base/memory_hints.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define KVD_ENTRIES_FROM_MALLOC 1

@@ -13,7 +13,7 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/prefetch.h"
+#include "base/memory_hints.h"
 
 namespace kvd {
 namespace {
@@ -92,6 +92,17 @@ uint64_t MakeWord(uint64_t tag, const Entry* entry) {
 size_t HomeOf(uint64_t tag, int depth, size_t units) {
   const uint64_t below_depth = tag << (depth % kTagStep) & kTagMask;
   return below_depth * HomeSlots(units) >> kTagBits;
+}
+
+// Gives words the tags of buckets of that depth, and their order.
+void Retag(const Index& index, uint64_t* words, size_t count, int depth) {
+  constexpr size_t kAhead = 16;
+  for (size_t i = 0; i < count; ++i) {
+    if (i + kAhead < count) Prefetch(EntryOfWord(words[i + kAhead]));
+    const Entry* entry = EntryOfWord(words[i]);
+    words[i] = MakeWord(TagOf(index.Hash(entry->key()), depth), entry);
+  }
+  std::sort(words, words + count);
 }
 
 }  // namespace
@@ -331,8 +342,8 @@ bool Index::TrySplit(uint64_t hash) {
                            [bit](uint64_t word) { return (word & bit) == 0; }) -
       words;
   if (depth % kTagStep == 0) {
-    Retag(words, left_count, depth);
-    Retag(words + left_count, count - left_count, depth);
+    Retag(*this, words, left_count, depth);
+    Retag(*this, words + left_count, count - left_count, depth);
   }
   // Both get room to grow, lest they are rebuilt soon.
   const auto build = [&](const uint64_t* from, size_t keys) {
@@ -467,17 +478,6 @@ void Index::Gather(BucketRef ref) {
     if (bucket->slots()[i] != 0) *to++ = bucket->slots()[i];
   }
   KVD_CHECK(to == scratch_.data() + scratch_.size());
-}
-
-// Gives words the tags of buckets of that depth, and their order.
-void Index::Retag(uint64_t* words, size_t count, int depth) {
-  constexpr size_t kAhead = 16;
-  for (size_t i = 0; i < count; ++i) {
-    if (i + kAhead < count) Prefetch(EntryOfWord(words[i + kAhead]));
-    const Entry* entry = EntryOfWord(words[i]);
-    words[i] = MakeWord(TagOf(Hash(entry->key()), depth), entry);
-  }
-  std::sort(words, words + count);
 }
 
 void Index::Assign(size_t first, size_t width, BucketRef ref) {

@@ -199,7 +199,6 @@ class Index {
   BucketRef Build(const uint64_t* words, size_t count, int depth, size_t units,
                   size_t slots_min);
   void Gather(BucketRef ref);
-  void Retag(uint64_t* words, size_t count, int depth);
 
   void Assign(size_t first, size_t width, BucketRef ref);
   void StartDirectory(int depth);

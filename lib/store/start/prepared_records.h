@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/prefetch.h"
+#include "base/memory_hints.h"
 #include "log/format/hint.h"
 #include "log/read/segment_reader.h"
 #include "store/memory/entry.h"

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/memory_hints.h"
 #include "base/planted_bug.h"
-#include "base/prefetch.h"
 #include "log/format/record.h"
 
 namespace kvd {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "base/populate.h"
+#include "base/memory_hints.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
