@@ -17,8 +17,6 @@ EventLoop::~EventLoop() {
 
 void EventLoop::Run() { uv_run(&loop_, UV_RUN_DEFAULT); }
 
-void EventLoop::RunOnce() { uv_run(&loop_, UV_RUN_NOWAIT); }
-
 Timer::Timer(EventLoop& loop, std::function<void()> on_time)
     : on_time_(std::move(on_time)) {
   auto* timer = new uv_timer_t;

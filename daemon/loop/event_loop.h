@@ -26,8 +26,6 @@ class EventLoop {
   uv_loop_t* get() { return &loop_; }
   // Runs until Stop().
   void Run();
-  // One turn, without waiting for anything; for tests.
-  void RunOnce();
   void Stop() { uv_stop(&loop_); }
   // The loop's cached monotonic time.
   int64_t now_ms() const { return static_cast<int64_t>(uv_now(&loop_)); }

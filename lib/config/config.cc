@@ -270,13 +270,6 @@ Result<void> ApplyOverride(Config* config, std::string_view assignment) {
   return {};
 }
 
-Result<void> CheckRelations(const Config& config) {
-  if (const auto broken = BrokenRelation(config)) {
-    return Unexpected(Error(ErrorCode::kInvalid, Describe(*broken)));
-  }
-  return {};
-}
-
 std::vector<std::pair<std::string, std::string>> DescribeSettings(
     const Config& config) {
   std::vector<std::pair<std::string, std::string>> described;

@@ -117,11 +117,8 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file,
 
 // Sets one setting from "limits.value_size=128MiB"; strings without quotes.
 // Leaves `config` alone on an error. Relations between settings are for
-// CheckRelations.
+// LoadConfig.
 Result<void> ApplyOverride(Config* config, std::string_view assignment);
-
-// Checks what involves two settings. LoadConfig has done so.
-Result<void> CheckRelations(const Config& config);
 
 // All settings in the manual's order as dotted name and value, the value as
 // ApplyOverride takes it.

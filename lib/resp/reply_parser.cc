@@ -272,10 +272,4 @@ void AppendCommand(std::string* out, std::span<const std::string_view> args) {
   }
 }
 
-std::string EncodeCommand(std::span<const std::string_view> args) {
-  std::string out;
-  AppendCommand(&out, args);
-  return out;
-}
-
 }  // namespace kvd

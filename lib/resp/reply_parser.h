@@ -120,6 +120,5 @@ class ReplyParser {
 
 // Appends a command as an array of bulk strings.
 void AppendCommand(std::string* out, std::span<const std::string_view> args);
-std::string EncodeCommand(std::span<const std::string_view> args);
 
 }  // namespace kvd

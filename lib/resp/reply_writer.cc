@@ -47,16 +47,6 @@ void ReplyWriter::BulkInteger(int64_t value) {
 
 void ReplyWriter::Null() { Text(resp3_ ? "_\r\n" : "$-1\r\n"); }
 
-void ReplyWriter::NullArray() { Text(resp3_ ? "_\r\n" : "*-1\r\n"); }
-
-void ReplyWriter::Boolean(bool value) {
-  if (resp3_) {
-    Text(value ? "#t\r\n" : "#f\r\n");
-  } else {
-    Integer(value ? 1 : 0);
-  }
-}
-
 void ReplyWriter::Double(double value) {
   char buffer[kNumberBytesMax];
   const std::string_view text = FormatDouble(value, buffer);
@@ -64,14 +54,6 @@ void ReplyWriter::Double(double value) {
     Line(',', text);
   } else {
     Bulk(text);
-  }
-}
-
-void ReplyWriter::BigNumber(std::string_view digits) {
-  if (resp3_) {
-    Line('(', digits);
-  } else {
-    Bulk(digits);
   }
 }
 
@@ -99,10 +81,6 @@ void ReplyWriter::MapHeader(size_t pairs) {
 }
 
 void ReplyWriter::SetHeader(size_t count) { Header(resp3_ ? '~' : '*', count); }
-
-void ReplyWriter::PushHeader(size_t count) {
-  Header(resp3_ ? '>' : '*', count);
-}
 
 void ReplyWriter::Header(char type, uint64_t number) {
   char buffer[kNumberBytesMax];

@@ -76,14 +76,8 @@ class ReplyWriter {
   // A bulk string of the decimal number.
   void BulkInteger(int64_t value);
   void Null();
-  // Version 2 tells a missing array from a missing string; version 3 does not.
-  void NullArray();
-  // Version 2: the integer 1 or 0.
-  void Boolean(bool value);
   // The shortest text that reads back as `value`; version 2: a bulk string.
   void Double(double value);
-  // Decimal digits beyond 64 bits; version 2: a bulk string.
-  void BigNumber(std::string_view digits);
   // Text to be shown as it is (INFO); version 2: a bulk string.
   void VerbatimText(std::string_view text);
 
@@ -94,8 +88,6 @@ class ReplyWriter {
   void MapHeader(size_t pairs);
   // Version 2: an array.
   void SetHeader(size_t count);
-  // Version 2: an array.
-  void PushHeader(size_t count);
 
  private:
   void Text(std::string_view text) {

@@ -26,6 +26,7 @@
 #include "base/check.h"
 #include "base/planted_bug.h"
 #include "tests/daemon/store_rig.h"
+#include "tests/daemon/test_loop.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -147,7 +148,7 @@ class ServerTest : public testing::Test, protected StoreRig {
   TempDir dir_;
   Config config_;
   uint64_t value_cache_bytes_ = UINT64_MAX;
-  EventLoop loop_;
+  TestLoop loop_;
   LoopWaker waker_{loop_};
   StopSignals signals_{loop_};
   std::optional<Server> server_;

@@ -207,9 +207,10 @@ TEST(ReplyParser, ReadsWhatTheWriterWrites) {
   }
 }
 
-TEST(EncodeCommand, WritesWhatTheCommandParserReads) {
+TEST(AppendCommand, WritesWhatTheCommandParserReads) {
   const std::vector<std::string_view> args = {"SET", "", "a\r\nb"};
-  const std::string wire = EncodeCommand(args);
+  std::string wire;
+  AppendCommand(&wire, args);
   EXPECT_EQ(wire, "*3\r\n$3\r\nSET\r\n$0\r\n\r\n$4\r\na\r\nb\r\n");
   CommandParser parser({});
   ASSERT_EQ(parser.Next(wire), ParseOutcome::kCommand);

@@ -38,16 +38,11 @@ TEST(ReplyWriter, WritesTheSameInBothVersionsWhereBothHaveIt) {
 
 TEST(ReplyWriter, WritesTheNearestThingInVersion2) {
   EXPECT_EQ(Both([](auto& w) { w.Null(); }), "$-1\r\n _\r\n");
-  EXPECT_EQ(Both([](auto& w) { w.NullArray(); }), "*-1\r\n _\r\n");
-  EXPECT_EQ(Both([](auto& w) { w.Boolean(true); }), ":1\r\n #t\r\n");
-  EXPECT_EQ(Both([](auto& w) { w.Boolean(false); }), ":0\r\n #f\r\n");
   EXPECT_EQ(Both([](auto& w) { w.Double(1.5); }), "$3\r\n1.5\r\n ,1.5\r\n");
-  EXPECT_EQ(Both([](auto& w) { w.BigNumber("12"); }), "$2\r\n12\r\n (12\r\n");
   EXPECT_EQ(Both([](auto& w) { w.VerbatimText("a\nb"); }),
             "$3\r\na\nb\r\n =7\r\ntxt:a\nb\r\n");
   EXPECT_EQ(Both([](auto& w) { w.MapHeader(2); }), "*4\r\n %2\r\n");
   EXPECT_EQ(Both([](auto& w) { w.SetHeader(2); }), "*2\r\n ~2\r\n");
-  EXPECT_EQ(Both([](auto& w) { w.PushHeader(2); }), "*2\r\n >2\r\n");
 }
 
 TEST(ReplyWriter, WritesExtremeNumbers) {
@@ -82,7 +77,6 @@ TEST(ReplyWriter, WritesNoMoreThanItsBound) {
     writer.SimpleString("text");
     writer.VerbatimText("more\n");
     writer.Double(0.5);
-    writer.Boolean(true);
     writer.Ok();
   };
   for (const int protocol : {2, 3}) {

@@ -16,8 +16,8 @@
 #include "base/unique_fd.h"
 #include "config/config.h"
 #include "daemon/loop/connection.h"
-#include "daemon/loop/event_loop.h"
 #include "daemon/state/server_state.h"
+#include "tests/daemon/test_loop.h"
 #include "tests/support/manual_clock.h"
 
 namespace kvd {
@@ -54,7 +54,7 @@ class ConnectionRig final : public ConnectionListener {
     return {UniqueFd(ends[1]), std::move(connection)};
   }
 
-  EventLoop& loop() { return loop_; }
+  TestLoop& loop() { return loop_; }
   ServerState& service() { return service_; }
 
   int arrived = 0;
@@ -62,7 +62,7 @@ class ConnectionRig final : public ConnectionListener {
   int closed = 0;
 
  private:
-  EventLoop loop_;
+  TestLoop loop_;
   Config config_;
   ManualClock clock_;
   ServerState service_{.config = config_, .clock = clock_};

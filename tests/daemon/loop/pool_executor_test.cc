@@ -9,6 +9,8 @@
 #include <optional>
 #include <thread>
 
+#include "tests/daemon/test_loop.h"
+
 namespace kvd {
 namespace {
 
@@ -24,7 +26,7 @@ TEST(PoolExecutor, RunsSeveralJobsAtOnce) {
 // Whatever a job used until its last line, such as who it wakes, may be gone
 // right after the executor.
 TEST(PoolExecutor, ItsEndWaitsForItsJobs) {
-  EventLoop loop;
+  TestLoop loop;
   std::optional<PoolExecutor> pool(loop);
   std::atomic<int> ended = 0;
   for (int i = 0; i < 100; ++i) {
