@@ -2,7 +2,9 @@
 #include "store/verify.h"
 
 #include "log/format/manifest.h"
+#include "log/read/leftovers.h"
 #include "log/read/log_reader.h"
+#include "log/read/sealed_walk.h"
 
 namespace kvd {
 

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "log/read/leftovers.h"
+#include "log/read/sealed_walk.h"
 #include "tests/log/read/read_log.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"

@@ -85,135 +85,120 @@ bool SegmentTotals::AreThoseOf(const SealedSegment& segment) const {
          last_seq == segment.last_seq;
 }
 
-bool ChunkReader::Next(LogChunk* piece) {
+bool ChunkReader::Next(LogChunk* chunk) {
   Filled filled = Filled::kPartly;
-  while (filled == Filled::kPartly) filled = Step(piece);
-  return filled == Filled::kPiece;
+  while (filled == Filled::kPartly) filled = Step(chunk);
+  return filled == Filled::kChunk;
 }
 
-Filled ChunkReader::Step(LogChunk* piece) {
+Filled ChunkReader::Step(LogChunk* chunk) {
   bytes_read_ = 0;
   const bool at_end = !file_ && next_segment_ == segments_.size();
   if (broken_ || at_end) return Filled::kNothing;
-  Result<void> filled = Fill(piece);
-  if (!filled) piece->error_ = std::move(filled).error();
-  broken_ = !piece->intact() || !piece->sum_holds_;
-  return wanted_ == 0 || broken_ ? Filled::kPiece : Filled::kPartly;
+  Result<void> filled = Fill(chunk);
+  if (!filled) chunk->error_ = std::move(filled).error();
+  broken_ = !chunk->intact() || !chunk->sum_holds_;
+  return wanted_ == 0 || broken_ ? Filled::kChunk : Filled::kPartly;
 }
 
-Result<void> ChunkReader::Fill(LogChunk* piece) {
-  if (wanted_ == 0) KVD_TRY(Begin(piece));
-  KVD_TRY(ReadOn(piece));
-  if (piece->size_ < wanted_) return {};
-  KVD_TRY_ASSIGN(const size_t whole, Cut(*piece));
-  if (whole <= piece->size_) {
-    End(whole, piece);
+Result<void> ChunkReader::Fill(LogChunk* chunk) {
+  if (wanted_ == 0) KVD_TRY(Begin(chunk));
+  KVD_TRY(ReadOn(chunk));
+  if (chunk->size_ < wanted_) return {};
+  KVD_TRY_ASSIGN(const size_t whole, Cut(*chunk));
+  if (whole <= chunk->size_) {
+    End(whole, chunk);
     return {};
   }
-  // One group that is larger than a piece.
-  if (whole > segment().bytes - offset_) return DamagedAt(path_, offset_);
+  // One group that is larger than a chunk.
+  if (whole > segment().bytes - offset_) {
+    return DamagedAt(file_->path(), offset_);
+  }
   wanted_ = whole;
   return {};
 }
 
-Result<void> ChunkReader::Begin(LogChunk* piece) {
-  piece->Start(next_number_++);
+Result<void> ChunkReader::Begin(LogChunk* chunk) {
+  chunk->Start(next_number_++);
   const bool opens = !file_;
   if (opens) ++next_segment_;
-  piece->segment_ = next_segment_ - 1;
+  chunk->segment_ = next_segment_ - 1;
   if (opens) KVD_TRY(OpenSegment());
-  piece->identity_ = identity_;
-  piece->path_ = path_;
-  piece->base_ = offset_;
+  chunk->identity_ = file_->identity();
+  chunk->path_ = file_->path();
+  chunk->base_ = offset_;
   wanted_ = std::min<uint64_t>(segment().bytes - offset_, kChunkBytes);
-  piece->Grow(wanted_);
+  chunk->Grow(wanted_);
   if (!rest_.empty()) {
-    std::memcpy(piece->memory_.get(), rest_.data(), rest_.size());
+    std::memcpy(chunk->memory_.get(), rest_.data(), rest_.size());
   }
-  piece->size_ = rest_.size();
+  chunk->size_ = rest_.size();
   rest_.clear();
   return {};
 }
 
 Result<void> ChunkReader::OpenSegment() {
-  const std::string name = SegmentName(segment().id);
-  KVD_TRY_ASSIGN(file_, directory_.Open(name, Directory::OpenMode::kRead));
-  path_ = fmt::format("{}/{}", directory_.path(), name);
-  identity_ = {uuid_, segment().id, segment().epoch, segment().kind};
-  seed_ = identity_.Seed();
+  KVD_TRY_ASSIGN(file_, SealedFile::Open(directory_, uuid_, segment()));
+  seed_ = file_->identity().Seed();
   offset_ = 0;
   last_seq_ = 0;
-  checksum_.emplace(0);
   return {};
 }
 
-Result<void> ChunkReader::ReadOn(LogChunk* piece) {
-  const size_t size = std::min(wanted_ - piece->size_, kChunkBytes);
+Result<void> ChunkReader::ReadOn(LogChunk* chunk) {
+  const size_t size = std::min(wanted_ - chunk->size_, kChunkBytes);
   if (size == 0) return {};
-  piece->Grow(wanted_);
-  KVD_TRY_ASSIGN(bytes_read_,
-                 file_->ReadAt(offset_ + piece->size_,
-                               {piece->memory_.get() + piece->size_, size}));
-  piece->size_ += bytes_read_;
-  if (bytes_read_ == size) return {};
-  return Fail(ErrorCode::kCorruption, "{}: {} bytes long, the MANIFEST says {}",
-              path_, offset_ + piece->size_, segment().bytes);
+  chunk->Grow(wanted_);
+  const uint64_t before = file_->bytes_read();
+  const Result<void> read =
+      file_->Read({chunk->memory_.get() + chunk->size_, size});
+  bytes_read_ = file_->bytes_read() - before;
+  chunk->size_ += bytes_read_;
+  return read;
 }
 
-// How many bytes the whole groups take with which the piece begins; when there
+// How many bytes the whole groups take with which the chunk begins; when there
 // is not even one, how many the first one will take. kCorruption if what stands
 // there does not continue the log.
-Result<size_t> ChunkReader::Cut(const LogChunk& piece) {
-  const std::string_view bytes = piece.bytes();
-  uint64_t at = offset_;
-  if (at == 0) {
-    SegmentHeader header;
-    if (DecodeSegmentHeader(bytes, &header) != HeaderOutcome::kHeader ||
-        header.identity != identity_) {
-      return Fail(
-          ErrorCode::kCorruption,
-          "{}: its header is not that of the segment which the MANIFEST "
-          "names",
-          path_);
-    }
-    at = kSegmentHeaderBytes;
-  }
+Result<size_t> ChunkReader::Cut(const LogChunk& chunk) {
+  const std::string_view bytes = chunk.bytes();
+  uint64_t at = offset_ == 0 ? kSegmentHeaderBytes : offset_;
   const uint64_t end = offset_ + bytes.size();
   while (at < end) {
     const auto header = DecodeGroupHeader(bytes, at, seed_, offset_);
     if (!header) {
-      // Cut off, or none at all; the next piece begins with it and will tell.
+      // Cut off, or none at all; the next chunk begins with it and will tell.
       if (at != offset_ && end - at < kGroupHeaderBytes) break;
-      return DamagedAt(path_, at);
+      return DamagedAt(file_->path(), at);
     }
     if (header->End() > end) {
       if (at == offset_) return header->End() - offset_;
       break;
     }
-    if (identity_.kind == SegmentKind::kLog) {
-      if (last_seq_ != 0 && header->first_seq != last_seq_ + 1) {
-        return DamagedAt(path_, at);
-      }
-      if (header->records != 0) {
-        last_seq_ = header->first_seq + header->records - 1;
-      }
-    }
+    if (!Continues(*header)) return DamagedAt(file_->path(), at);
     at = header->End();
   }
   return at - offset_;
 }
 
-// The piece takes the first `size` of the bytes that were read.
-void ChunkReader::End(size_t size, LogChunk* piece) {
-  rest_.assign(piece->bytes().substr(size));
-  piece->size_ = size;
-  checksum_->Update(piece->bytes());
+// Whether the group comes next. Those of compacted segments have no order.
+bool ChunkReader::Continues(const GroupHeader& header) {
+  if (file_->identity().kind != SegmentKind::kLog) return true;
+  if (last_seq_ != 0 && header.first_seq != last_seq_ + 1) return false;
+  if (header.records != 0) last_seq_ = header.first_seq + header.records - 1;
+  return true;
+}
+
+// The chunk takes the first `size` of the bytes that were read.
+void ChunkReader::End(size_t size, LogChunk* chunk) {
+  rest_.assign(chunk->bytes().substr(size));
+  chunk->size_ = size;
   offset_ += size;
   wanted_ = 0;
   if (offset_ < segment().bytes) return;
-  piece->ends_segment_ = true;
-  piece->ends_log_ = next_segment_ == segments_.size();
-  piece->sum_holds_ = checksum_->Digest() == segment().checksum;
+  chunk->ends_segment_ = true;
+  chunk->ends_log_ = next_segment_ == segments_.size();
+  chunk->sum_holds_ = file_->sum_holds();
   file_.reset();
 }
 

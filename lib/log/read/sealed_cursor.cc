@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "log/read/sealed_cursor.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "log/read/damage.h"
 
 namespace kvd {
 
@@ -25,7 +24,7 @@ Result<void> SealedCursor::Step() {
   records_ = {};
   offsets_ = {};
   bytes_read_ = 0;
-  if (handed_out_ < piece_.records().records.size()) {
+  if (handed_out_ < chunk_.records().records.size()) {
     HandOut();
   } else if (read_all_) {
     EndSegment();
@@ -36,39 +35,39 @@ Result<void> SealedCursor::Step() {
 }
 
 Result<void> SealedCursor::Read() {
-  if (!cutter_) {
-    cutter_.emplace(directory_, uuid_, std::span(segments_).subspan(at_, 1));
+  if (!reader_) {
+    reader_.emplace(directory_, uuid_, std::span(segments_).subspan(at_, 1));
   }
   handed_out_ = 0;
-  const Filled filled = cutter_->Step(&piece_);
+  const Filled filled = reader_->Step(&chunk_);
   KVD_CHECK(filled != Filled::kNothing);
-  bytes_read_ = cutter_->bytes_read();
+  bytes_read_ = reader_->bytes_read();
   if (filled == Filled::kPartly) return {};
-  piece_.Verify();
-  totals_.Add(piece_.totals());
-  read_all_ = piece_.ends_segment();
+  chunk_.Verify();
+  totals_.Add(chunk_.totals());
+  read_all_ = chunk_.ends_segment();
   if (IsPlanted(PlantedBug::kBelieveVictims)) {
-    read_all_ |= !piece_.intact();
+    read_all_ |= !chunk_.intact();
     return {};
   }
-  if (!piece_.intact()) return Unexpected(*piece_.error());
+  if (!chunk_.intact()) return Unexpected(*chunk_.error());
   return read_all_ ? CheckTotals() : Result<void>();
 }
 
-// Before the last piece is handed out: who has all records may believe them.
+// Before the last chunk is handed out: who has all records may believe them.
 Result<void> SealedCursor::CheckTotals() const {
   const SealedSegment& sealed = segment();
   if (totals_.AreThoseOf(sealed)) return {};
   return Fail(ErrorCode::kCorruption,
-              "{}/{}: holds {} records, {} to {}; the MANIFEST says {}, {} to "
+              "{}: holds {} records, {} to {}; the MANIFEST says {}, {} to "
               "{}",
-              directory_.path(), SegmentName(sealed.id), totals_.records,
+              SegmentPath(directory_, sealed.id), totals_.records,
               totals_.first_seq, totals_.last_seq, sealed.records,
               sealed.first_seq, sealed.last_seq);
 }
 
 void SealedCursor::HandOut() {
-  const Group& group = piece_.records();
+  const Group& group = chunk_.records();
   const size_t count =
       std::min(records_max_, group.records.size() - handed_out_);
   records_ = std::span(group.records).subspan(handed_out_, count);
@@ -77,8 +76,8 @@ void SealedCursor::HandOut() {
 }
 
 void SealedCursor::EndSegment() {
-  cutter_.reset();
-  piece_ = LogChunk();
+  reader_.reset();
+  chunk_ = LogChunk();
   handed_out_ = 0;
   read_all_ = false;
   totals_ = {};
@@ -86,7 +85,7 @@ void SealedCursor::EndSegment() {
 }
 
 uint64_t SealedCursor::memory_bytes() const {
-  return piece_.memory_bytes() + (cutter_ ? cutter_->memory_bytes() : 0);
+  return chunk_.memory_bytes() + (reader_ ? reader_->memory_bytes() : 0);
 }
 
 }  // namespace kvd

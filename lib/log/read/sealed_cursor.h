@@ -2,7 +2,7 @@
 //
 // Reads sealed segments in small steps, one after the other, for work that goes
 // on beside everything else: each step reads some of a file or hands out a few
-// records. Records come out as soon as their piece of the segment is verified;
+// records. Records come out as soon as their chunk of the segment is verified;
 // whether the segment is what was sealed is known at its end alone. So nothing
 // that cannot be taken back may follow from records before done().
 #pragma once
@@ -20,7 +20,7 @@
 
 namespace kvd {
 
-// Thread: one at a time. Memory: a piece and its records, some megabytes; a
+// Thread: one at a time. Memory: a chunk and its records, some megabytes; a
 // group and its records when that is larger.
 class SealedCursor {
  public:
@@ -64,9 +64,9 @@ class SealedCursor {
   size_t current_ = 0;  // The one that records_ belong to.
 
   // The segment that is being read.
-  std::optional<ChunkReader> cutter_;
-  LogChunk piece_;
-  size_t handed_out_ = 0;  // Of the piece's records.
+  std::optional<ChunkReader> reader_;
+  LogChunk chunk_;
+  size_t handed_out_ = 0;  // Of the chunk's records.
   bool read_all_ = false;
   SegmentTotals totals_;
 

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -26,6 +28,10 @@ struct Group {
   std::vector<Record> records;
   std::vector<uint64_t> offsets;  // Of the records, in the segment.
 };
+
+// Gets each whole group and the id of its segment. Views are valid during the
+// call.
+using GroupVisitor = std::function<void(const Group&, uint32_t segment)>;
 
 class SegmentReader {
  public:

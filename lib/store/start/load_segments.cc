@@ -10,7 +10,7 @@
 
 #include "base/executor.h"
 #include "base/mailbox.h"
-#include "log/read/log_reader.h"
+#include "log/read/sealed_walk.h"
 #include "store/memory/index.h"
 
 namespace kvd {

@@ -15,6 +15,7 @@
 #include "base/planted_bug.h"
 #include "base/random.h"
 #include "log/format/segment.h"
+#include "log/read/leftovers.h"
 #include "log/read/log_reader.h"
 #include "store/start/load_segments.h"
 #include "store/start/replayer.h"

@@ -18,7 +18,7 @@
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "base/limits.h"
-#include "log/read/log_reader.h"
+#include "log/read/leftovers.h"
 #include "log/read/segment_reader.h"
 #include "tests/log/format/segment_builder.h"
 #include "tests/support/sim_file_system.h"

@@ -7,6 +7,7 @@
 #include "log/format/place.h"
 #include "log/format/record.h"
 #include "log/read/log_reader.h"
+#include "log/read/sealed_walk.h"
 
 namespace kvd {
 

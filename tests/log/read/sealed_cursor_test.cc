@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // Reading sealed segments step by step: everything comes out, nothing wrong
-// does, and it takes a piece's memory whatever the segment's size.
+// does, and it takes a chunk's memory whatever the segment's size.
 #include "log/read/sealed_cursor.h"
 
 #include <fmt/format.h>
@@ -18,7 +18,7 @@
 #include <vector>
 
 #include "base/checksum.h"
-#include "log/read/log_reader.h"
+#include "log/read/sealed_walk.h"
 #include "tests/log/handmade_store.h"
 
 namespace kvd {
@@ -131,7 +131,7 @@ void AddSmallSegment(HandmadeStore* store) {
                     {RecordKind::kPut, 7, "d", "45"}});
 }
 
-// Several pieces, groups smaller and larger than one, and segments of both
+// Several chunks, groups smaller and larger than one, and segments of both
 // kinds.
 void AddLargeSegments(HandmadeStore* store) {
   std::vector<OwnRecord> records = Puts(1, 5 * kChunkBytes / 2, 30'000);
@@ -142,7 +142,7 @@ void AddLargeSegments(HandmadeStore* store) {
   add_large(records.back().seq + 1, 3 * kChunkBytes + 12'345);
   records.push_back({RecordKind::kPut, records.back().seq + 1, "small", "s"});
   store->AddSealed(SegmentKind::kLog, records, /*per_group=*/1);
-  // It begins with a group larger than a piece, and goes on with another one.
+  // It begins with a group larger than a chunk, and goes on with another one.
   const uint64_t next = records.back().seq + 1;
   records.clear();
   add_large(next + 9, 2 * kChunkBytes);
@@ -179,7 +179,7 @@ TEST(SealedCursor, HandsOutEveryRecordWithItsOffset) {
   }
 }
 
-TEST(SealedCursor, ReadsSegmentsOfAnySizeInPieces) {
+TEST(SealedCursor, ReadsSegmentsOfAnySizeInChunks) {
   HandmadeStore store;
   AddLargeSegments(&store);
   const auto disk = store.Disk();
@@ -208,11 +208,11 @@ TEST(SealedCursor, WhatLiesBehindTheSealedLengthDoesNotCount) {
 
 // --- Memory ------------------------------------------------------------------
 
-TEST(SealedCursor, TakesThePiecesMemoryWhateverTheSegmentsSize) {
-  for (const uint64_t pieces : {4, 16}) {
-    SCOPED_TRACE(pieces);
+TEST(SealedCursor, TakesTheChunksMemoryWhateverTheSegmentsSize) {
+  for (const uint64_t chunks : {4, 16}) {
+    SCOPED_TRACE(chunks);
     HandmadeStore store;
-    store.AddSealed(SegmentKind::kLog, Puts(1, pieces * kChunkBytes, 1000), 50);
+    store.AddSealed(SegmentKind::kLog, Puts(1, chunks * kChunkBytes, 1000), 50);
     const Outcome outcome = ReadThrough(store.Disk().get(), store.manifest());
     EXPECT_EQ(outcome.error, "");
     EXPECT_GE(outcome.memory_bytes, kChunkBytes);
@@ -220,7 +220,7 @@ TEST(SealedCursor, TakesThePiecesMemoryWhateverTheSegmentsSize) {
   }
 }
 
-TEST(SealedCursor, TakesAFewPiecesForTheSmallestRecords) {
+TEST(SealedCursor, TakesAFewChunksForTheSmallestRecords) {
   HandmadeStore store;
   store.AddSealed(SegmentKind::kLog, Puts(1, 6 * kChunkBytes, 0), 1000);
   const Outcome outcome = ReadThrough(store.Disk().get(), store.manifest());
@@ -265,7 +265,7 @@ TEST(SealedCursor, FindsEveryFlippedBitOfASmallSegment) {
   for (uint64_t bit = 0; bit < bits; ++bit) {
     SCOPED_TRACE(fmt::format("bit {} of byte {}", bit % 8, bit / 8));
     disk->Flip(name, bit);
-    // It is one piece, so nothing of it was handed out.
+    // It is one chunk, so nothing of it was handed out.
     ExpectDamageFound(ReadThrough(disk.get(), store.manifest()), {});
     disk->Flip(name, bit);
     if (HasFailure()) return;
@@ -318,7 +318,7 @@ TEST(SealedCursor, FindsADifferenceBesideTheRecordsAtTheEnd) {
   const Outcome outcome = ReadThrough(disk.get(), store.manifest());
   ExpectDamageFound(outcome, expected);
   EXPECT_THAT(outcome.error, HasSubstr("wrong checksum of its"));
-  // All but the last piece.
+  // All but the last chunk.
   EXPECT_GT(outcome.records.size(), expected.size() / 2);
   EXPECT_LT(outcome.records.size(), expected.size());
 }
