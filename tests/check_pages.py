@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""The pages name files that exist, and stay short enough to be read.
+"""Pages and comments name files that exist; pages are short enough to be read.
 
 A page's links, and what it sets in code type and looks like a path, must be
 there: from the root, from lib/, or from the page's own folder. A source may be
 named without its ending. In a table whose first column is "File", that column
-names sources of the page's folder.
+names sources of the page's folder. In comments, what ends like a file's name
+must be there as well.
 """
 
 import glob
@@ -28,6 +29,10 @@ _LINES_MAX = {
 _ENDINGS = (".h", ".cc", ".py", ".md", ".toml", ".svg", ".txt")
 _PATH = re.compile(r"(\./)?[\w*.-]+(/[\w*.-]+)*/?$")
 _NOT_OURS = ("build/", "application/")
+# In comments of these, behind that mark.
+_COMMENTS = {".h": "//", ".cc": "//", ".py": "#", ".toml": "#", ".txt": "#"}
+_NAME = re.compile(r"(?<![\w./*<-])((?:[\w.-]+/)*[\w-]+\.(?:h|cc|py|md|toml))"
+                   r"(?![\w*/])")
 
 
 def _exists(name, folders, root):
@@ -49,10 +54,27 @@ def _paths_in(line):
             yield word
 
 
-def _page_problems(page, root):
+def _is_known(path, folder, bases, root):
+    return path in bases if "/" not in path else _exists(
+        path, ["", "lib", folder], root)
+
+
+def _comment_problems(source, bases, root):
+    mark = _COMMENTS.get(os.path.splitext(source)[1])
+    if mark is None:
+        return
+    for number, line in enumerate(source_tree.lines(source, root), 1):
+        comment = line.partition(mark)[2]
+        if comment.startswith("include"):
+            continue
+        for name in _NAME.findall(comment):
+            if not _is_known(name, os.path.dirname(source), bases, root):
+                yield f"{source}:{number}: names {name}, which is not there"
+
+
+def _page_problems(page, bases, root):
     folder = os.path.dirname(page)
     lines = source_tree.lines(page, root)
-    bases = {os.path.basename(path) for path in source_tree.files(root)}
     in_files, in_block = False, False
     for number, line in enumerate(lines, 1):
         where = f"{page}:{number}"
@@ -64,9 +86,7 @@ def _page_problems(page, root):
             if "://" not in target and not _exists(target, [folder], root):
                 yield f"{where}: links to {target}, which is not there"
         for path in _paths_in(line):
-            known = path in bases if "/" not in path else _exists(
-                path, ["", "lib", folder], root)
-            if not known:
+            if not _is_known(path, folder, bases, root):
                 yield f"{where}: names {path}, which is not there"
         if not line.startswith("|"):
             in_files = False
@@ -83,11 +103,15 @@ def _page_problems(page, root):
 
 def problems(root=source_tree.ROOT):
     found = []
+    sources = list(source_tree.files(root))
+    bases = {os.path.basename(path) for path in sources}
     for page in _LINES_MAX:
         if os.path.exists(os.path.join(root, page)):
-            found += _page_problems(page, root)
+            found += _page_problems(page, bases, root)
         else:
             found.append(f"{page}: is not there")
+    for source in sources:
+        found += _comment_problems(source, bases, root)
     return found
 
 

@@ -193,6 +193,26 @@ class PagesCheck(Tree):
             check_pages.problems(self.root),
             ["lib/README.md: has 251 lines; a reader has time for 250"])
 
+    # This file is checked as well: no line of it has a mark before such a name.
+    COMMENT = "#"
+
+    def test_comments_name_files_that_are_there(self):
+        for path, line in [
+                ("lib/fs/b.cc", "int a;  // As a.h and fs/a.h do."),
+                ("tests/b.py", self.COMMENT + " lib/fs/a.h, no x.h/y, no *.h"),
+                ("b.toml", 'a = "gone.md"')]:
+            self.write(path, line + "\n")
+        self.assertEqual(check_pages.problems(self.root), [])
+
+    def test_refuses_comments_that_name_what_is_not(self):
+        for path, line in [
+                ("lib/fs/b.cc", "int a;  // See gone.h."),
+                ("tests/b.py", self.COMMENT + " As lib/gone/a.h has it"),
+                ("lib/CMakeLists.txt", self.COMMENT + " (tests/gone.py)")]:
+            self.write(path, line + "\n")
+            self.assertEqual(len(check_pages.problems(self.root)), 1, line)
+            os.remove(os.path.join(self.root, path))
+
     def test_a_page_has_to_be_there(self):
         os.remove(os.path.join(self.root, "daemon/README.md"))
         self.assertEqual(check_pages.problems(self.root),

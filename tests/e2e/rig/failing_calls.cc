@@ -25,7 +25,7 @@
 
 namespace {
 
-// In the order of CALLS in failing_calls.py.
+// In the order of CALLS in tests/e2e/faults/test_errnos.py.
 enum Call {
   kOpen,
   kRead,
