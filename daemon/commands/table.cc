@@ -182,9 +182,9 @@ constexpr Command kCommands[] = {
     {"DECRBY", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleDecrBy,
      "1.0.0", "O(1)", "key decrement",
      "Subtracts a number from an integer value."},
-    {"DEL", 2, kWordsMax, kAll, kWrite, kGeneric, kRemoves, HandleDel, "1.0.0",
+    {"DEL", 2, kWordsMax, kAll, kWrite, kGeneric, 0, HandleDel, "1.0.0",
      "O(N)", "key [key ...]", "Deletes keys."},
-    {"DELIFEQ", 3, 3, kFirst, kWrite, kString, kFast | kRemoves,
+    {"DELIFEQ", 3, 3, kFirst, kWrite, kString, kFast,
      HandleDelIfEq, "9.0.0", "O(1)", "key value",
      "Deletes a key if it has this value."},
     {"ECHO", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast, HandleEcho,
@@ -200,15 +200,15 @@ constexpr Command kCommands[] = {
     {"EXPIRETIME", 2, 2, kFirst, kRead, kGeneric, kFast, HandleExpireTime,
      "7.0.0", "O(1)", "key",
      "Returns a key's deadline as a Unix time in seconds."},
-    {"FLUSHALL", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous | kRemoves,
+    {"FLUSHALL", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous,
      HandleFlushAll, "1.0.0", "O(1)", "[ASYNC|SYNC]",
      "Removes all keys of all databases."},
-    {"FLUSHDB", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous | kRemoves,
+    {"FLUSHDB", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous,
      HandleFlushDb, "1.0.0", "O(1)", "[ASYNC|SYNC]",
      "Removes all keys of the database."},
     {"GET", 2, 2, kFirst, kRead, kString, kFast, HandleGet, "1.0.0", "O(1)",
      "key", "Returns a value."},
-    {"GETDEL", 2, 2, kFirst, kWrite, kString, kFast | kRemoves, HandleGetDel,
+    {"GETDEL", 2, 2, kFirst, kWrite, kString, kFast, HandleGetDel,
      "6.2.0", "O(1)", "key", "Returns a value and deletes the key."},
     {"GETEX", 2, kWordsMax, kFirst, kWrite, kString, kFast, HandleGetEx, "6.2.0",
      "O(1)",
@@ -239,7 +239,7 @@ constexpr Command kCommands[] = {
      "O(1), the work is done in the background", "[WAIT]",
      "Starts a compaction of everything and returns its number; with WAIT "
      "returns the bytes reclaimed, once it has ended."},
-    {"KV.DEL", 2, 4, kFirst, kWrite, kKv, kFast | kRemoves, HandleKvDel,
+    {"KV.DEL", 2, 4, kFirst, kWrite, kKv, kFast, HandleKvDel,
      "7.2.4", "O(1)", "key [IFREV revision]",
      "Deletes a key and returns the revision of the deletion."},
     {"KV.GET", 2, 3, kFirst, kRead, kKv, kFast, HandleKvGet, "7.2.4", "O(1)",
@@ -344,21 +344,21 @@ constexpr Command kCommands[] = {
      "key", "Returns a key's time to live in seconds."},
     {"TYPE", 2, 2, kFirst, kRead, kGeneric, kFast, HandleType, "1.0.0", "O(1)",
      "key", "Returns string or none."},
-    {"UNLINK", 2, kWordsMax, kAll, kWrite, kGeneric, kFast | kRemoves,
+    {"UNLINK", 2, kWordsMax, kAll, kWrite, kGeneric, kFast,
      HandleDel, "4.0.0", "O(N)", "key [key ...]", "Deletes keys."},
 };
 // clang-format on
 
-template <size_t kSize>
-constexpr bool IsSorted(const Command (&commands)[kSize]) {
-  return std::is_sorted(
-      std::begin(commands), std::end(commands),
-      [](const Command& a, const Command& b) { return a.name <= b.name; });
+// Subcommands as well.
+constexpr bool IsSorted(std::span<const Command> commands) {
+  return std::is_sorted(commands.begin(), commands.end(),
+                        [](const Command& a, const Command& b) {
+                          return a.name <= b.name;
+                        }) &&
+         std::all_of(commands.begin(), commands.end(),
+                     [](const Command& c) { return IsSorted(c.subcommands); });
 }
-static_assert(IsSorted(kCommands) && IsSorted(kClientCommands) &&
-              IsSorted(kCommandCommands) && IsSorted(kConfigCommands) &&
-              IsSorted(kKvLatencyCommands) && IsSorted(kLatencyCommands) &&
-              IsSorted(kMemoryCommands) && IsSorted(kSlowLogCommands));
+static_assert(IsSorted(kCommands), "byte order, each name once");
 
 // With how many words a call of it is still brief; 0 for none.
 constexpr size_t BriefWordsOf(const Command& command) {
@@ -404,7 +404,13 @@ constexpr std::array<size_t, std::size(kCommands)> MakeFirstRows() {
 }
 constexpr auto kFirstRows = MakeFirstRows();
 
+// So that FindCommand() can make a name upper case on the stack.
 constexpr size_t kNameBytesMax = 16;
+static_assert(std::all_of(std::begin(kCommands), std::end(kCommands),
+                          [](const Command& command) {
+                            return command.name.size() <= kNameBytesMax;
+                          }),
+              "FindCommand() finds no longer name");
 
 // FNV-1a, over the upper-case name.
 constexpr uint32_t Hash(std::string_view name) {

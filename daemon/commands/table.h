@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // A command is a row of one table: what it is called, what it may be given,
-// what it touches, who handles it, and what its documentation says. COMMAND,
-// COMMAND DOCS, arity checks and access control read the same row.
+// what it touches, who handles it, and what its documentation says. The checks
+// of its words, the queue of writers, COMMAND and INFO read the same row.
 #pragma once
 
 #include <cstdint>
@@ -47,12 +47,13 @@ enum class Access : uint8_t {
   kAdmin,  // Concerns the daemon or other clients.
 };
 
+// As COMMAND DOCS has it, and the file of the handler.
 enum class CommandGroup : uint8_t {
-  kString,
-  kGeneric,
-  kConnection,
-  kServer,
-  kKv
+  kString,      // string.cc
+  kGeneric,     // Of keys, whatever their values: key.cc.
+  kConnection,  // connection.cc
+  kServer,      // server.cc, command.cc, latency.cc, memory.cc
+  kKv           // kv.cc and, of KV.LATENCY, latency.cc.
 };
 
 // Which words are keys: `first`, `first + step`, … up to `last`, which counts
@@ -63,15 +64,15 @@ struct KeySpec {
   int8_t step = 0;
 };
 
-// Bits beside what Access says; named as COMMAND INFO does.
+// Bits beside what Access says, for COMMAND INFO, which names them likewise.
+// kLoading and kNoAuth do more.
 enum CommandFlag : uint16_t {
   kFast = 1,        // Constant or logarithmic time.
   kDenyOom = 2,     // May need more memory.
-  kLoading = 4,     // Works while the store loads.
-  kNoAuth = 8,      // Works before authentication.
+  kLoading = 4,     // Works while the store loads; others are refused.
+  kNoAuth = 8,      // May hold a password: its words stay out of SLOWLOG.
   kNoScript = 16,   // Takes part in a connection's state.
   kDangerous = 32,  // For people who know.
-  kRemoves = 64,    // Frees room; works on a full disk.
 };
 
 struct Command {
@@ -84,9 +85,11 @@ struct Command {
   uint16_t flags;
   Handler handler;
   std::string_view since;
+  // "O(1)" has a meaning beyond COMMAND DOCS: in pipelines, calls are timed as
+  // a sample (CommandRow::brief_words).
   std::string_view complexity;
-  std::string_view syntax;  // What follows the name.
-  std::string_view summary;
+  std::string_view syntax;   // What follows the name.
+  std::string_view summary;  // With a full stop.
   // A container's subcommands, in order of their names; their words include the
   // container's name. The container's own handler then is null.
   std::span<const Command> subcommands = {};
