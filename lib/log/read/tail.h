@@ -25,7 +25,7 @@ struct TailFacts {
 enum class Verdict {
   kAccept,   // Apply the group, go on.
   kEnd,      // The log of this segment ends here, whole.
-  kTorn,     // A crash cut the log here: the rest was never acknowledged.
+  kTorn,     // A crash cut the log here: nothing proves the rest was durable.
   kDamaged,  // What had been durable is gone.
 };
 

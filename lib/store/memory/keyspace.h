@@ -36,7 +36,7 @@ struct MemoryUse {
   uint64_t without_values() const { return all() - evictable_bytes; }
 };
 
-// Thread: loop.
+// Thread: loop; the start's until there is one.
 class Keyspace {
  public:
   Keyspace(uint64_t hash_seed, SegmentUsage* usage, MemoryUse* memory);

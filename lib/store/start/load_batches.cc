@@ -34,30 +34,30 @@ void LoadBatch::MakeEntries(ValueBudget* budget, EntryHeap::Nursery* nursery) {
   prepared_.MakeEntries(segment_id_, from_hint_ ? nullptr : budget, nursery);
 }
 
-bool LoadBatches::Next(LoadBatch* piece) {
+bool LoadBatches::Next(LoadBatch* batch) {
   if (broken_ || segment_ == manifest_.sealed.size()) return false;
   if (!open_) OpenSegment();
-  piece->number_ = next_number_++;
-  piece->segment_ = segment_;
-  piece->segment_id_ = static_cast<uint32_t>(manifest_.sealed[segment_].id);
-  piece->from_hint_ = hint_.has_value();
-  piece->is_read_ = true;
-  piece->error_.reset();
-  piece->prepared_.changes.clear();
-  piece->prepared_.hashes.clear();
-  piece->prepared_.entries.clear();
+  batch->number_ = next_number_++;
+  batch->segment_ = segment_;
+  batch->segment_id_ = static_cast<uint32_t>(manifest_.sealed[segment_].id);
+  batch->from_hint_ = hint_.has_value();
+  batch->is_read_ = true;
+  batch->error_.reset();
+  batch->prepared_.changes.clear();
+  batch->prepared_.hashes.clear();
+  batch->prepared_.entries.clear();
   if (hint_) {
-    FillFromHint(piece);
+    FillFromHint(batch);
   } else {
-    FillFromSegment(piece);
+    FillFromSegment(batch);
   }
-  broken_ = piece->error_.has_value();
-  piece->is_read_ = !broken_;
-  piece->ends_log_ = false;
-  if (piece->ends_segment_) {
+  broken_ = batch->error_.has_value();
+  batch->is_read_ = !broken_;
+  batch->ends_log_ = false;
+  if (batch->ends_segment_) {
     ++segment_;
     open_ = false;
-    piece->ends_log_ = segment_ == manifest_.sealed.size();
+    batch->ends_log_ = segment_ == manifest_.sealed.size();
   }
   return true;
 }
@@ -65,10 +65,10 @@ bool LoadBatches::Next(LoadBatch* piece) {
 void LoadBatches::OpenSegment() {
   open_ = true;
   hint_.reset();
-  cutter_.reset();
+  chunks_.reset();
   if (OpenHint()) return;
   hint_.reset();
-  cutter_.emplace(directory_, manifest_.uuid,
+  chunks_.emplace(directory_, manifest_.uuid,
                   std::span(&manifest_.sealed[segment_], 1));
 }
 
@@ -108,26 +108,26 @@ Result<void> LoadBatches::CheckSegment(const SealedSegment& segment) {
   return {};
 }
 
-void LoadBatches::FillFromHint(LoadBatch* piece) {
-  piece->ends_segment_ = true;
+void LoadBatches::FillFromHint(LoadBatch* batch) {
+  batch->ends_segment_ = true;
   if (hint_->blocks() == 0) {
-    piece->hint_ = HintBlocks();
+    batch->hint_ = HintBlocks();
     return;
   }
   Result<size_t> next =
-      hint_->ReadBlocks(next_block_, kHintBatchBytes, &piece->hint_);
+      hint_->ReadBlocks(next_block_, kHintBatchBytes, &batch->hint_);
   if (!next) {
-    piece->error_ = next.error();
+    batch->error_ = next.error();
     return;
   }
   next_block_ = *next;
-  piece->ends_segment_ = next_block_ == hint_->blocks();
+  batch->ends_segment_ = next_block_ == hint_->blocks();
 }
 
-void LoadBatches::FillFromSegment(LoadBatch* piece) {
-  cutter_->Next(&piece->log_);
-  piece->ends_segment_ = piece->log_.ends_segment();
-  piece->error_ = piece->log_.error();
+void LoadBatches::FillFromSegment(LoadBatch* batch) {
+  chunks_->Next(&batch->log_);
+  batch->ends_segment_ = batch->log_.ends_segment();
+  batch->error_ = batch->log_.error();
 }
 
 }  // namespace kvd

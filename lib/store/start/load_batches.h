@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// What the start reads, piece by piece, segment after segment: the hint of a
+// What the start reads, batch by batch, segment after segment: the hint of a
 // sealed segment where there is a good one, else the segment itself.
 //
 // A hint is believed only beside its segment, of which length and header are
@@ -33,7 +33,7 @@ enum class HintUse {
   kIgnore,
 };
 
-// A piece and what was prepared of it, to be used again and again. Thread: one
+// A batch and what was prepared of it, to be used again and again. Thread: one
 // at a time.
 class LoadBatch {
  public:
@@ -44,7 +44,7 @@ class LoadBatch {
   // Whether it is the last one of its segment; of all segments.
   bool ends_segment() const { return ends_segment_; }
   bool ends_log() const { return ends_log_; }
-  // What is wrong with it, once decoded. No piece follows one that could not
+  // What is wrong with it, once decoded. No batch follows one that could not
   // even be read.
   const std::optional<Error>& error() const { return error_; }
   // Of a segment's records; meaningless from a hint.
@@ -79,16 +79,16 @@ class LoadBatches {
   LoadBatches(Directory& directory, const Manifest& manifest, HintUse hints)
       : directory_(directory), manifest_(manifest), hints_(hints) {}
 
-  // Fills the next piece. False at the end of the log, or behind a piece that
+  // Fills the next batch. False at the end of the log, or behind a batch that
   // could not be read.
-  bool Next(LoadBatch* piece);
+  bool Next(LoadBatch* batch);
 
  private:
   void OpenSegment();
   bool OpenHint();
   Result<void> CheckSegment(const SealedSegment& segment);
-  void FillFromHint(LoadBatch* piece);
-  void FillFromSegment(LoadBatch* piece);
+  void FillFromHint(LoadBatch* batch);
+  void FillFromSegment(LoadBatch* batch);
 
   Directory& directory_;
   const Manifest& manifest_;
@@ -101,7 +101,7 @@ class LoadBatches {
   bool open_ = false;
   std::optional<HintReader> hint_;
   size_t next_block_ = 0;
-  std::optional<ChunkReader> cutter_;
+  std::optional<ChunkReader> chunks_;
 };
 
 }  // namespace kvd

@@ -18,39 +18,39 @@ namespace {
 
 // More decoders would only wait for the loading thread.
 constexpr int kDecodersMax = 8;
-// Pieces in flight, for each decoder and beside them; one without any.
-constexpr int kPiecesPerDecoder = 2;
-constexpr int kPiecesBeside = 2;
+// Batches in flight, for each decoder and beside them; one without any.
+constexpr int kBatchesPerDecoder = 2;
+constexpr int kBatchesBeside = 2;
 
-using PiecePtr = std::unique_ptr<LoadBatch>;
+using BatchPtr = std::unique_ptr<LoadBatch>;
 
-// The loading thread's end: takes pieces in order and decides whether a segment
-// is what the MANIFEST says.
+// The loading thread's end: takes batches in order and decides whether a
+// segment is what the MANIFEST says.
 class Acceptor {
  public:
   Acceptor(Directory& directory, const Manifest& manifest,
            const BatchVisitor& visit)
       : directory_(directory), manifest_(manifest), visit_(visit) {}
 
-  // The number of the piece to come.
+  // The number of the batch to come.
   uint64_t next() const { return next_; }
   bool done() const { return done_; }
-  // A piece from a hint was not what it should be.
+  // A batch from a hint was not what it should be.
   bool hint_damaged() const { return hint_damaged_; }
 
-  Result<void> Take(LoadBatch* piece) {
-    const SealedSegment& segment = manifest_.sealed[piece->segment()];
+  Result<void> Take(LoadBatch* batch) {
+    const SealedSegment& segment = manifest_.sealed[batch->segment()];
     ++next_;
-    if (piece->error() && piece->from_hint()) {
+    if (batch->error() && batch->from_hint()) {
       hint_damaged_ = done_ = true;
       return {};
     }
-    if (piece->error()) return Refuse(*piece->error(), segment);
-    KVD_TRY(visit_(piece));
-    done_ = piece->ends_log();
-    if (piece->from_hint()) return {};
-    totals_.Add(piece->totals());
-    if (piece->ends_segment()) {
+    if (batch->error()) return Refuse(*batch->error(), segment);
+    KVD_TRY(visit_(batch));
+    done_ = batch->ends_log();
+    if (batch->from_hint()) return {};
+    totals_.Add(batch->totals());
+    if (batch->ends_segment()) {
       if (!totals_.AreThoseOf(segment)) return Describe(segment);
       totals_ = {};
     }
@@ -83,9 +83,9 @@ class Acceptor {
   bool hint_damaged_ = false;
 };
 
-// Empty pieces go to the decoders and come back full; the loading thread fills
+// Empty batches go to the decoders and come back full; the loading thread fills
 // some itself. The source goes from hand to hand: whoever holds it reads the
-// next piece. An empty piece is taken first, so each piece that has a number is
+// next batch. An empty batch is taken first, so each batch that has a number is
 // on its way.
 class Decoders {
  public:
@@ -93,10 +93,10 @@ class Decoders {
       : hash_seed_(options.hash_seed), budget_(options.value_bytes_max) {
     source_.Put(source);
     const int wanted = std::clamp(options.threads, 0, kDecodersMax);
-    const int pieces =
-        wanted == 0 ? 1 : wanted * kPiecesPerDecoder + kPiecesBeside;
-    for (int i = 0; i < pieces; ++i) empty_.Put(std::make_unique<LoadBatch>());
-    ahead_.resize(static_cast<size_t>(pieces));
+    const int batches =
+        wanted == 0 ? 1 : wanted * kBatchesPerDecoder + kBatchesBeside;
+    for (int i = 0; i < batches; ++i) empty_.Put(std::make_unique<LoadBatch>());
+    ahead_.resize(static_cast<size_t>(batches));
     nurseries_.reserve(static_cast<size_t>(wanted));
     for (int i = 0; i < wanted; ++i) {
       nurseries_.push_back(std::make_unique<EntryHeap::Nursery>());
@@ -105,8 +105,9 @@ class Decoders {
       } catch (const std::system_error&) {
         break;  // Those that there are have to do.
       }
-      threads_.back()->Post(
-          [this, nursery = nurseries_.back().get()] { DecodePieces(nursery); });
+      threads_.back()->Post([this, nursery = nurseries_.back().get()] {
+        DecodeBatches(nursery);
+      });
     }
   }
 
@@ -117,57 +118,57 @@ class Decoders {
     for (auto& nursery : nurseries_) EntryHeap::Instance().Adopt(nursery.get());
   }
 
-  // The piece of that number, for the loading thread. While it is not there,
+  // The batch of that number, for the loading thread. While it is not there,
   // that thread decodes, too.
-  PiecePtr Get(uint64_t number) {
-    PiecePtr& wanted = ahead_[number % ahead_.size()];
+  BatchPtr Get(uint64_t number) {
+    BatchPtr& wanted = ahead_[number % ahead_.size()];
     while (wanted == nullptr) {
-      PiecePtr piece = GetAny();
-      const size_t at = piece->number() % ahead_.size();
-      ahead_[at] = std::move(piece);
+      BatchPtr batch = GetAny();
+      const size_t at = batch->number() % ahead_.size();
+      ahead_[at] = std::move(batch);
     }
     return std::move(wanted);
   }
-  void GiveBack(PiecePtr piece) { empty_.Put(std::move(piece)); }
+  void GiveBack(BatchPtr batch) { empty_.Put(std::move(batch)); }
 
  private:
   // One that is there, or that the caller decodes, or the next one to come.
-  PiecePtr GetAny() {
-    if (std::optional<PiecePtr> full = full_.TryTake()) return std::move(*full);
-    if (std::optional<PiecePtr> piece = empty_.TryTake();
-        piece && Fill(piece->get(), &space_, /*nursery=*/nullptr)) {
-      return std::move(*piece);
+  BatchPtr GetAny() {
+    if (std::optional<BatchPtr> full = full_.TryTake()) return std::move(*full);
+    if (std::optional<BatchPtr> batch = empty_.TryTake();
+        batch && Fill(batch->get(), &space_, /*nursery=*/nullptr)) {
+      return std::move(*batch);
     }
     return *full_.Wait();
   }
 
-  void DecodePieces(EntryHeap::Nursery* nursery) {
+  void DecodeBatches(EntryHeap::Nursery* nursery) {
     GroupingSpace space;
-    while (std::optional<PiecePtr> piece = empty_.Wait()) {
-      if (!Fill(piece->get(), &space, nursery)) return;
-      full_.Put(std::move(*piece));
+    while (std::optional<BatchPtr> batch = empty_.Wait()) {
+      if (!Fill(batch->get(), &space, nursery)) return;
+      full_.Put(std::move(*batch));
     }
   }
 
-  // With the next piece of the source; false if there is none.
-  bool Fill(LoadBatch* piece, GroupingSpace* space,
+  // With the next batch of the source; false if there is none.
+  bool Fill(LoadBatch* batch, GroupingSpace* space,
             EntryHeap::Nursery* nursery) {
     LoadBatches* source = *source_.Wait();
-    const bool more = source->Next(piece);
+    const bool more = source->Next(batch);
     source_.Put(source);
     if (!more) return false;
-    piece->Decode(hash_seed_, space);
-    piece->MakeEntries(&budget_, nursery);
+    batch->Decode(hash_seed_, space);
+    batch->MakeEntries(&budget_, nursery);
     return true;
   }
 
   const uint64_t hash_seed_;
-  Mailbox<PiecePtr> empty_;
-  Mailbox<PiecePtr> full_;
+  Mailbox<BatchPtr> empty_;
+  Mailbox<BatchPtr> full_;
   Mailbox<LoadBatches*> source_;
   // Those that came before their turn, by number: there are never more than
   // this.
-  std::vector<PiecePtr> ahead_;
+  std::vector<BatchPtr> ahead_;
   ValueBudget budget_;
   GroupingSpace space_;  // The loading thread's.
   std::vector<std::unique_ptr<EntryHeap::Nursery>> nurseries_;
@@ -185,9 +186,9 @@ Result<LoadOutcome> LoadSealedSegments(Directory& directory,
   Acceptor acceptor(directory, manifest, visit);
   Decoders decoders(&source, options);
   while (!acceptor.done()) {
-    PiecePtr piece = decoders.Get(acceptor.next());
-    KVD_TRY(acceptor.Take(piece.get()));
-    decoders.GiveBack(std::move(piece));
+    BatchPtr batch = decoders.Get(acceptor.next());
+    KVD_TRY(acceptor.Take(batch.get()));
+    decoders.GiveBack(std::move(batch));
   }
   return acceptor.hint_damaged() ? LoadOutcome::kHintDamaged
                                  : LoadOutcome::kLoaded;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// Loads the sealed segments with every core. Decoders take piece after piece,
+// Loads the sealed segments with every core. Decoders take batch after batch,
 // verify it, hash its keys and make its entries; the loading thread, which is
-// the caller's, gets the pieces in the order of the log, and alone touches the
+// the caller's, gets the batches in the order of the log, and alone touches the
 // index. While none is there for it, it decodes, too, so that no more threads
 // than cores are needed to keep all of them busy.
 #pragma once
@@ -33,9 +33,9 @@ enum class LoadOutcome {
   kHintDamaged,  // What was visited does not count: begin again.
 };
 
-// A decoded piece; valid during the call, and its entries may be taken. An
+// A decoded batch; valid during the call, and its entries may be taken. An
 // Error ends the loading.
-using BatchVisitor = std::function<Result<void>(LoadBatch* piece)>;
+using BatchVisitor = std::function<Result<void>(LoadBatch* batch)>;
 
 // Visits what all sealed segments hold on the calling thread, in the order of
 // the MANIFEST. Fails like CheckSealedSegment() for the first one that is

@@ -75,10 +75,10 @@ struct PreparedRecords {
     }
   }
   // An Error: the hint is damaged.
-  Result<void> Take(const HintBlocks& piece) {
+  Result<void> Take(const HintBlocks& blocks) {
     changes.clear();
-    changes.reserve(piece.entries());
-    return piece.Visit([this](const HintEntry& entry) {
+    changes.reserve(blocks.entries());
+    return blocks.Visit([this](const HintEntry& entry) {
       changes.push_back({entry.kind, entry.database, 0, entry.seq,
                          entry.deadline_ms, entry.offset, entry.value_size,
                          entry.key});

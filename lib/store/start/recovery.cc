@@ -117,15 +117,15 @@ Result<LoadOutcome> ReplaySealed(Directory& directory, const Manifest& manifest,
   KVD_TRY_ASSIGN(
       const LoadOutcome outcome,
       LoadSealedSegments(
-          directory, manifest, options, [&](LoadBatch* piece) -> Result<void> {
-            const size_t index = piece->segment();
+          directory, manifest, options, [&](LoadBatch* batch) -> Result<void> {
+            const size_t index = batch->segment();
             const SealedSegment& segment = manifest.sealed[index];
-            if (!begun) replayer->BeginSealed(index, piece->from_hint());
-            replayer->Apply(&piece->prepared(),
+            if (!begun) replayer->BeginSealed(index, batch->from_hint());
+            replayer->Apply(&batch->prepared(),
                             static_cast<uint32_t>(segment.id));
-            begun = !piece->ends_segment();
+            begun = !batch->ends_segment();
             if (begun) return progress->Check();
-            if (piece->from_hint()) {
+            if (batch->from_hint()) {
               replayer->EndHint(index);
             } else {
               scanned->push_back(segment.id);
@@ -259,8 +259,8 @@ RecoveryReport Report(const Manifest& before, const LogTail& tail,
   report.last_seq = tail.last_seq;
   if (tail.torn_bytes > 0) {
     log(Severity::kWarning,
-        fmt::format("{}: cut a torn tail of {} bytes with {} records, none of "
-                    "which had been durable",
+        fmt::format("{}: cut a torn tail of {} bytes with {} records; nothing "
+                    "proves that it had been durable",
                     tail.torn_at, tail.torn_bytes, tail.torn_records));
   }
   return report;

@@ -31,7 +31,7 @@ struct RecoveryReport {
   uint64_t records = 0;     // Replayed.
   uint64_t torn_bytes = 0;  // Cut off the tail: from the first bad byte to the
                             // last written one.
-  uint64_t torn_records = 0;  // Whole records among them, never acknowledged.
+  uint64_t torn_records = 0;  // Announced by intact group headers among them.
   Seq last_seq = 0;           // Of the newest surviving change.
 };
 

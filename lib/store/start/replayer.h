@@ -22,7 +22,7 @@
 
 namespace kvd {
 
-// Thread: loop. Databases and manifest outlive it.
+// Thread: the one that loads. Databases and manifest outlive it.
 class Replayer {
  public:
   // Takes in what the MANIFEST knows of databases. Live segments may leave

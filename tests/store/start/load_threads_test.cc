@@ -381,10 +381,9 @@ TEST(LoadOrder, TheLiveSegmentGoesOnBehindWhatIsCompactedAway) {
   EXPECT_EQ(recovered.next.databases_as_of, 21u);
 }
 
-// --- Pieces and damage
-// ----------------------------------------------------------
+// --- Batches and damage
 
-// Segments of several pieces, with groups smaller and larger than one.
+// Segments of several batches, with groups smaller and larger than one.
 void BuildLargeStore(HandmadeStore* store) {
   std::mt19937_64 random(1);
   uint64_t seq = 1;
@@ -403,7 +402,7 @@ void BuildLargeStore(HandmadeStore* store) {
   store->AddSealed(SegmentKind::kLog, {});
 }
 
-TEST(Load, ReadsGroupsOfAnySizeInPieces) {
+TEST(Load, ReadsGroupsOfAnySizeInBatches) {
   HandmadeStore store;
   BuildLargeStore(&store);
   ExpectRight(store);
