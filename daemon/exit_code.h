@@ -15,7 +15,8 @@ enum class ExitCode {
   kHeld = 3,         // Another process holds the data directory.
   kDamage = 7,       // Stored bytes are not what was written.
   kFormat = 8,       // The data directory has a format that is not known.
-  kDiskFault = 9,    // The disk failed, or had no room for a start.
+  kDiskFault = 9,    // The disk failed, had no room for a start or a stop, or
+                     // the data directory went away.
   kLocalIo = 74,     // Standard output cannot be written.
 };
 

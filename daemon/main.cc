@@ -15,21 +15,25 @@ kvd::ExitCode Main(int argc, const char* const* argv) {
   if (options.action == kvd::Options::Action::kVerify) {
     return kvd::RunVerify(options.directory);
   }
-  const auto config = kvd::LoadSettings(options);
-  if (!config) {
-    std::fprintf(stderr, "kvd: %s\n", config.error().message().c_str());
+  const auto settings = kvd::LoadSettings(options);
+  if (!settings) {
+    std::fprintf(stderr, "kvd: %s\n", settings.error().message().c_str());
     return kvd::ExitCode::kUsage;
   }
   if (options.action == kvd::Options::Action::kCheckConfig) {
-    const auto checked = kvd::CheckConfig(*config);
+    const auto checked = kvd::CheckConfig(settings->config);
     if (!checked) {
       std::fprintf(stderr, "kvd: %s\n", checked.error().message().c_str());
       return kvd::ExitCode::kUsage;
     }
-    std::printf("configuration is fine\n");
+    if (settings->file.empty()) {
+      std::printf("no %s: the defaults are fine\n", kvd::kDefaultConfigPath);
+    } else {
+      std::printf("%s is fine\n", settings->file.c_str());
+    }
     return kvd::Printed(kvd::ExitCode::kStopped);
   }
-  return kvd::RunDaemon(*config);
+  return kvd::RunDaemon(settings->config);
 }
 
 }  // namespace

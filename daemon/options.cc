@@ -19,7 +19,8 @@ constexpr char kHelp[] =
     "Options:\n"
     "  -h,--help         print this help\n"
     "  --version         print the version\n"
-    "  --config FILE     the configuration (default: /etc/kvd/kvd.toml)\n"
+    "  --config FILE     the configuration; by default /etc/kvd/kvd.toml,\n"
+    "                    if it is there\n"
     "  --data-dir DIR    overrides data_dir\n"
     "  --socket PATH     overrides socket.path\n"
     "  --set NAME=VALUE  overrides a setting, e.g. limits.value_size=128MiB;\n"
@@ -35,7 +36,9 @@ constexpr char kHelp[] =
     "  0 stopped as asked           1 cannot start (socket, permissions)\n"
     "  2 usage or configuration     3 another kvd uses the data directory\n"
     "  7 the data is damaged        8 the data has an unknown format\n"
-    "  9 the disk failed or is full 74 the output cannot be written\n";
+    "  9 the disk failed, had no room for a start or a stop, or the data\n"
+    "    directory went away\n"
+    " 74 the output cannot be written\n";
 
 enum Name {
   kHelpShort,
@@ -169,14 +172,15 @@ ExitCode Printed(ExitCode code) {
   return ExitCode::kLocalIo;
 }
 
-Result<Config> LoadSettings(const Options& options) {
+Result<Settings> LoadSettings(const Options& options) {
   auto config = LoadConfig(options.config_path, options.overrides);
+  if (config) return Settings{std::move(*config), options.config_path};
   // The file that nobody asked for may be missing: the defaults are complete.
-  if (!config && !options.config_named &&
-      config.error().code() == ErrorCode::kNotFound) {
-    return LoadConfig("", options.overrides);
+  if (options.config_named || config.error().code() != ErrorCode::kNotFound) {
+    return Unexpected(config.error());
   }
-  return config;
+  KVD_TRY_ASSIGN(Config defaults, LoadConfig("", options.overrides));
+  return Settings{std::move(defaults), ""};
 }
 
 }  // namespace kvd

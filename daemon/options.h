@@ -33,7 +33,11 @@ std::variant<Options, ExitCode> ParseOptions(int argc, const char* const* argv);
 // well until what was printed could not be written.
 ExitCode Printed(ExitCode code);
 
-// The settings that these options lead to.
-Result<Config> LoadSettings(const Options& options);
+struct Settings {
+  Config config;
+  std::string file;  // Empty: the default one is not there.
+};
+// What these options lead to.
+Result<Settings> LoadSettings(const Options& options);
 
 }  // namespace kvd

@@ -195,12 +195,6 @@ void LogRecovery(const Store& store) {
       "stop",
       keys, report.records, report.segments, report.last_seq,
       report.clean_stop ? "a clean" : "an unclean");
-  if (report.torn_bytes > 0) {
-    LogWarning(
-        "cut a torn tail of {} bytes with {} whole records, none of "
-        "them acknowledged",
-        report.torn_bytes, report.torn_records);
-  }
 }
 
 ExitCode Refuse(const Error& error, ExitCode code) {

@@ -93,7 +93,9 @@ TEST(Options, HelpAndVersionEndWellNonsenseDoesNot) {
 TEST(Options, ANamedFileMustExistTheDefaultNeedNot) {
   Options options;
   options.config_path = "/nonexistent/kvd.toml";
-  EXPECT_TRUE(LoadSettings(options).ok());
+  const auto settings = LoadSettings(options);
+  ASSERT_TRUE(settings.ok()) << settings.error().message();
+  EXPECT_EQ(settings->file, "");
   options.config_named = true;
   EXPECT_FALSE(LoadSettings(options).ok());
 }
@@ -107,10 +109,11 @@ TEST(Options, TheCommandLineBeatsTheFile) {
   options.config_path = path;
   options.config_named = true;
   options.overrides = {"data_dir=/from/line"};
-  const auto config = LoadSettings(options);
-  ASSERT_TRUE(config.ok()) << config.error().message();
-  EXPECT_EQ(config->data_dir, "/from/line");
-  EXPECT_EQ(config->socket.path, "/from/file.sock");
+  const auto settings = LoadSettings(options);
+  ASSERT_TRUE(settings.ok()) << settings.error().message();
+  EXPECT_EQ(settings->file, path);
+  EXPECT_EQ(settings->config.data_dir, "/from/line");
+  EXPECT_EQ(settings->config.socket.path, "/from/file.sock");
 }
 
 }  // namespace

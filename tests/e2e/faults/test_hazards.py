@@ -695,6 +695,7 @@ class Configuration(E2eTest):
         path = os.path.join(ROOT, "etc", "kvd.toml")
         check = run([KVD, "check-config", "--config", path])
         self.assertEqual(check.returncode, 0, check.stderr)
+        self.assertEqual(check.stdout.decode(), f"{path} is fine\n")
 
     def test_version_and_help(self):
         version = run([KVD, "--version"])
