@@ -21,7 +21,7 @@ struct Executed {
 };
 
 // Executes `args` for `session` and appends the reply to `out`, and to `lent`
-// what belongs into it but is not copied; null: all is copied. With
+// the large values of the reply, uncopied; if that is null, all is copied. With
 // `queue_writers`, commands that change something wait for room unseen: others
 // do so already and come first. A reply takes limits.output_bytes at
 // the most; instead of a larger one there is an error, and no change. Thread:

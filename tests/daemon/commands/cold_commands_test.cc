@@ -21,7 +21,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// With so many bytes of values in memory.
+// Its store keeps `value_cache_bytes` of values in memory.
 class Daemon : public CommandRig {
  public:
   explicit Daemon(uint64_t value_cache_bytes)

@@ -36,7 +36,7 @@ class ConnectionRig final : public ConnectionListener {
       KVD_CHECK(send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) ==
                 static_cast<ssize_t>(bytes.size()));
     }
-    // What has come, up to so many bytes.
+    // The bytes that have arrived, `bytes_max` at most.
     std::string Receive(size_t bytes_max) const {
       std::string bytes(bytes_max, '\0');
       const ssize_t count =

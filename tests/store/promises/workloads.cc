@@ -33,7 +33,7 @@ Run OneLife(Body body) {
   return Lives(1, [=](Machine& m, int) { body(m); });
 }
 
-// On a disk that zeroes segments only for groups of up to so many bytes.
+// On a disk that zeroes segments only for groups of up to `bytes`.
 Run WithZeroingLimit(uint64_t bytes, Run run) {
   return
       [=](SimFileSystem* disk, History* history, const StoreOptions& options) {
