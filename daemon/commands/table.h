@@ -6,10 +6,12 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/state/lent_value.h"
@@ -31,6 +33,17 @@ struct Call {
   std::vector<LentValue>* lent = nullptr;
   // The newest change that the reply shows beside those that `op` saw.
   Seq shows = 0;
+  // Effects beyond store and session; null: each happens at once. In a
+  // transaction they are kept until it is certain that it happens.
+  std::vector<std::function<void()>>* effects = nullptr;
+
+  // Changes something beyond store and session, once. What it captures by
+  // reference or as a view outlives the client's command.
+  template <typename Effect>
+  void WhenCertain(Effect effect) {
+    if (effects == nullptr) return effect();
+    effects->push_back(std::move(effect));
+  }
 };
 
 // Writes one reply. Works in three steps: find and compute, op->Reserve() for
