@@ -37,9 +37,14 @@ size_t ObjectBytes(size_t object_class) {
   return (object_class + 1) * EntryHeap::kGranularity;
 }
 
+// An entry of this size and more has its pages before it is written: a fault
+// for each would hold up other clients.
+constexpr size_t kPopulatedBytesMin = size_t{1} << 20;
+
 void* Large(size_t bytes) {
   void* memory = std::malloc(bytes);
   KVD_CHECK(memory != nullptr);
+  if (bytes >= kPopulatedBytesMin) Populate(memory, bytes);
   return memory;
 }
 
