@@ -18,17 +18,26 @@ namespace {
 // Slots cost no more than this a key, but in a table of a few.
 constexpr size_t kSlotBytesMax = 16;
 
+// Entries that Random() looks at before it gives up. Of a table that is half
+// ghosts it does not see so many in a row.
+constexpr int kRandomTries = 100;
+
 }  // namespace
 
 Operation::Operation(Store& store, int database, ColdValues* cold,
                      const bool* forbidden, HashedKey hashed)
     : store_(*store.impl_),
-      keyspace_(store_.databases->OfClient(database)),
+      keyspace_(&store_.databases->OfClient(database)),
       cold_(*cold),
       forbidden_(forbidden),
       swapped_(store_.databases->swapped(database)),
       hashed_(hashed.key),
       hash_(hashed.hash) {}
+
+void Operation::UseDatabase(int database) {
+  keyspace_ = &store_.databases->OfClient(database);
+  swapped_ = store_.databases->swapped(database);
+}
 
 int64_t Operation::now_ms() {
   if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();
@@ -40,7 +49,7 @@ uint64_t Operation::HashOf(std::string_view key) {
   if (key.data() != hashed_.data() || key.size() != hashed_.size() ||
       key.empty()) {
     hashed_ = key;
-    hash_ = keyspace_.Hash(key);
+    hash_ = keyspace_->Hash(key);
   }
   return hash_;
 }
@@ -48,9 +57,9 @@ uint64_t Operation::HashOf(std::string_view key) {
 const Entry* Operation::Find(std::string_view key) {
   const uint64_t hash = HashOf(key);
   Saw(swapped_);
-  const Entry* entry = keyspace_.Find(hash, key);
+  const Entry* entry = keyspace_->Find(hash, key);
   if (entry == nullptr) {
-    Saw(keyspace_.flushed());
+    Saw(keyspace_->flushed());
     return nullptr;
   }
   if (!entry->is_ghost() && IsExpired(*entry)) {
@@ -77,7 +86,8 @@ void Operation::RemoveExpired(uint64_t hash, const Entry& entry) {
     entry.set_judged_expired();
     return;
   }
-  Saw(store_.changes.Remove(keyspace_, hash, entry.key(), RecordKind::kExpire));
+  Saw(store_.changes.Remove(*keyspace_, hash, entry.key(),
+                            RecordKind::kExpire));
 }
 
 std::string_view Operation::Value(const Entry& entry) {
@@ -115,8 +125,8 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
     return nullptr;
   }
   ColdValue wanted = {entry.seq(),
-                      store_.databases->NumberOf(keyspace_),
-                      keyspace_.Hash(entry.key()),
+                      store_.databases->NumberOf(*keyspace_),
+                      keyspace_->Hash(entry.key()),
                       std::string(entry.key()),
                       static_cast<uint32_t>(entry.value_size()),
                       entry.place()};
@@ -146,7 +156,7 @@ Room Operation::AdmitPut(std::string_view key, size_t value_size,
   if (store_.log->abandoned()) return Block(Room::kLost);
   Find(key);
   // Also of one that has expired and is still there.
-  const Entry* old = keyspace_.Find(HashOf(key), key);
+  const Entry* old = keyspace_->Find(HashOf(key), key);
   if (old != nullptr && !old->is_ghost() && value_size <= old->value_size() &&
       (deadline_ms == 0 || old->has_deadline())) {
     return blocked_;
@@ -204,7 +214,7 @@ Seq Operation::Put(std::string_view key, std::string_view value,
                    int64_t deadline_ms) {
   Spend(PutBytes(key.size(), value.size()));
   const Seq seq =
-      store_.changes.Put(keyspace_, HashOf(key), key, value, deadline_ms);
+      store_.changes.Put(*keyspace_, HashOf(key), key, value, deadline_ms);
   Saw(seq);
   return seq;
 }
@@ -212,14 +222,14 @@ Seq Operation::Put(std::string_view key, std::string_view value,
 Seq Operation::Remove(std::string_view key) {
   Spend(RemoveBytes(key.size()));
   const Seq seq =
-      store_.changes.Remove(keyspace_, HashOf(key), key, RecordKind::kDelete);
+      store_.changes.Remove(*keyspace_, HashOf(key), key, RecordKind::kDelete);
   Saw(seq);
   return seq;
 }
 
 Seq Operation::FlushDatabase() {
   Spend(RemoveBytes(0));
-  const Seq seq = store_.changes.Flush(keyspace_);
+  const Seq seq = store_.changes.Flush(*keyspace_);
   Saw(seq);
   return seq;
 }
@@ -246,16 +256,16 @@ Seq Operation::SwapDatabases(int one, int other) {
 uint64_t Operation::Count() {
   Saw(swapped_);
   if (!IsPlanted(PlantedBug::kShowUndurableCount)) {
-    Saw(keyspace_.last_change());
+    Saw(keyspace_->last_change());
   }
-  return keyspace_.size();
+  return keyspace_->size();
 }
 
 uint64_t Operation::Scan(uint64_t cursor, size_t count,
                          const std::function<void(const Entry&)>& each) {
   std::vector<const Entry*> expired;
   const uint64_t next =
-      keyspace_.index().Scan(cursor, count, [&](const Entry& entry) {
+      keyspace_->index().Scan(cursor, count, [&](const Entry& entry) {
         if (entry.is_ghost()) return;
         if (IsExpired(entry)) {
           expired.push_back(&entry);
@@ -264,16 +274,32 @@ uint64_t Operation::Scan(uint64_t cursor, size_t count,
         }
       });
   for (const Entry* entry : expired) {
-    RemoveExpired(keyspace_.Hash(entry->key()), *entry);
+    RemoveExpired(keyspace_->Hash(entry->key()), *entry);
   }
   Saw(swapped_);
-  Saw(keyspace_.last_change());
+  Saw(keyspace_->last_change());
   return next;
+}
+
+const Entry* Operation::Random(const std::function<uint64_t()>& random) {
+  for (int tries = 0; tries < kRandomTries; ++tries) {
+    const Entry* entry = keyspace_->index().Random(random());
+    if (entry == nullptr) break;
+    if (entry->is_ghost()) continue;
+    if (IsExpired(*entry)) {
+      RemoveExpired(keyspace_->Hash(entry->key()), *entry);
+      continue;
+    }
+    Saw(swapped_);
+    Saw(entry->seq());
+    return entry;
+  }
+  return nullptr;
 }
 
 size_t Operation::MemoryOf(const Entry& entry) const {
   // What a small table has to spare is no key's.
-  const Index& index = keyspace_.index();
+  const Index& index = keyspace_->index();
   const size_t slot =
       std::min(index.memory_bytes() / index.size(), kSlotBytesMax);
   const size_t queued = entry.has_deadline() ? sizeof(Entry*) : 0;

@@ -40,6 +40,11 @@ class Operation {
   Operation(Store& store, int database, ColdValues* cold,
             const bool* forbidden = nullptr, HashedKey hashed = {});
 
+  // From now on the operation looks at and changes another of the client's
+  // databases. Entries that were found stay valid as before; their values are
+  // asked for while theirs is used.
+  void UseDatabase(int database);
+
   // The live entry of `key`, or null. Valid until the next change. After
   // Reserve() only for keys that were looked up before it; and `key` stays
   // unchanged while the operation lives. An expired key is removed by a logged
@@ -96,6 +101,11 @@ class Operation {
   uint64_t Scan(uint64_t cursor, size_t count,
                 const std::function<void(const Entry&)>& each);
 
+  // A live entry, each with nearly equal chance by the numbers of `random`;
+  // null if none of some that it looked at is alive. Expired keys are removed
+  // as in Find().
+  const Entry* Random(const std::function<uint64_t()>& random);
+
   // Memory that a live entry takes: what the allocator gave for it, its share
   // of a table's slots, its place in the queue of deadlines. A value that is
   // not in memory takes none.
@@ -139,10 +149,10 @@ class Operation {
   Room NoMemory();
 
   Store::Impl& store_;
-  Keyspace& keyspace_;
+  Keyspace* keyspace_;
   ColdValues& cold_;
   const bool* const forbidden_;
-  const Seq swapped_;  // The newest swap of the client's database.
+  Seq swapped_;  // The newest swap of the client's database.
   int64_t now_ms_ = kNotAsked;
   uint64_t reserved_ = 0;
   uint64_t changed_bytes_ = 0;
