@@ -8,7 +8,7 @@
 #include <optional>
 #include <string_view>
 
-#include "daemon/commands/glob.h"
+#include "base/strings/glob.h"
 #include "daemon/commands/table.h"
 
 namespace kvd {

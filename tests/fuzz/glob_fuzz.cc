@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/check.h"
-#include "daemon/commands/glob.h"
+#include "base/strings/glob.h"
 #include "tests/support/glob_reference.h"
 
 namespace kvd {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/commands/glob.h"
+#include "base/strings/glob.h"
 
 #include <algorithm>
 #include <array>
