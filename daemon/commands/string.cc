@@ -230,21 +230,27 @@ void HandleMSetNx(Call& call) {
 }
 
 void HandleAppend(Call& call) {
-  const Entry* old = call.op->Find(call.args[1]);
-  const std::string_view before =
-      old == nullptr ? std::string_view() : call.op->Value(*old);
-  if (!ValueFits(call, before.size() + call.args[2].size())) return;
-  std::string after;
-  after.reserve(before.size() + call.args[2].size());
-  after.append(before).append(call.args[2]);
-  if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
-  call.reply.Integer(static_cast<int64_t>(after.size()));
+  const std::string_view key = call.args[1];
+  const std::string_view part = call.args[2];
+  const Entry* old = call.op->Find(key);
+  const std::string_view before = ValueOrNothing(call, old);
+  const size_t size = before.size() + part.size();
+  if (!ValueFits(call, size)) return;
+  if (!ReservePut(call, key, size, DeadlineOf(old))) return;
+  if (before.empty()) {
+    call.op->Put(key, part, DeadlineOf(old));
+  } else {
+    std::string after;
+    after.reserve(size);
+    after.append(before).append(part);
+    call.op->Put(key, after, DeadlineOf(old));
+  }
+  call.reply.Integer(static_cast<int64_t>(size));
 }
 
 void HandleStrLen(Call& call) {
   const Entry* entry = Lookup(call, call.args[1]);
-  call.reply.Integer(
-      entry == nullptr ? 0 : static_cast<int64_t>(entry->value_size()));
+  call.reply.Integer(static_cast<int64_t>(SizeOf(entry)));
 }
 
 void HandleGetRange(Call& call) {
@@ -263,17 +269,18 @@ void HandleSetRange(Call& call) {
   if (*offset < 0) return call.reply.Error("ERR offset is out of range");
   const std::string_view part = call.args[3];
   const Entry* old = call.op->Find(call.args[1]);
-  const size_t before = old == nullptr ? 0 : old->value_size();
+  const size_t before = SizeOf(old);
   if (part.empty()) return call.reply.Integer(static_cast<int64_t>(before));
   const auto begin = static_cast<uint64_t>(*offset);
   if (!ValueFits(call, begin + part.size())) return;
-  std::string after;
-  after.reserve(std::max(before, begin + part.size()));
-  if (old != nullptr) after = call.op->Value(*old);
-  after.resize(std::max(after.size(), begin + part.size()));
-  after.replace(begin, part.size(), part);
-  if (!PutChecked(call, call.args[1], after, DeadlineOf(old))) return;
-  call.reply.Integer(static_cast<int64_t>(after.size()));
+  const std::string_view text = ValueOrNothing(call, old);
+  const size_t size = std::max(before, begin + part.size());
+  if (!ReservePut(call, call.args[1], size, DeadlineOf(old))) return;
+  NewValue after(size);
+  after.Write(0, text);
+  after.Write(begin, part);
+  call.op->Put(call.args[1], after.text(), DeadlineOf(old));
+  call.reply.Integer(static_cast<int64_t>(size));
 }
 
 void HandleIncr(Call& call) { AddInteger(call, 1); }

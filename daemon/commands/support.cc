@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/commands/support.h"
 
+#include <cstdlib>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <utility>
 
+#include "base/check.h"
 #include "config/units.h"
 #include "daemon/commands/text.h"
 
@@ -124,6 +127,15 @@ bool ReservePut(Call& call, std::string_view key, size_t value_size,
 bool ReserveRemoval(Call& call, std::string_view key) {
   return call.op->Reserve(Operation::RemoveBytes(key.size()),
                           Purpose::kRemoval) == Room::kReady;
+}
+
+NewValue::NewValue(size_t size)
+    : size_(size), bytes_(static_cast<char*>(std::calloc(size, 1))) {
+  KVD_CHECK(bytes_ != nullptr || size == 0);
+}
+
+void NewValue::Write(size_t at, std::string_view part) {
+  if (!part.empty()) std::memcpy(bytes_.get() + at, part.data(), part.size());
 }
 
 std::optional<int64_t> IntegerWord(Call& call, size_t index) {

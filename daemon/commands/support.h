@@ -5,9 +5,12 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 
+#include "base/free_deleter.h"
 #include "base/strings/glob.h"
 #include "daemon/commands/table.h"
 
@@ -39,6 +42,13 @@ inline void ReplyPart(Call& call, const Entry& entry, std::string_view part) {
 inline void ReplyValue(Call& call, const Entry& entry) {
   ReplyPart(call, entry, call.op->Value(entry));
 }
+// The value of an entry that Find() returned, or of null.
+inline std::string_view ValueOrNothing(Call& call, const Entry* entry) {
+  return entry == nullptr ? std::string_view() : call.op->Value(*entry);
+}
+inline size_t SizeOf(const Entry* entry) {
+  return entry == nullptr ? 0 : entry->value_size();
+}
 // Replies with text that is not copied.
 void ReplyText(Call& call, std::string text);
 
@@ -55,6 +65,22 @@ bool ValueFits(Call& call, uint64_t bytes);
 bool ReservePut(Call& call, std::string_view key, size_t value_size,
                 int64_t deadline_ms);
 bool ReserveRemoval(Call& call, std::string_view key);
+
+// A value in the making, all zeros at first. For those of a large one that are
+// never written the kernel gives no memory.
+class NewValue {
+ public:
+  explicit NewValue(size_t size);
+
+  std::span<char> bytes() { return {bytes_.get(), size_}; }
+  std::string_view text() const { return {bytes_.get(), size_}; }
+  // Overwrites the bytes from `at` on.
+  void Write(size_t at, std::string_view part);
+
+ private:
+  size_t size_;
+  std::unique_ptr<char[], FreeDeleter> bytes_;
+};
 
 // The integer in a word; nothing after an error reply.
 std::optional<int64_t> IntegerWord(Call& call, size_t index);
