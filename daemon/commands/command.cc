@@ -16,6 +16,8 @@ std::string_view NameOf(CommandGroup group) {
   switch (group) {
     case CommandGroup::kString:
       return "string";
+    case CommandGroup::kBitmap:
+      return "bitmap";
     case CommandGroup::kGeneric:
       return "generic";
     case CommandGroup::kConnection:
@@ -48,6 +50,7 @@ std::vector<std::string_view> FlagsOf(const Command& command) {
   }
   if ((command.flags & kFast) != 0) flags.push_back("fast");
   if ((command.flags & kNoAuth) != 0) flags.push_back("no_auth");
+  if (command.keys.count != 0) flags.push_back("movablekeys");
   return flags;
 }
 
@@ -59,12 +62,39 @@ std::vector<std::string> CategoriesOf(const Command& command) {
   if (command.group == CommandGroup::kGeneric)
     categories.push_back("@keyspace");
   if (command.group == CommandGroup::kString) categories.push_back("@string");
+  if (command.group == CommandGroup::kBitmap) categories.push_back("@bitmap");
   if (command.group == CommandGroup::kConnection)
     categories.push_back("@connection");
   if (command.group == CommandGroup::kKv) categories.push_back("@kv");
   if ((command.flags & kDangerous) != 0) categories.push_back("@dangerous");
   categories.push_back((command.flags & kFast) != 0 ? "@fast" : "@slow");
   return categories;
+}
+
+void ReplyKeyRange(Call& call, const KeySpec& keys) {
+  call.reply.Bulk("range");
+  call.reply.Bulk("spec");
+  call.reply.MapHeader(3);
+  call.reply.Bulk("lastkey");
+  // Counted from the first key.
+  call.reply.Integer(keys.last < 0 ? keys.last : keys.last - keys.first);
+  call.reply.Bulk("keystep");
+  call.reply.Integer(keys.step);
+  call.reply.Bulk("limit");
+  call.reply.Integer(0);
+}
+
+// Both places are counted from the word that says how many there are.
+void ReplyKeyNumber(Call& call, const KeySpec& keys) {
+  call.reply.Bulk("keynum");
+  call.reply.Bulk("spec");
+  call.reply.MapHeader(3);
+  call.reply.Bulk("keynumidx");
+  call.reply.Integer(0);
+  call.reply.Bulk("firstkey");
+  call.reply.Integer(keys.first - keys.count);
+  call.reply.Bulk("keystep");
+  call.reply.Integer(keys.step);
 }
 
 void ReplyKeySpecification(Call& call, const Command& command) {
@@ -82,20 +112,15 @@ void ReplyKeySpecification(Call& call, const Command& command) {
   call.reply.Bulk("spec");
   call.reply.MapHeader(1);
   call.reply.Bulk("index");
-  call.reply.Integer(keys.first);
+  call.reply.Integer(keys.count != 0 ? keys.count : keys.first);
   call.reply.Bulk("find_keys");
   call.reply.MapHeader(2);
   call.reply.Bulk("type");
-  call.reply.Bulk("range");
-  call.reply.Bulk("spec");
-  call.reply.MapHeader(3);
-  call.reply.Bulk("lastkey");
-  // Counted from the first key.
-  call.reply.Integer(keys.last < 0 ? keys.last : keys.last - keys.first);
-  call.reply.Bulk("keystep");
-  call.reply.Integer(keys.step);
-  call.reply.Bulk("limit");
-  call.reply.Integer(0);
+  if (keys.count != 0) {
+    ReplyKeyNumber(call, keys);
+  } else {
+    ReplyKeyRange(call, keys);
+  }
 }
 
 void ReplyInfo(Call& call, const Command* container, const Command& command) {
@@ -106,9 +131,11 @@ void ReplyInfo(Call& call, const Command* container, const Command& command) {
   const auto flags = FlagsOf(command);
   call.reply.SetHeader(flags.size());
   for (const auto flag : flags) call.reply.SimpleString(flag);
-  call.reply.Integer(command.keys.first);
-  call.reply.Integer(command.keys.last);
-  call.reply.Integer(command.keys.step);
+  // Clients that know no more than this look for no keys where it cannot say.
+  const KeySpec keys = command.keys.count != 0 ? KeySpec() : command.keys;
+  call.reply.Integer(keys.first);
+  call.reply.Integer(keys.last);
+  call.reply.Integer(keys.step);
   const auto categories = CategoriesOf(command);
   call.reply.SetHeader(categories.size());
   for (const auto& category : categories) call.reply.SimpleString(category);
@@ -288,9 +315,11 @@ void HandleCommandGetKeys(Call& call) {
     return call.reply.Error(
         "ERR Invalid number of arguments specified for command");
   }
+  if (command->keys.count != 0 && !CountedKeys(command->keys, words)) {
+    return call.reply.Error("ERR Invalid arguments specified for command");
+  }
   std::vector<std::string_view> keys;
-  ForEachKey(*command, words.size(),
-             [&](size_t i) { keys.push_back(words[i]); });
+  ForEachKey(*command, words, [&](size_t i) { keys.push_back(words[i]); });
   call.reply.ArrayHeader(keys.size());
   for (const std::string_view key : keys) call.reply.Bulk(key);
 }

@@ -117,7 +117,7 @@ bool WordsFit(Call& call) {
 
 bool KeysFit(Call& call, const Command& command) {
   bool fit = true;
-  ForEachKey(command, call.args.size(), [&](size_t i) {
+  ForEachKey(command, call.args, [&](size_t i) {
     if (call.args[i].size() > kKeyBytesMax) fit = false;
   });
   if (!fit) {

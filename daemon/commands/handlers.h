@@ -11,7 +11,9 @@ namespace kvd {
 void HandleAppend(Call& call);
 void HandleDecr(Call& call);
 void HandleDecrBy(Call& call);
+void HandleDelEx(Call& call);
 void HandleDelIfEq(Call& call);
+void HandleDigest(Call& call);
 void HandleGet(Call& call);
 void HandleGetDel(Call& call);
 void HandleGetEx(Call& call);
@@ -20,8 +22,10 @@ void HandleGetSet(Call& call);
 void HandleIncr(Call& call);
 void HandleIncrBy(Call& call);
 void HandleIncrByFloat(Call& call);
+void HandleLcs(Call& call);
 void HandleMGet(Call& call);
 void HandleMSet(Call& call);
+void HandleMSetEx(Call& call);
 void HandleMSetNx(Call& call);
 void HandlePSetEx(Call& call);
 void HandleSet(Call& call);
@@ -30,7 +34,17 @@ void HandleSetNx(Call& call);
 void HandleSetRange(Call& call);
 void HandleStrLen(Call& call);
 
+// bits.cc
+void HandleBitCount(Call& call);
+void HandleBitField(Call& call);
+void HandleBitFieldRo(Call& call);
+void HandleBitOp(Call& call);
+void HandleBitPos(Call& call);
+void HandleGetBit(Call& call);
+void HandleSetBit(Call& call);
+
 // key.cc
+void HandleCopy(Call& call);
 void HandleDbSize(Call& call);
 void HandleDel(Call& call);
 void HandleExists(Call& call);
@@ -40,11 +54,18 @@ void HandleExpireTime(Call& call);
 void HandleFlushAll(Call& call);
 void HandleFlushDb(Call& call);
 void HandleKeys(Call& call);
+void HandleMove(Call& call);
+void HandleObjectEncoding(Call& call);
+void HandleObjectFreq(Call& call);
+void HandleObjectHelp(Call& call);
+void HandleObjectIdleTime(Call& call);
+void HandleObjectRefCount(Call& call);
 void HandlePersist(Call& call);
 void HandlePExpire(Call& call);
 void HandlePExpireAt(Call& call);
 void HandlePExpireTime(Call& call);
 void HandlePTtl(Call& call);
+void HandleRandomKey(Call& call);
 void HandleRename(Call& call);
 void HandleRenameNx(Call& call);
 void HandleScan(Call& call);

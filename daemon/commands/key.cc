@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 
+#include "base/random.h"
 #include "daemon/commands/handlers.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
@@ -162,6 +163,76 @@ std::optional<int> DatabaseWord(Call& call, size_t index,
 
 bool IsDatabase(int number) { return number >= 0 && number < kDatabases; }
 
+constexpr std::string_view kNoSuchDatabase = "ERR DB index is out of range";
+constexpr std::string_view kSameKey =
+    "ERR source and destination objects are the same";
+
+// The number of a database that there is; nothing after an error reply.
+std::optional<int> ExistingDatabaseWord(Call& call, size_t index) {
+  constexpr int64_t kMin = std::numeric_limits<int>::min();
+  constexpr int64_t kMax = std::numeric_limits<int>::max();
+  const auto number = IntegerWord(call, index);
+  if (!number) return std::nullopt;
+  if (*number < kMin || *number > kMax) {
+    call.reply.Error(fmt::format(
+        "ERR value is out of range, value must between {} and {}", kMin, kMax));
+    return std::nullopt;
+  }
+  const auto database = static_cast<int>(*number);
+  if (IsDatabase(database)) return database;
+  call.reply.Error(kNoSuchDatabase);
+  return std::nullopt;
+}
+
+// Where COPY or MOVE take a key.
+struct Target {
+  int database;
+  std::string_view key;
+  bool replace = false;
+};
+
+// The words of COPY from the third on; nothing after an error reply.
+std::optional<Target> ParseCopyTarget(Call& call) {
+  Target target = {call.session.database, call.args[2]};
+  for (size_t i = 3; i < call.args.size(); ++i) {
+    if (IsWord(call.args[i], "REPLACE")) {
+      target.replace = true;
+    } else if (IsWord(call.args[i], "DB") && i + 1 < call.args.size()) {
+      const auto number = ExistingDatabaseWord(call, ++i);
+      if (!number) return std::nullopt;
+      target.database = *number;
+    } else {
+      call.reply.Error(kSyntaxError);
+      return std::nullopt;
+    }
+  }
+  if (target.database == call.session.database && target.key == call.args[1]) {
+    call.reply.Error(kSameKey);
+    return std::nullopt;
+  }
+  return target;
+}
+
+// The key of the second word where it may go to the target; null if it is not
+// there, or something else is in its way.
+const Entry* FindForTarget(Call& call, const Target& target) {
+  Operation& op = *call.op;
+  if (op.Find(call.args[1]) == nullptr) return nullptr;
+  op.UseDatabase(target.database);
+  const bool in_the_way = op.Find(target.key) != nullptr && !target.replace;
+  op.UseDatabase(call.session.database);
+  // Finding the other one may have changed the store.
+  return in_the_way ? nullptr : op.Find(call.args[1]);
+}
+
+// The types of values that clients may ask for. Source: Valkey.
+bool IsType(std::string_view word) {
+  constexpr std::string_view kTypes[] = {"STRING", "LIST", "SET",
+                                         "ZSET",   "HASH", "STREAM"};
+  return std::any_of(std::begin(kTypes), std::end(kTypes),
+                     [&](std::string_view type) { return IsWord(word, type); });
+}
+
 struct ScanOptions {
   std::optional<Glob> glob;  // Nothing: all keys match.
   size_t count = kScanCountDefault;
@@ -183,6 +254,11 @@ std::optional<ScanOptions> ParseScanOptions(Call& call) {
       options.glob = PatternWord(call, i + 1);
       if (!options.glob) return std::nullopt;
     } else if (IsWord(word, "TYPE")) {
+      if (!IsType(call.args[i + 1])) {
+        call.reply.Error(fmt::format("ERR unknown type name '{}'",
+                                     Quoted(call.args[i + 1])));
+        return std::nullopt;
+      }
       options.strings = IsWord(call.args[i + 1], "STRING");
     } else if (IsWord(word, "COUNT")) {
       const auto count = IntegerWord(call, i + 1);
@@ -257,7 +333,133 @@ bool Rename(Call& call, const Entry& from) {
   return true;
 }
 
+// What Redis calls the way in which it keeps a value of so many bytes.
+constexpr size_t kEmbeddedBytesMax = 44;
+constexpr size_t kIntegerBytesMax = 20;
+
+std::string_view EncodingOf(Call& call, const Entry& entry) {
+  if (entry.value_size() <= kIntegerBytesMax &&
+      ParseInteger(call.op->Value(entry))) {
+    return "int";
+  }
+  return entry.value_size() <= kEmbeddedBytesMax ? "embstr" : "raw";
+}
+
+// The key of a subcommand of OBJECT; answers null if there is none.
+const Entry* FindObject(Call& call) {
+  const Entry* entry = call.op->Find(call.args[2]);
+  if (entry == nullptr) call.reply.Null();
+  return entry;
+}
+
+// Looks on for a key that is alive, a share a turn, where hardly any is.
+void SearchRandomKey(Call& call) {
+  std::unique_ptr<Listing>& listing = call.session.listing;
+  if (listing == nullptr) listing = std::make_unique<Listing>();
+  std::optional<std::string> found;
+  for (size_t cost = 0; cost < kListingFirstCostMax;
+       cost += kListingStep * kEntryCost) {
+    listing->cursor =
+        call.op->Scan(listing->cursor, kListingStep, [&](const Entry& entry) {
+          if (!found) found = std::string(entry.key());
+        });
+    if (found) return call.reply.Bulk(*found);
+    if (listing->cursor == 0) return call.reply.Null();
+  }
+  call.op->WaitFor(WaitsFor::kOthers);
+}
+
 }  // namespace
+
+void HandleCopy(Call& call) {
+  const auto target = ParseCopyTarget(call);
+  if (!target) return;
+  const Entry* from = FindForTarget(call, *target);
+  if (from == nullptr) return call.reply.Integer(0);
+  const std::string_view value = call.op->Value(*from);
+  const int64_t deadline_ms = DeadlineOf(from);
+  call.op->UseDatabase(target->database);
+  if (!ReservePut(call, target->key, value.size(), deadline_ms)) return;
+  call.op->Put(target->key, value, deadline_ms);
+  call.reply.Integer(1);
+}
+
+void HandleMove(Call& call) {
+  const auto database = ExistingDatabaseWord(call, 2);
+  if (!database) return;
+  if (*database == call.session.database) return call.reply.Error(kSameKey);
+  const std::string_view key = call.args[1];
+  const Entry* from = FindForTarget(call, {*database, key});
+  if (from == nullptr) return call.reply.Integer(0);
+  const std::string_view value = call.op->Value(*from);
+  if (call.op->AdmitMove(*from, key) != Room::kReady) return;
+  const uint64_t bytes = Operation::PutBytes(key.size(), value.size()) +
+                         Operation::RemoveBytes(key.size());
+  if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return;
+  call.op->UseDatabase(*database);
+  call.op->Put(key, value, DeadlineOf(from));
+  call.op->UseDatabase(call.session.database);
+  call.op->Remove(key);
+  call.reply.Integer(1);
+}
+
+void HandleRandomKey(Call& call) {
+  if (call.session.listing != nullptr) return SearchRandomKey(call);
+  const Entry* entry = call.op->Random(RandomU64);
+  if (entry != nullptr) return call.reply.Bulk(entry->key());
+  if (call.op->Count() == 0) return call.reply.Null();
+  SearchRandomKey(call);
+}
+
+void HandleObjectEncoding(Call& call) {
+  if (const Entry* entry = FindObject(call)) {
+    call.reply.Bulk(EncodingOf(call, *entry));
+  }
+}
+
+void HandleObjectFreq(Call& call) {
+  if (FindObject(call) == nullptr) return;
+  call.reply.Error(
+      "ERR An LFU maxmemory policy is not selected, access frequency not "
+      "tracked. Please note that when switching between policies at runtime "
+      "LRU and LFU data will take some time to adjust.");
+}
+
+void HandleObjectIdleTime(Call& call) {
+  if (FindObject(call) != nullptr) call.reply.Integer(0);
+}
+
+void HandleObjectRefCount(Call& call) {
+  if (FindObject(call) != nullptr) call.reply.Integer(1);
+}
+
+void HandleObjectHelp(Call& call) {
+  constexpr std::string_view kLines[] = {
+      "OBJECT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "ENCODING <key>",
+      "    Return the kind of internal representation used in order to store "
+      "the value",
+      "    associated with a <key>.",
+      "FREQ <key>",
+      "    Return the access frequency index of the <key>. The returned "
+      "integer "
+      "is",
+      "    proportional to the logarithm of the recent access frequency of the "
+      "key.",
+      "IDLETIME <key>",
+      "    Return the idle time of the <key>, that is the approximated number "
+      "of",
+      "    seconds elapsed since the last access to the key.",
+      "REFCOUNT <key>",
+      "    Return the number of references of the value associated with the "
+      "specified",
+      "    <key>.",
+      "HELP",
+      "    Print this help.",
+  };
+  call.reply.ArrayHeader(std::size(kLines));
+  for (const std::string_view line : kLines) call.reply.SimpleString(line);
+}
 
 void HandleDel(Call& call) {
   const auto keys = call.args.subspan(1);
@@ -410,7 +612,7 @@ void HandleSwapDb(Call& call) {
   const auto other = DatabaseWord(call, 2, "ERR invalid second DB index");
   if (!other) return;
   if (!IsDatabase(*one) || !IsDatabase(*other)) {
-    return call.reply.Error("ERR DB index is out of range");
+    return call.reply.Error(kNoSuchDatabase);
   }
   if (*one != *other) {
     if (call.op->Reserve(Operation::SwapBytes(), Purpose::kWrite) !=

@@ -148,7 +148,9 @@ void HandleKvSet(Call& call) {
   const auto options = ParseSetOptions(call, SetDialect::kKv);
   if (!options || !ValueFits(call, value.size())) return;
   const Entry* old = call.op->Find(key);
-  if (!ConditionHolds(call, *options, old)) return call.reply.Null();
+  const auto holds = ConditionHolds(call, *options, old);
+  if (!holds) return;
+  if (!*holds) return call.reply.Null();
   const int64_t deadline_ms =
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
   if (!ReservePut(call, key, value.size(), deadline_ms)) return;

@@ -4,15 +4,21 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "base/strings/lcs.h"
 #include "daemon/commands/handlers.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
 
 namespace kvd {
 namespace {
+
+// Of one LCS: some 20 ms of the loop, and 64 MiB of memory.
+constexpr uint64_t kLcsStepsMax = uint64_t{8} << 20;
 
 void ReplyValueOrNull(Call& call, const Entry* entry) {
   if (entry == nullptr) {
@@ -60,43 +66,159 @@ void AddInteger(Call& call, int64_t delta) {
   call.reply.Integer(after);
 }
 
-uint64_t PairsBytes(Call& call) {
+void WrongNumberOfWords(Call& call) {
+  call.reply.Error(fmt::format("ERR wrong number of arguments for '{}' command",
+                               LowerCase(call.args[0])));
+}
+
+using Words = std::span<const std::string_view>;
+
+uint64_t PairsBytes(const Words& pairs) {
   uint64_t bytes = 0;
-  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
-    bytes += Operation::PutBytes(call.args[i].size(), call.args[i + 1].size());
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    bytes += Operation::PutBytes(pairs[i].size(), pairs[i + 1].size());
   }
   return bytes;
 }
 
+// Whether the values of these keys and values fit; answers an error if not.
+bool ValuesFit(Call& call, const Words& pairs) {
+  for (size_t i = 1; i < pairs.size(); i += 2) {
+    if (!ValueFits(call, pairs[i].size())) return false;
+  }
+  return true;
+}
+
 // Whether the words after the name are pairs with values that fit.
 bool PairsFit(Call& call) {
-  if (call.args.size() % 2 == 0) {
-    call.reply.Error(
-        fmt::format("ERR wrong number of arguments for '{}' command",
-                    LowerCase(call.args[0])));
+  if (call.args.size() % 2 != 0) {
+    return ValuesFit(call, call.args.subspan(1));
+  }
+  WrongNumberOfWords(call);
+  return false;
+}
+
+// Puts all, each with the deadline that `deadline_of` says; false if there is
+// no room.
+template <typename DeadlineOfKey>
+bool PutPairs(Call& call, const Words& pairs, DeadlineOfKey deadline_of) {
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    if (call.op->AdmitPut(pairs[i], pairs[i + 1].size(),
+                          deadline_of(pairs[i])) != Room::kReady) {
+      return false;
+    }
+  }
+  if (call.op->Reserve(PairsBytes(pairs), Purpose::kWrite) != Room::kReady) {
     return false;
   }
-  for (size_t i = 2; i < call.args.size(); i += 2) {
-    if (!ValueFits(call, call.args[i].size())) return false;
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    call.op->Put(pairs[i], pairs[i + 1], deadline_of(pairs[i]));
   }
   return true;
 }
 
 bool PutPairs(Call& call) {
-  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
-    const size_t value_size = call.args[i + 1].size();
-    if (call.op->AdmitPut(call.args[i], value_size, /*deadline_ms=*/0) !=
-        Room::kReady) {
-      return false;
-    }
+  return PutPairs(call, call.args.subspan(1),
+                  [](std::string_view) { return int64_t{0}; });
+}
+
+// How many pairs MSETEX says there are; nothing after an error reply.
+std::optional<size_t> CountedPairs(Call& call) {
+  const auto count = ParseInteger(call.args[1]);
+  if (!count || *count <= 0 || *count > std::numeric_limits<int32_t>::max()) {
+    call.reply.Error("ERR invalid numkeys value");
+    return std::nullopt;
   }
-  if (call.op->Reserve(PairsBytes(call), Purpose::kWrite) != Room::kReady) {
-    return false;
+  const auto pairs = static_cast<size_t>(*count);
+  if (pairs > (call.args.size() - 2) / 2) {
+    call.reply.Error("ERR wrong number of key-value pairs");
+    return std::nullopt;
   }
-  for (size_t i = 1; i + 1 < call.args.size(); i += 2) {
-    call.op->Put(call.args[i], call.args[i + 1], 0);
+  return pairs;
+}
+
+// Whether NX or XX holds for all keys of these pairs.
+bool HoldsForAll(Call& call, const SetOptions& options, const Words& pairs) {
+  if (options.condition == SetOptions::Condition::kNone) return true;
+  for (size_t i = 0; i < pairs.size(); i += 2) {
+    const Entry* old = call.op->Find(pairs[i]);
+    if (!ConditionHolds(call, options, old).value_or(false)) return false;
   }
   return true;
+}
+
+struct LcsOptions {
+  bool length = false;
+  bool runs = false;
+  bool run_lengths = false;
+  int64_t run_length_min = 0;
+};
+
+// The words from the fourth on; nothing after an error reply.
+std::optional<LcsOptions> ParseLcsOptions(Call& call) {
+  LcsOptions options;
+  for (size_t i = 3; i < call.args.size(); ++i) {
+    const std::string_view word = call.args[i];
+    if (IsWord(word, "LEN")) {
+      options.length = true;
+    } else if (IsWord(word, "IDX")) {
+      options.runs = true;
+    } else if (IsWord(word, "WITHMATCHLEN")) {
+      options.run_lengths = true;
+    } else if (IsWord(word, "MINMATCHLEN") && i + 1 < call.args.size()) {
+      const auto least = IntegerWord(call, ++i);
+      if (!least) return std::nullopt;
+      options.run_length_min = *least;
+    } else {
+      call.reply.Error(kSyntaxError);
+      return std::nullopt;
+    }
+  }
+  if (options.length && options.runs) {
+    call.reply.Error(
+        "ERR If you want both the length and indexes, please just use IDX.");
+    return std::nullopt;
+  }
+  return options;
+}
+
+// Whether nobody waits too long for it; answers an error if somebody would.
+bool LcsFits(Call& call, size_t a_size, size_t b_size) {
+  if (LcsSteps(a_size, b_size) <= kLcsStepsMax) return true;
+  call.reply.Error(fmt::format(
+      "ERR String too long for LCS: the values have {} and {} bytes, and the "
+      "product of the two may be {} (less than 64 bytes count as 64). Take "
+      "parts of them",
+      a_size, b_size, kLcsStepsMax * 64));
+  return false;
+}
+
+void ReplySpan(Call& call, size_t first, size_t size) {
+  call.reply.ArrayHeader(2);
+  call.reply.Integer(static_cast<int64_t>(first));
+  call.reply.Integer(static_cast<int64_t>(first + size - 1));
+}
+
+void ReplyRuns(Call& call, const LcsOptions& options,
+               std::vector<CommonRun> runs) {
+  size_t size = 0;
+  for (const CommonRun& run : runs) size += run.size;
+  std::erase_if(runs, [&](const CommonRun& run) {
+    return static_cast<int64_t>(run.size) < options.run_length_min;
+  });
+  call.reply.MapHeader(2);
+  call.reply.Bulk("matches");
+  call.reply.ArrayHeader(runs.size());
+  for (const CommonRun& run : runs) {
+    call.reply.ArrayHeader(options.run_lengths ? 3 : 2);
+    ReplySpan(call, run.in_a, run.size);
+    ReplySpan(call, run.in_b, run.size);
+    if (options.run_lengths) {
+      call.reply.Integer(static_cast<int64_t>(run.size));
+    }
+  }
+  call.reply.Bulk("len");
+  call.reply.Integer(static_cast<int64_t>(size));
 }
 
 // The part of `value` from `first` to `last`, both included and counted from
@@ -129,8 +251,10 @@ void HandleSet(Call& call) {
       options->keep_ttl) {
     old = call.op->Find(key);
   }
+  const auto holds = ConditionHolds(call, *options, old);
+  if (!holds) return;
   if (options->get) ReplyValueOrNull(call, old);
-  if (!ConditionHolds(call, *options, old)) {
+  if (!*holds) {
     if (!options->get) call.reply.Null();
     return;
   }
@@ -199,6 +323,35 @@ void HandleDelIfEq(Call& call) {
   call.reply.Integer(1);
 }
 
+void HandleDelEx(Call& call) {
+  const bool always = call.args.size() == 2;
+  if (!always && call.args.size() != 4) return WrongNumberOfWords(call);
+  SetOptions options;
+  if (!always) {
+    const auto condition = ComparisonOf(call.args[2]);
+    if (!condition) {
+      return call.reply.Error(
+          "ERR Invalid condition. Use IFEQ, IFNE, IFDEQ, or IFDNE");
+    }
+    options.condition = *condition;
+    options.expected = call.args[3];
+  }
+  const Entry* old = call.op->Find(call.args[1]);
+  if (old == nullptr) return call.reply.Integer(0);
+  const auto holds = ConditionHolds(call, options, old);
+  if (!holds) return;
+  if (!*holds) return call.reply.Integer(0);
+  if (!ReserveRemoval(call, call.args[1])) return;
+  call.op->Remove(call.args[1]);
+  call.reply.Integer(1);
+}
+
+void HandleDigest(Call& call) {
+  const Entry* entry = Lookup(call, call.args[1]);
+  if (entry == nullptr) return call.reply.Null();
+  call.reply.Bulk(DigestOf(call.op->Value(*entry)));
+}
+
 void HandleMGet(Call& call) {
   const auto keys = call.args.subspan(1);
   std::vector<const Entry*> entries;
@@ -227,6 +380,21 @@ void HandleMSetNx(Call& call) {
     if (call.op->Find(call.args[i]) != nullptr) return call.reply.Integer(0);
   }
   if (PutPairs(call)) call.reply.Integer(1);
+}
+
+void HandleMSetEx(Call& call) {
+  const auto count = CountedPairs(call);
+  if (!count) return;
+  const Words pairs = call.args.subspan(2, 2 * *count);
+  const auto options =
+      ParseSetOptions(call, SetDialect::kMany, 2 + pairs.size());
+  if (!options || !ValuesFit(call, pairs)) return;
+  if (!HoldsForAll(call, *options, pairs)) return call.reply.Integer(0);
+  const auto deadline_of = [&](std::string_view key) {
+    return options->keep_ttl ? DeadlineOf(call.op->Find(key))
+                             : options->deadline_ms;
+  };
+  if (PutPairs(call, pairs, deadline_of)) call.reply.Integer(1);
 }
 
 void HandleAppend(Call& call) {
@@ -281,6 +449,26 @@ void HandleSetRange(Call& call) {
   after.Write(begin, part);
   call.op->Put(call.args[1], after.text(), DeadlineOf(old));
   call.reply.Integer(static_cast<int64_t>(size));
+}
+
+void HandleLcs(Call& call) {
+  const auto options = ParseLcsOptions(call);
+  if (!options) return;
+  const Entry* const entries[] = {Lookup(call, call.args[1]),
+                                  Lookup(call, call.args[2])};
+  if (!LcsFits(call, SizeOf(entries[0]), SizeOf(entries[1]))) return;
+  const std::string_view a = ValueOrNothing(call, entries[0]);
+  const std::string_view b = ValueOrNothing(call, entries[1]);
+  if (options->length) {
+    return call.reply.Integer(static_cast<int64_t>(LcsSize(a, b)));
+  }
+  std::vector<CommonRun> runs = LcsRuns(a, b);
+  if (options->runs) return ReplyRuns(call, *options, std::move(runs));
+  std::string text;
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    text += a.substr(run->in_a, run->size);
+  }
+  call.reply.Bulk(text);
 }
 
 void HandleIncr(Call& call) { AddInteger(call, 1); }

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/checksum.h"
 #include "config/units.h"
 #include "daemon/commands/text.h"
 
@@ -26,6 +27,18 @@ constexpr DeadlineOption kDeadlineOptions[] = {
 
 using Condition = SetOptions::Condition;
 
+struct Comparison {
+  std::string_view word;
+  Condition condition;
+};
+constexpr Comparison kComparisons[] = {{"IFEQ", Condition::kIfEq},
+                                       {"IFNE", Condition::kIfNe},
+                                       {"IFDEQ", Condition::kIfDeq},
+                                       {"IFDNE", Condition::kIfDne}};
+
+// As many hex digits as a digest has.
+constexpr size_t kDigestBytes = 16;
+
 // The condition at `*index`, which moves to its last word; kNone if there is
 // another word.
 std::optional<Condition> TakeCondition(Call& call, SetDialect dialect,
@@ -34,11 +47,12 @@ std::optional<Condition> TakeCondition(Call& call, SetDialect dialect,
   const bool has_next = *index + 1 < call.args.size();
   if (IsWord(word, "NX")) return Condition::kNx;
   if (IsWord(word, "XX")) return Condition::kXx;
-  if (IsWord(word, "IFEQ") && has_next) {
+  if (dialect == SetDialect::kMany || !has_next) return Condition::kNone;
+  if (const auto comparison = ComparisonOf(word)) {
     options->expected = call.args[++*index];
-    return Condition::kIfEq;
+    return comparison;
   }
-  if (dialect == SetDialect::kKv && IsWord(word, "IFREV") && has_next) {
+  if (dialect == SetDialect::kKv && IsWord(word, "IFREV")) {
     const auto revision = ParseUnsigned(call.args[++*index]);
     if (!revision) {
       call.reply.Error(kNotAnInteger);
@@ -60,8 +74,8 @@ bool TakeSetOption(Call& call, SetDialect dialect, size_t* index,
     // The same one twice is harmless for the words without a value.
     const bool clash =
         options->condition != Condition::kNone &&
-        (options->condition != *condition || *condition == Condition::kIfEq ||
-         *condition == Condition::kIfRev);
+        (options->condition != *condition ||
+         (*condition != Condition::kNx && *condition != Condition::kXx));
     if (clash) call.reply.Error(kSyntaxError);
     options->condition = *condition;
     return !clash;
@@ -199,10 +213,11 @@ std::optional<int64_t> ParseDeadline(Call& call, const DeadlineOption& option) {
   return std::nullopt;
 }
 
-std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect) {
+std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect,
+                                          size_t first) {
   SetOptions options;
   DeadlineOption deadline;
-  for (size_t i = 3; i < call.args.size(); ++i) {
+  for (size_t i = first; i < call.args.size(); ++i) {
     if (!TakeSetOption(call, dialect, &i, &options, &deadline)) {
       return std::nullopt;
     }
@@ -213,7 +228,16 @@ std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect) {
   return options;
 }
 
-bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old) {
+std::optional<Condition> ComparisonOf(std::string_view word) {
+  for (const Comparison& comparison : kComparisons) {
+    if (IsWord(word, comparison.word)) return comparison.condition;
+  }
+  return std::nullopt;
+}
+
+std::optional<bool> ConditionHolds(Call& call, const SetOptions& options,
+                                   const Entry* old) {
+  const std::string_view expected = options.expected;
   switch (options.condition) {
     case Condition::kNone:
       return true;
@@ -222,11 +246,28 @@ bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old) {
     case Condition::kXx:
       return old != nullptr;
     case Condition::kIfEq:
-      return old != nullptr && call.op->Value(*old) == options.expected;
+      return old != nullptr && call.op->Value(*old) == expected;
+    case Condition::kIfNe:
+      return old == nullptr || call.op->Value(*old) != expected;
+    case Condition::kIfDeq:
+    case Condition::kIfDne: {
+      const bool wants_same = options.condition == Condition::kIfDeq;
+      if (old == nullptr) return !wants_same;
+      if (expected.size() != kDigestBytes) {
+        call.reply.Error(fmt::format(
+            "ERR must be exactly {} hexadecimal characters", kDigestBytes));
+        return std::nullopt;
+      }
+      return SameWord(expected, DigestOf(call.op->Value(*old))) == wants_same;
+    }
     case Condition::kIfRev:
       return options.expected_rev == (old == nullptr ? 0 : old->seq());
   }
   return false;
+}
+
+std::string DigestOf(std::string_view value) {
+  return fmt::format("{:016x}", Checksum(value, /*seed=*/0));
 }
 
 }  // namespace kvd

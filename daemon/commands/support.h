@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/free_deleter.h"
@@ -118,21 +119,38 @@ bool TakeDeadline(const Call& call, size_t* index, DeadlineOption* option);
 std::optional<int64_t> ParseDeadline(Call& call, const DeadlineOption& option);
 
 struct SetOptions {
-  enum class Condition { kNone, kNx, kXx, kIfEq, kIfRev };
+  enum class Condition {
+    kNone,
+    kNx,
+    kXx,
+    kIfEq,
+    kIfNe,
+    kIfDeq,  // The digest is so.
+    kIfDne,
+    kIfRev
+  };
 
   Condition condition = Condition::kNone;
-  std::string_view expected;  // For kIfEq.
+  std::string_view expected;  // A value or a digest, as the client gave it.
   uint64_t expected_rev = 0;  // For kIfRev.
   bool get = false;
   bool keep_ttl = false;
   int64_t deadline_ms = 0;  // 0 for none.
 };
 
-enum class SetDialect { kRedis, kKv };
+// Of SET, KV.SET and MSETEX.
+enum class SetDialect { kRedis, kKv, kMany };
 
-// The words of SET or KV.SET from the fourth on; nothing after an error reply.
-std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect);
-// Whether a SET may happen, given what is there.
-bool ConditionHolds(Call& call, const SetOptions& options, const Entry* old);
+// The words from `first` on; nothing after an error reply.
+std::optional<SetOptions> ParseSetOptions(Call& call, SetDialect dialect,
+                                          size_t first = 3);
+// The comparison that a word such as IFEQ asks for.
+std::optional<SetOptions::Condition> ComparisonOf(std::string_view word);
+// Whether a SET may happen, given what is there; nothing after an error reply.
+std::optional<bool> ConditionHolds(Call& call, const SetOptions& options,
+                                   const Entry* old);
+
+// What DIGEST says of a value.
+std::string DigestOf(std::string_view value);
 
 }  // namespace kvd

@@ -15,7 +15,9 @@ constexpr KeySpec kFirst = {1, 1, 1};
 constexpr KeySpec kSecond = {2, 2, 1};  // After a subcommand's name.
 constexpr KeySpec kFirstTwo = {1, 2, 1};
 constexpr KeySpec kAll = {1, -1, 1};
+constexpr KeySpec kFromSecond = {2, -1, 1};
 constexpr KeySpec kPairs = {1, -1, 2};
+constexpr KeySpec kCountedPairs = {2, 0, 2, 1};
 
 // Works at any time, on the connection's own account.
 constexpr uint16_t kAnyTime = kLoading | kNoScript;
@@ -140,6 +142,21 @@ constexpr Command kMemoryCommands[] = {
      "Returns how much memory a key takes with its value, if that is there."},
 };
 
+constexpr Command kObjectCommands[] = {
+    {"ENCODING", 3, 3, kSecond, kRead, kGeneric, 0, HandleObjectEncoding,
+     "2.2.3", "O(1)", "key",
+     "Returns int, embstr or raw: how Redis would keep a value."},
+    {"FREQ", 3, 3, kSecond, kRead, kGeneric, 0, HandleObjectFreq, "4.0.0",
+     "O(1)", "key", "Answers that it is not counted how often keys are used."},
+    {"HELP", 2, 2, kNoKeys, kNone, kGeneric, kLoading, HandleObjectHelp,
+     "6.2.0", "O(1)", "", "Returns what the subcommands do."},
+    {"IDLETIME", 3, 3, kSecond, kRead, kGeneric, 0, HandleObjectIdleTime,
+     "2.2.3", "O(1)", "key",
+     "Returns 0: it is not known when a key was used last."},
+    {"REFCOUNT", 3, 3, kSecond, kRead, kGeneric, 0, HandleObjectRefCount,
+     "2.2.3", "O(1)", "key", "Returns 1: values are not shared."},
+};
+
 constexpr Command kSlowLogCommands[] = {
     {"GET", 2, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
      HandleSlowLogGet, "2.2.12", "O(N)", "[count]",
@@ -163,6 +180,25 @@ constexpr Command kCommands[] = {
     {"BGREWRITEAOF", 1, 1, kNoKeys, kAdmin, kServer, kNoScript,
      HandleBgRewriteAof, "1.0.0", "O(1), the work is done in the background",
      "", "Starts a compaction of everything."},
+    {"BITCOUNT", 2, kWordsMax, kFirst, kRead, kBitmap, 0, HandleBitCount,
+     "2.6.0", "O(N)", "key [start [end [BYTE|BIT]]]",
+     "Returns how many bits of a value, or of a part of it, are 1."},
+    {"BITFIELD", 2, kWordsMax, kFirst, kWrite, kBitmap, kDenyOom,
+     HandleBitField, "3.2.0", "O(N), a value is written anew",
+     "key [GET encoding offset|[OVERFLOW WRAP|SAT|FAIL] "
+     "SET encoding offset value|INCRBY encoding offset increment [...]]",
+     "Reads and changes whole numbers of any width inside of a value."},
+    {"BITFIELD_RO", 2, kWordsMax, kFirst, kRead, kBitmap, kFast,
+     HandleBitFieldRo, "6.0.0", "O(1) for each subcommand",
+     "key [GET encoding offset [GET encoding offset ...]]",
+     "Reads whole numbers of any width inside of a value."},
+    {"BITOP", 4, kWordsMax, kFromSecond, kWrite, kBitmap, kDenyOom, HandleBitOp,
+     "2.6.0", "O(N)",
+     "AND|OR|XOR|NOT|DIFF|DIFF1|ANDOR|ONE destkey key [key ...]",
+     "Combines values bit by bit and keeps the result."},
+    {"BITPOS", 3, kWordsMax, kFirst, kRead, kBitmap, 0, HandleBitPos, "2.8.7",
+     "O(N)", "key bit [start [end [BYTE|BIT]]]",
+     "Returns where the first 0 or 1 of a value is."},
     {"CLIENT", 2, kWordsMax, kNoKeys, kNone, kConnection, kLoading, nullptr,
      "2.4.0", "Depends on subcommand.", "",
      "A container for commands about connections.", kClientCommands},
@@ -175,6 +211,9 @@ constexpr Command kCommands[] = {
     {"CONFIG", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
      "2.0.0", "Depends on subcommand.", "",
      "A container for commands about settings.", kConfigCommands},
+    {"COPY", 3, kWordsMax, kFirstTwo, kWrite, kGeneric, kDenyOom, HandleCopy,
+     "6.2.0", "O(N)", "key newkey [DB destination-db] [REPLACE]",
+     "Copies a value and its deadline to another key."},
     {"DBSIZE", 1, 1, kNoKeys, kRead, kServer, kFast, HandleDbSize, "1.0.0",
      "O(1)", "", "Returns the number of keys in the database."},
     {"DECR", 2, 2, kFirst, kWrite, kString, kFast | kDenyOom, HandleDecr,
@@ -184,9 +223,15 @@ constexpr Command kCommands[] = {
      "Subtracts a number from an integer value."},
     {"DEL", 2, kWordsMax, kAll, kWrite, kGeneric, 0, HandleDel, "1.0.0",
      "O(N)", "key [key ...]", "Deletes keys."},
+    {"DELEX", 2, kWordsMax, kFirst, kWrite, kString, kFast, HandleDelEx,
+     "8.4.0", "O(N)",
+     "key [IFEQ value|IFNE value|IFDEQ digest|IFDNE digest]",
+     "Deletes a key if its value or the digest of that is, or is not, so."},
     {"DELIFEQ", 3, 3, kFirst, kWrite, kString, kFast,
      HandleDelIfEq, "9.0.0", "O(1)", "key value",
      "Deletes a key if it has this value."},
+    {"DIGEST", 2, 2, kFirst, kRead, kString, kFast, HandleDigest, "8.4.0",
+     "O(N)", "key", "Returns the XXH3 of a value as 16 hex digits."},
     {"ECHO", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast, HandleEcho,
      "1.0.0", "O(1)", "message", "Returns the message."},
     {"EXISTS", 2, kWordsMax, kAll, kRead, kGeneric, kFast, HandleExists,
@@ -208,6 +253,8 @@ constexpr Command kCommands[] = {
      "Removes all keys of the database."},
     {"GET", 2, 2, kFirst, kRead, kString, kFast, HandleGet, "1.0.0", "O(1)",
      "key", "Returns a value."},
+    {"GETBIT", 3, 3, kFirst, kRead, kBitmap, kFast, HandleGetBit, "2.2.0",
+     "O(1)", "key offset", "Returns a bit of a value."},
     {"GETDEL", 2, 2, kFirst, kWrite, kString, kFast, HandleGetDel,
      "6.2.0", "O(1)", "key", "Returns a value and deletes the key."},
     {"GETEX", 2, kWordsMax, kFirst, kWrite, kString, kFast, HandleGetEx, "6.2.0",
@@ -252,7 +299,8 @@ constexpr Command kCommands[] = {
      kKvLatencyCommands},
     {"KV.SET", 3, kWordsMax, kFirst, kWrite, kKv, kFast | kDenyOom,
      HandleKvSet, "7.2.4", "O(1)",
-     "key value [NX|XX|IFEQ comparison-value|IFREV revision] "
+     "key value [NX|XX|IFEQ value|IFNE value|IFDEQ digest|IFDNE digest|"
+     "IFREV revision] "
      "[EX seconds|PX milliseconds|EXAT unix-time-seconds|"
      "PXAT unix-time-milliseconds|KEEPTTL]",
      "Sets a value and returns its revision."},
@@ -262,17 +310,32 @@ constexpr Command kCommands[] = {
      "2.8.13", "Depends on subcommand.", "",
      "A container for commands about how long commands take.",
      kLatencyCommands},
+    {"LCS", 3, kWordsMax, kFirstTwo, kRead, kString, 0, HandleLcs, "7.0.0",
+     "O(N*M/64)",
+     "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
+     "Returns the longest common subsequence of two values."},
     {"MEMORY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
      "4.0.0", "Depends on subcommand.", "",
      "A container for commands about memory.", kMemoryCommands},
     {"MGET", 2, kWordsMax, kAll, kRead, kString, kFast, HandleMGet, "1.0.0",
      "O(N)", "key [key ...]", "Returns several values."},
+    {"MOVE", 3, 3, kFirst, kWrite, kGeneric, kFast, HandleMove, "1.0.0", "O(1)",
+     "key db", "Moves a key to another database."},
     {"MSET", 3, kWordsMax, kPairs, kWrite, kString, kDenyOom, HandleMSet,
      "1.0.1", "O(N)", "key value [key value ...]",
      "Sets several values, all or none."},
+    {"MSETEX", 4, kWordsMax, kCountedPairs, kWrite, kString, kDenyOom,
+     HandleMSetEx, "8.4.0", "O(N)",
+     "numkeys key value [key value ...] [NX|XX] "
+     "[EX seconds|PX milliseconds|EXAT unix-time-seconds|"
+     "PXAT unix-time-milliseconds|KEEPTTL]",
+     "Sets several values and one deadline for all, all or none."},
     {"MSETNX", 3, kWordsMax, kPairs, kWrite, kString, kDenyOom, HandleMSetNx,
      "1.0.1", "O(N)", "key value [key value ...]",
      "Sets several values if none of the keys exists."},
+    {"OBJECT", 2, kWordsMax, kNoKeys, kNone, kGeneric, kLoading, nullptr,
+     "2.2.3", "Depends on subcommand.", "",
+     "A container for commands about how values are kept.", kObjectCommands},
     {"PERSIST", 2, 2, kFirst, kWrite, kGeneric, kFast, HandlePersist, "2.2.0",
      "O(1)", "key", "Removes a key's deadline."},
     {"PEXPIRE", 3, kWordsMax, kFirst, kWrite, kGeneric, kFast, HandlePExpire,
@@ -295,6 +358,8 @@ constexpr Command kCommands[] = {
     {"QUIT", 1, kWordsMax, kNoKeys, kNone, kConnection,
      kAnyTime | kFast | kNoAuth, HandleQuit, "1.0.0", "O(1)", "",
      "Closes the connection."},
+    {"RANDOMKEY", 1, 1, kNoKeys, kRead, kGeneric, 0, HandleRandomKey, "1.0.0",
+     "O(1)", "", "Returns one of the keys, each with the same chance."},
     {"RENAME", 3, 3, kFirstTwo, kWrite, kGeneric, 0, HandleRename, "1.0.0",
      "O(1)", "key newkey", "Renames a key, replacing the new name's."},
     {"RENAMENX", 3, 3, kFirstTwo, kWrite, kGeneric, kFast, HandleRenameNx,
@@ -311,10 +376,14 @@ constexpr Command kCommands[] = {
      "Selects one of the 16 databases."},
     {"SET", 3, kWordsMax, kFirst, kWrite, kString, kDenyOom, HandleSet,
      "1.0.0", "O(1)",
-     "key value [NX|XX|IFEQ comparison-value] [GET] "
+     "key value [NX|XX|IFEQ value|IFNE value|IFDEQ digest|IFDNE digest] "
+     "[GET] "
      "[EX seconds|PX milliseconds|EXAT unix-time-seconds|"
      "PXAT unix-time-milliseconds|KEEPTTL]",
      "Sets a value."},
+    {"SETBIT", 4, 4, kFirst, kWrite, kBitmap, kDenyOom, HandleSetBit, "2.2.0",
+     "O(N), the value is written anew", "key offset value",
+     "Sets a bit of a value and returns what it was."},
     {"SETEX", 4, 4, kFirst, kWrite, kString, kDenyOom, HandleSetEx, "2.0.0",
      "O(1)", "key seconds value",
      "Sets a value with a deadline in seconds from now."},
@@ -467,6 +536,19 @@ const Command* FindSubcommand(const Command& container, std::string_view name) {
     if (IsWord(name, subcommand.name)) return &subcommand;
   }
   return nullptr;
+}
+
+std::optional<size_t> CountedKeys(const KeySpec& keys,
+                                  std::span<const std::string_view> words) {
+  const auto place = static_cast<size_t>(keys.count);
+  const auto first = static_cast<size_t>(keys.first);
+  const auto step = static_cast<size_t>(keys.step);
+  if (words.size() <= place) return std::nullopt;
+  const auto count = ParseUnsigned(words[place]);
+  if (!count) return std::nullopt;
+  const size_t most =
+      words.size() > first ? (words.size() - first - 1) / step + 1 : 0;
+  return *count <= most ? std::optional<size_t>(*count) : std::nullopt;
 }
 
 std::string LowerName(const Command& command) {

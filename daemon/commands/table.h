@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,7 @@ enum class Access : uint8_t {
 // As COMMAND DOCS has it, and the file of the handler.
 enum class CommandGroup : uint8_t {
   kString,      // string.cc
+  kBitmap,      // bits.cc
   kGeneric,     // Of keys, whatever their values: key.cc.
   kConnection,  // connection.cc
   kServer,      // server.cc, command.cc, latency.cc, memory.cc
@@ -70,11 +72,13 @@ enum class CommandGroup : uint8_t {
 };
 
 // Which words are keys: `first`, `first + step`, … up to `last`, which counts
-// from the end when negative. first 0: none.
+// from the end when negative. first 0: none. Where `count` is not 0, the word
+// there says how many keys there are, and `last` means nothing.
 struct KeySpec {
   int8_t first = 0;
   int8_t last = 0;
   int8_t step = 0;
+  int8_t count = 0;
 };
 
 // Bits beside what Access says, for COMMAND INFO, which names them likewise.
@@ -141,13 +145,24 @@ std::string LowerName(const Command& command);
 // The same of a row: "get", "config|get".
 std::string LowerName(const CommandRow& row);
 
-// Calls `each` with the index of every word that is a key.
+// How many keys the words of a command with KeySpec::count say there are;
+// nothing if they do not say it, or have not so many.
+std::optional<size_t> CountedKeys(const KeySpec& keys,
+                                  std::span<const std::string_view> words);
+
+// Calls `each` with the index of every word that is a key; with none where the
+// words say wrongly how many there are.
 template <typename Each>
-void ForEachKey(const Command& command, size_t words, Each each) {
+void ForEachKey(const Command& command, std::span<const std::string_view> words,
+                Each each) {
   const KeySpec& keys = command.keys;
   if (keys.first == 0) return;
-  const auto count = static_cast<int64_t>(words);
-  const int64_t last = keys.last >= 0 ? keys.last : count + keys.last;
+  const auto count = static_cast<int64_t>(words.size());
+  int64_t last = keys.last >= 0 ? keys.last : count + keys.last;
+  if (keys.count != 0) {
+    const auto counted = CountedKeys(keys, words).value_or(0);
+    last = keys.first + (static_cast<int64_t>(counted) - 1) * keys.step;
+  }
   for (int64_t i = keys.first; i <= last && i < count; i += keys.step) {
     each(static_cast<size_t>(i));
   }

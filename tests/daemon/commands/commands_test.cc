@@ -114,14 +114,17 @@ TEST_F(CommandsTest, WritersQueueBehindThoseThatWait) {
 TEST_F(CommandsTest, ATooLargeValueChangesNothing) {
   Send("SET a old");
   const std::string large(kValueLimit + 1, 'x');
-  const std::vector<std::string> commands[] = {{"SET", "a", large},
-                                               {"SETNX", "b", large},
-                                               {"GETSET", "a", large},
-                                               {"APPEND", "a", large.substr(2)},
-                                               {"MSET", "b", "1", "a", large},
-                                               {"SETRANGE", "a", "40000", "x"},
-                                               {"SETEX", "a", "10", large},
-                                               {"KV.SET", "a", large}};
+  const std::vector<std::string> commands[] = {
+      {"SET", "a", large},
+      {"SETNX", "b", large},
+      {"GETSET", "a", large},
+      {"APPEND", "a", large.substr(2)},
+      {"MSET", "b", "1", "a", large},
+      {"SETRANGE", "a", "40000", "x"},
+      {"SETEX", "a", "10", large},
+      {"MSETEX", "1", "a", large},
+      {"BITFIELD", "a", "SET", "i64", "262136", "1"},
+      {"KV.SET", "a", large}};
   for (const auto& words : commands) {
     EXPECT_TRUE(
         Send(words).starts_with("-ERR string exceeds maximum allowed "
@@ -142,6 +145,9 @@ TEST_F(CommandsTest, ATooLongKeyIsRefusedByEveryCommand) {
                                              {"GET", key},
                                              {"MSET", "a", "1", key, "2"},
                                              {"DEL", "a", key},
+                                             {"MSETEX", "1", key, "2"},
+                                             {"BITOP", "OR", "a", key},
+                                             {"OBJECT", "FREQ", key},
                                              {"KV.GET", key}}) {
     EXPECT_TRUE(Send(words).starts_with("-ERR key is too long")) << words[0];
   }
@@ -503,7 +509,9 @@ void ForEachWords(const Command& command, const std::vector<std::string>& keys,
   const int longest = std::min(command.words_max, command.words_min + 3);
   for (int size = command.words_min; size <= longest; ++size) {
     std::vector<bool> is_key(static_cast<size_t>(size));
-    ForEachKey(command, is_key.size(), [&](size_t i) { is_key[i] = true; });
+    // Where a word counts the keys, there is one.
+    const std::vector<std::string_view> sample(is_key.size(), "1");
+    ForEachKey(command, sample, [&](size_t i) { is_key[i] = true; });
     words = {std::string(command.name)};
     extend(extend, is_key.size(), is_key, kOthersMax);
   }
@@ -692,7 +700,16 @@ TEST_F(AtTheMemoryLimit, WhatNeedsMoreIsRefused) {
                            "MSET text abc new v",
                            "MSETNX new v newer v",
                            "KV.SET new v",
-                           "KV.SET text abcd"}) {
+                           "KV.SET text abcd",
+                           "SET text abcd IFNE x",
+                           "MSETEX 1 new v",
+                           "MSETEX 1 text abc EX 10",
+                           "SETBIT text 24 1",
+                           "SETBIT new 1 1",
+                           "BITFIELD text SET u8 17 1",
+                           "BITOP NOT new text",
+                           "COPY text new",
+                           "COPY text text DB 1"}) {
     const Seq before = store_->last_seq();
     EXPECT_EQ(Send(line), Refusal()) << line;
     EXPECT_EQ(store_->last_seq(), before) << line;
@@ -717,7 +734,13 @@ TEST_F(AtTheMemoryLimit, TheRestGoesOn) {
   expect("PERSIST brief", ":1\r\n");
   expect("RENAME brief short", "+OK\r\n");
   expect("EXPIRE short -1", ":1\r\n");
-  expect("DEL text", ":1\r\n");
+  expect("SETBIT text 1 0", ":1\r\n");
+  expect("BITOP NOT text text", ":3\r\n");
+  expect("COPY number text REPLACE", ":1\r\n");
+  expect("MSETEX 1 text 8 XX", ":1\r\n");
+  expect("MOVE text 1", ":1\r\n");
+  expect("DELEX story", ":1\r\n");
+  expect("DEL number", ":1\r\n");
 }
 
 TEST_F(AtTheMemoryLimit, NoCommandTakesMore) {

@@ -5,6 +5,8 @@
 
 #include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "daemon/commands/text.h"
 
@@ -21,12 +23,15 @@ void CheckRow(const Command& command, int name_words) {
   EXPECT_GE(command.words_min, 1);
   EXPECT_GE(command.words_max, command.words_min);
   EXPECT_TRUE(command.handler != nullptr || !command.subcommands.empty());
-  // A command of keys needs words for them, and they are its first ones.
+  // A command of keys needs words for them. Few of them have another one first:
+  // what counts the keys, or says what to do.
   if (command.keys.first != 0) {
-    EXPECT_EQ(command.keys.first, name_words);
+    const int others = command.name == "BITOP" || command.keys.count != 0;
+    EXPECT_EQ(command.keys.first, name_words + others);
+    EXPECT_TRUE(command.keys.count == 0 || command.keys.count == name_words);
     EXPECT_GT(command.keys.step, 0);
-    EXPECT_GT(command.words_min, name_words);
-    EXPECT_TRUE(command.syntax.starts_with("key")) << command.syntax;
+    EXPECT_GT(command.words_min, name_words + others);
+    EXPECT_EQ(command.syntax.starts_with("key"), others == 0) << command.syntax;
     EXPECT_TRUE(command.access == Access::kRead ||
                 command.access == Access::kWrite);
   }
@@ -73,11 +78,17 @@ TEST(CommandTable, OtherNamesAreNotFound) {
   EXPECT_EQ(FindSubcommand(*FindCommand("client"), "nosuch"), nullptr);
 }
 
-std::string KeysOf(std::string_view name, size_t words) {
+std::string KeysOf(const std::vector<std::string_view>& words) {
   std::string found;
-  ForEachKey(*FindCommand(name), words,
+  ForEachKey(*FindCommand(words[0]), words,
              [&](size_t i) { found += std::to_string(i) + " "; });
   return found;
+}
+
+std::string KeysOf(std::string_view name, size_t count) {
+  std::vector<std::string_view> words(count, "1");
+  words[0] = name;
+  return KeysOf(words);
 }
 
 TEST(CommandTable, KnowsWhichWordsAreKeys) {
@@ -86,7 +97,19 @@ TEST(CommandTable, KnowsWhichWordsAreKeys) {
   EXPECT_EQ(KeysOf("DEL", 4), "1 2 3 ");
   EXPECT_EQ(KeysOf("MSET", 5), "1 3 ");
   EXPECT_EQ(KeysOf("RENAME", 3), "1 2 ");
+  EXPECT_EQ(KeysOf("BITOP", 5), "2 3 4 ");
   EXPECT_EQ(KeysOf("PING", 2), "");
+}
+
+TEST(CommandTable, CountsKeysWhereAWordSaysHowManyThereAre) {
+  EXPECT_EQ(KeysOf({"MSETEX", "1", "a", "1"}), "2 ");
+  EXPECT_EQ(KeysOf({"MSETEX", "2", "a", "1", "b", "2", "NX"}), "2 4 ");
+  EXPECT_EQ(KeysOf({"MSETEX", "2", "a", "1", "b"}), "2 4 ");
+  for (const std::string_view count :
+       {"0", "3", "-1", "x", "", "18446744073709551615"}) {
+    EXPECT_EQ(KeysOf({"MSETEX", count, "a", "1", "b", "2"}), "") << count;
+  }
+  EXPECT_EQ(KeysOf({"MSETEX"}), "");
 }
 
 }  // namespace

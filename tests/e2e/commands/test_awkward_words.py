@@ -62,6 +62,13 @@ WITH_NUMBERS = [
     ("SCAN", "0", "COUNT", "N", "MATCH", "nothing"),
     ("CLIENT", "KILL", "ID", "N"), ("SLOWLOG", "GET", "N"),
     ("MEMORY", "USAGE", "nokey", "SAMPLES", "N"),
+    ("SET", "b", "foobar"), ("SETBIT", "b", "1", "N"), ("BITPOS", "b", "N"),
+    ("BITCOUNT", "b", "N", "-1"), ("BITCOUNT", "b", "0", "N", "BIT"),
+    ("BITPOS", "b", "1", "N"), ("BITPOS", "b", "0", "0", "N", "BIT"),
+    ("BITFIELD", "b", "SET", "i16", "0", "N", "INCRBY", "u63", "#1", "N"),
+    ("GET", "b"),
+    ("LCS", "b", "b", "IDX", "MINMATCHLEN", "N"),
+    ("MOVE", "nokey", "N"), ("COPY", "nokey", "other", "DB", "N"),
 ]
 
 # Words that contradict each other or mean nothing.
@@ -96,7 +103,7 @@ OPTIONS = [
     ("EXPIRE", "k", "100", "NX", "LT"), ("EXPIRE", "k", "x", "NOPE"),
     ("SCAN", "0", "COUNT", "5", "COUNT", "0"), ("SCAN", "0", "COUNT"),
     ("SCAN", "0", "MATCH", "a", "MATCH", "nothing"),
-    ("SCAN", "0", "TYPE", "nope"), ("SCAN", "0", "TYPE", "string", "NOPE"),
+    ("SCAN", "0", "TYPE", "string", "NOPE"),
     ("FLUSHALL", "ASYNC", "SYNC"), ("FLUSHDB", "SYNC", "SYNC"),
     ("FLUSHALL", "NOPE"),
     ("SHUTDOWN", "SAVE", "NOSAVE"), ("SHUTDOWN", "NOSAVE", "SAVE"),

@@ -161,6 +161,118 @@ SAME_AS_REDIS = [
     ("SWAPDB", "0"), ("SWAPDB",), ("SWAPDB", "0", "1", "2"),
     ("FLUSHALL", "SYNC"), ("GET", "x"), ("FLUSHALL", "NOPE"), ("DBSIZE",),
     ("SCAN", "0"), ("SCAN", "0", "TYPE", "string"),
+    # Bits.
+    ("SETBIT", "b", "7", "1"), ("SETBIT", "b", "7", "0"),
+    ("SETBIT", "b", "100", "0"), ("STRLEN", "b"), ("SETBIT", "b", "0", "1"),
+    ("SETBIT", "b", "0", "2"), ("SETBIT", "b", "0", "x"),
+    ("SETBIT", "b", "-1", "1"), ("SETBIT", "b", "x", "1"),
+    ("SETBIT", "b", "4294967296", "1"), ("SETBIT", "b", "x", "x"),
+    ("SETBIT", "b", "0"), ("GETBIT", "b", "0"), ("GETBIT", "b", "1"),
+    ("GETBIT", "b", "100000"), ("GETBIT", "none", "0"),
+    ("GETBIT", "b", "4294967296"), ("GETBIT", "b", "-1"), ("GETBIT", "b"),
+    ("SET", "b", "foobar"), ("BITCOUNT", "b"), ("BITCOUNT", "none"),
+    ("BITCOUNT", "b", "0", "0"), ("BITCOUNT", "b", "1", "1"),
+    ("BITCOUNT", "b", "-3", "-2"), ("BITCOUNT", "b", "-2", "-3"),
+    ("BITCOUNT", "b", "-100", "-200"), ("BITCOUNT", "b", "-200", "-100"),
+    ("BITCOUNT", "b", "4", "100"), ("BITCOUNT", "b", "100", "200"),
+    ("BITCOUNT", "b", "5", "30", "BIT"), ("BITCOUNT", "b", "5", "5", "bit"),
+    ("BITCOUNT", "b", "-9", "-1", "BIT"), ("BITCOUNT", "b", "0", "-1", "BYTE"),
+    ("BITCOUNT", "b", "0", "1", "NOPE"), ("BITCOUNT", "b", "x", "1"),
+    ("BITCOUNT", "b", "0", "x"), ("BITCOUNT", "b", "x", "x", "NOPE"),
+    ("BITCOUNT", "b", "x", "1", "BIT", "NOPE"), ("BITCOUNT",),
+    ("BITPOS", "b", "1"), ("BITPOS", "b", "0"), ("BITPOS", "none", "0"),
+    ("BITPOS", "none", "1"), ("BITPOS", "none", "1", "0", "-1"),
+    ("BITPOS", "b", "2"), ("BITPOS", "b", "x"), ("BITPOS", "b"),
+    ("BITPOS", "b", "1", "2"), ("BITPOS", "b", "1", "2", "3"),
+    ("BITPOS", "b", "1", "9", "9"), ("BITPOS", "b", "1", "3", "2"),
+    ("BITPOS", "b", "0", "-200", "-100"), ("BITPOS", "b", "0", "-100", "-200"),
+    ("BITPOS", "b", "1", "12", "-1", "BIT"), ("BITPOS", "b", "1", "1", "8",
+                                              "BIT"),
+    ("BITPOS", "b", "0", "1", "2", "BIT"), ("BITPOS", "b", "0", "0", "0",
+                                            "NOPE"),
+    ("BITPOS", "b", "1", "x"), ("BITPOS", "b", "1", "0", "x"),
+    ("BITPOS", "b", "1", "x", "0", "BIT", "NOPE"),
+    ("SET", "ones", b"\xff" * 30), ("BITPOS", "ones", "0"),
+    ("BITPOS", "ones", "0", "3"), ("BITPOS", "ones", "0", "3", "-1"),
+    ("BITPOS", "ones", "0", "30"), ("BITPOS", "ones", "0", "-1"),
+    ("BITPOS", "ones", "0", "0", "-1", "BIT"),
+    ("SET", "nothing", ""), ("BITPOS", "nothing", "0"),
+    ("BITPOS", "nothing", "1"), ("BITPOS", "nothing", "0", "0", "-1"),
+    ("BITCOUNT", "nothing"), ("BITCOUNT", "nothing", "0", "-1"),
+    ("BITOP", "AND", "r", "b", "ones"), ("GET", "r"),
+    ("BITOP", "or", "r", "b", "none"), ("GET", "r"),
+    ("BITOP", "AND", "r", "b", "none"), ("GET", "r"),
+    ("BITOP", "XOR", "r", "b", "ones", "b"), ("GET", "r"),
+    ("BITOP", "NOT", "r", "b"), ("GET", "r"), ("BITOP", "NOT", "r", "b", "b"),
+    ("BITOP", "NOPE", "r", "b"), ("BITOP", "AND", "r"), ("BITOP", "AND"),
+    ("EXPIREAT", "r", FAR_S), ("BITOP", "OR", "r", "r"), ("TTL", "r"),
+    ("BITOP", "AND", "r", "none", "none"), ("EXISTS", "r"),
+    ("BITOP", "NOT", "r", "none"), ("BITOP", "NOT", "nothing", "nothing"),
+    ("EXISTS", "nothing"),
+    ("BITFIELD", "f", "SET", "u8", "0", "200", "GET", "u8", "0", "GET", "i8",
+     "0", "INCRBY", "i5", "100", "1"), ("STRLEN", "f"),
+    ("BITFIELD", "f", "get", "u4", "#1", "GET", "i64", "0", "GET", "u63", "1"),
+    ("BITFIELD", "f", "INCRBY", "u2", "100", "1", "OVERFLOW", "SAT", "INCRBY",
+     "u2", "102", "1", "OVERFLOW", "FAIL", "INCRBY", "u2", "104", "9"),
+    ("BITFIELD", "f", "OVERFLOW", "SAT", "SET", "u8", "0", "-1", "GET", "u8",
+     "0", "SET", "i8", "0", "-200", "GET", "i8", "0", "INCRBY", "i8", "0",
+     "-9223372036854775808", "INCRBY", "i64", "8", "9223372036854775807",
+     "INCRBY", "i64", "8", "9223372036854775807", "GET", "i64", "8"),
+    ("BITFIELD", "f", "OVERFLOW", "WRAP", "INCRBY", "i64", "8", "1", "SET",
+     "u63", "3", "-1", "GET", "u63", "3", "INCRBY", "u63", "3", "1"),
+    ("BITFIELD", "f", "OVERFLOW", "FAIL", "SET", "u1", "500", "2"),
+    ("STRLEN", "f"), ("GET", "f"), ("BITFIELD", "f"),
+    ("BITFIELD", "f", "OVERFLOW", "SAT"), ("BITFIELD", "none", "GET", "u8",
+                                           "0"),
+    ("EXISTS", "none"), ("BITFIELD", "new", "INCRBY", "u8", "0", "0"),
+    ("GET", "new"), ("BITFIELD", "f", "GET", "u64", "0"),
+    ("BITFIELD", "f", "GET", "i65", "0"), ("BITFIELD", "f", "GET", "i0", "0"),
+    ("BITFIELD", "f", "GET", "x8", "0"), ("BITFIELD", "f", "GET", "", "0"),
+    ("BITFIELD", "f", "GET", "I8", "0"), ("BITFIELD", "f", "GET", "i08", "0"),
+    ("BITFIELD", "f", "GET", "u8", "x"), ("BITFIELD", "f", "GET", "u8", "-1"),
+    ("BITFIELD", "f", "GET", "u8", "#x"), ("BITFIELD", "f", "GET", "u8", "#-1"),
+    ("BITFIELD", "f", "GET", "u8"), ("BITFIELD", "f", "SET", "u8", "0"),
+    ("BITFIELD", "f", "SET", "u8", "0", "x"), ("BITFIELD", "f", "NOPE"),
+    ("BITFIELD", "f", "OVERFLOW", "NOPE"), ("BITFIELD", "f", "OVERFLOW"),
+    ("BITFIELD", "f", "INCRBY", "u8", "0", "9223372036854775808"),
+    ("BITFIELD_RO", "f", "GET", "u8", "0", "GET", "u8", "#1"),
+    ("BITFIELD_RO", "f", "SET", "u8", "0", "1"), ("BITFIELD_RO", "f"),
+    ("BITFIELD_RO", "f", "OVERFLOW", "SAT", "GET", "u8", "0"),
+    # Longest common subsequences.
+    ("MSET", "l1", "ohmytext", "l2", "mynewtext"), ("LCS", "l1", "l2"),
+    ("LCS", "l1", "l2", "LEN"), ("LCS", "l1", "l2", "IDX"),
+    ("LCS", "l2", "l1", "idx", "minmatchlen", "4"),
+    ("LCS", "l1", "l2", "IDX", "MINMATCHLEN", "4", "WITHMATCHLEN"),
+    ("LCS", "l1", "l2", "IDX", "MINMATCHLEN", "-4"),
+    ("LCS", "l1", "l2", "MINMATCHLEN", "4"), ("LCS", "l1", "l1", "IDX"),
+    ("LCS", "l1", "none", "IDX"), ("LCS", "none", "l1"),
+    ("LCS", "l1", "l2", "LEN", "IDX"), ("LCS", "l1", "l2", "NOPE"),
+    ("LCS", "l1", "l2", "IDX", "MINMATCHLEN"), ("LCS", "l1"),
+    ("LCS", "l1", "l2", "IDX", "MINMATCHLEN", "x"),
+    # Keys and databases.
+    ("SET", "c", "1", "PXAT", FAR_MS), ("COPY", "c", "d"), ("GET", "d"),
+    ("PEXPIRETIME", "d"), ("COPY", "c", "d"), ("COPY", "l1", "d", "REPLACE"),
+    ("GET", "d"), ("TTL", "d"), ("COPY", "none", "d"), ("COPY", "c", "c"),
+    ("COPY", "c", "c", "DB", "4"), ("COPY", "c", "c", "db", "4", "replace"),
+    ("COPY", "c", "d", "DB", "16"), ("COPY", "c", "d", "DB", "x"),
+    ("COPY", "c", "d", "DB"), ("COPY", "c", "d", "NOPE"), ("COPY", "c"),
+    ("COPY", "c", "c", "DB", "0", "REPLACE"), ("COPY", "none", "none"),
+    ("MOVE", "c", "4"), ("MOVE", "d", "4"), ("EXISTS", "d"), ("MOVE", "d", "4"),
+    ("MOVE", "c", "0"), ("MOVE", "c", "16"), ("MOVE", "c", "x"),
+    ("MOVE", "c", "-1"), ("MOVE", "none", "0"), ("MOVE", "c"),
+    ("SELECT", "4"), ("MGET", "c", "d"), ("PEXPIRETIME", "c"), ("DBSIZE",),
+    ("DEL", "c"), ("RANDOMKEY",), ("DEL", "d"), ("RANDOMKEY",),
+    ("RANDOMKEY", "x"), ("SELECT", "0"),
+    ("OBJECT",), ("OBJECT", "NOPE"), ("OBJECT", "ENCODING"),
+    ("OBJECT", "ENCODING", "none"), ("OBJECT", "REFCOUNT", "none"),
+    ("OBJECT", "IDLETIME", "none"), ("OBJECT", "FREQ", "none"),
+    ("OBJECT", "FREQ", "l1"), ("OBJECT", "REFCOUNT", "l1"),
+    ("OBJECT", "ENCODING", "l1"), ("SET", "o", "-12"),
+    ("OBJECT", "ENCODING", "o"), ("SET", "o", "x" * 45),
+    ("OBJECT", "ENCODING", "o"),
+    ("COMMAND", "GETKEYS", "bitop", "and", "a", "b"),
+    ("COMMAND", "GETKEYS", "object", "freq", "a"),
+    ("COMMAND", "GETKEYS", "copy", "a", "b", "db", "1"), ("FLUSHALL",),
     ("SHUTDOWN", "NOPE"), ("CLIENT", "REPLY", "NOPE"),
     ("RESET",), ("CLIENT", "GETNAME"),
 ]
@@ -349,6 +461,33 @@ class RandomCommands:
         return (word.lower() if isinstance(word, str)
                 and self.random.randrange(2) else word)
 
+    def field(self):
+        """The encoding and the place of a number in a value."""
+        sign = self.random.choice("iu")
+        bits = self.random.choice([1, 5, 8, 16, 33, 63, 64])
+        place = self.random.randrange(100)
+        return [f"{sign}{bits}",
+                self.random.choice([str(place), f"#{place % 9}"])]
+
+    def field_step(self):
+        kind = self.random.randrange(4)
+        if kind == 0:
+            return ["OVERFLOW", self.random.choice(["WRAP", "SAT", "FAIL"])]
+        if kind == 1:
+            return ["GET", *self.field()]
+        return [self.random.choice(["SET", "INCRBY"]), *self.field(),
+                self.random.choice([self.integer(),
+                                    str(self.random.getrandbits(64) -
+                                        (1 << 63))])]
+
+    def range(self):
+        """Of bytes or bits, whole or not."""
+        index = self.random.randrange
+        return self.random.choice(
+            [[], [str(index(-20, 20)), str(index(-20, 20))],
+             [str(index(-150, 150)), str(index(-150, 150)),
+              self.random.choice(["BIT", "BYTE", "bit"])]])
+
     def next(self):
         key = self.key
         choose = self.random.choice
@@ -385,6 +524,26 @@ class RandomCommands:
             lambda: ["SELECT", choose("012")],
             lambda: ["ECHO", self.value()],
             lambda: ["SWAPDB", choose("012"), choose("012")],
+            lambda: ["SETBIT", key(), self.random.randrange(300), choose("01")],
+            lambda: ["GETBIT", key(), self.random.randrange(300)],
+            lambda: ["SETRANGE", key(), self.random.randrange(50),
+                     self.value()],
+            lambda: ["BITCOUNT", key(), *self.range()],
+            lambda: ["BITPOS", key(), choose("01"), *self.range()],
+            lambda: ["BITOP", choose(["AND", "OR", "XOR"]), key()] +
+                    [key() for _ in range(choose([1, 2, 4]))],
+            lambda: ["BITOP", "NOT", key(), key()],
+            lambda: ["BITFIELD", key()] +
+                    [word for _ in range(choose([1, 3, 6]))
+                     for word in self.field_step()],
+            lambda: ["BITFIELD_RO", key(), "GET", *self.field()],
+            lambda: ["LCS", key(), key(), *choose(
+                [[], ["LEN"], ["IDX"], ["IDX", "WITHMATCHLEN"],
+                 ["IDX", "MINMATCHLEN", "2"]])],
+            lambda: ["COPY", key(), key(), *choose(
+                [[], ["REPLACE"], ["DB", choose("012")],
+                 ["DB", choose("012"), "REPLACE"]])],
+            lambda: ["MOVE", key(), choose("012")],
             lambda: [choose(["GET", "SET", "INCRBY", "MSET", "PERSIST"])],
         ]
         if self.random.randrange(400) == 0:

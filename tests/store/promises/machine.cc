@@ -329,6 +329,36 @@ bool Machine::Append(std::string_view key, std::string_view suffix,
   return room == Room::kReady && found;
 }
 
+bool Machine::Move(std::string_view key, int from, int to) {
+  if (!is_open()) return false;
+  const Entry* entry = nullptr;
+  std::string_view value;
+  const Room room = WaitForRoom(
+      [&](Operation& operation) {
+        entry = Find(operation, key, from);
+        if (entry == nullptr) return operation.blocked();
+        value = operation.Value(*entry);
+        return operation.Reserve(Operation::PutBytes(key.size(), value.size()) +
+                                     Operation::RemoveBytes(key.size()),
+                                 Purpose::kWrite);
+      },
+      [&](Operation& operation) {
+        if (entry == nullptr) return;
+        operation.UseDatabase(to);
+        const Seq seq = operation.Put(key, value, 0);
+        operation.UseDatabase(from);
+        operation.Remove(key);
+        Contents state = history_.states.back();
+        Held held = state.at({from, std::string(key)});
+        held.seq = seq;
+        state.erase({from, std::string(key)});
+        state[{to, std::string(key)}] = std::move(held);
+        Record(std::move(state));
+      },
+      from);
+  return room == Room::kReady && entry != nullptr;
+}
+
 void Machine::Turn() {
   if (!is_open()) return;
   store_->Pump();

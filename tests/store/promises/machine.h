@@ -81,6 +81,9 @@ class Machine {
   // Adds to a value, as a command that needs the old one does: it may have to
   // be read first. Nothing happens when the key is missing.
   bool Append(std::string_view key, std::string_view suffix, int database = 0);
+  // Takes a key without a deadline to another database. Nothing happens when
+  // it is missing.
+  bool Move(std::string_view key, int from, int to);
   // A lookup; removes an expired key, which is then a step. A value that cannot
   // be read gives the error, and read_failed().
   std::optional<std::string> Get(std::string_view key, int database = 0);

@@ -90,6 +90,21 @@ void SwapAround(Machine& m, int life) {
   if (life == 0) m.Stop();
 }
 
+// A key is in one of two databases, whatever happens.
+void MoveAround(Machine& m, int life) {
+  m.Put("moved", Value(life, 50));
+  m.Put("stays", Value(life, 50), 0, 1);
+  for (int i = 0; i < 6; ++i) {
+    m.Move("moved", i % 2, 1 - i % 2);
+    if (i == 2) m.Settle();
+    FillSegments(m, 1, 2500);
+    m.Turn();
+  }
+  m.Move("stays", 1, 2);
+  if (life == 0) m.Compact();
+  m.Settle();
+}
+
 }  // namespace
 
 const std::vector<Workload>& CrashWorkloads() {
@@ -179,6 +194,7 @@ const std::vector<Workload>& CrashWorkloads() {
          FillSegments(m, 10, 2000);
          m.Settle();
        })},
+      {"Moves", SmallStore(), Lives(2, MoveAround)},
       {"Swaps", SmallStore(), Lives(3, SwapAround)},
       {"SwapsUnsynced", SmallStore(SyncMode::kNever), Lives(3, SwapAround)},
       {"Deadlines", SmallStore(), OneLife([](Machine& m) {
