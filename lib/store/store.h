@@ -65,7 +65,8 @@ struct StoreOptions {
   // Values that stay in memory; the others are read from disk when needed.
   uint64_t value_cache_bytes = UINT64_MAX;
   // Entries and tables together; 0 for no limit. Values leave memory for keys,
-  // and what would still add to it is refused. One command may go beyond it.
+  // and what would still add to it is refused. One command may go beyond it,
+  // and so may one transaction by its values.
   uint64_t memory_limit_bytes = 0;
   // Values of one command that are read from disk, together; a single one may
   // be larger.
@@ -208,6 +209,9 @@ class Store {
 
  private:
   friend class Operation;
+  friend class Transaction;
+  friend class Watch;
+  friend class StoreState;  // Tests compare all that there is.
   struct Impl;  // store_impl.h
 
   explicit Store(std::unique_ptr<Impl> impl);
