@@ -62,6 +62,24 @@ class LogWriter {
     return pipeline_.Append(kind, database, key, value, deadline_ms);
   }
 
+  // For changes that are undone together if not all of them can be made. They
+  // stay in one group, and go no further than that, as long as only these
+  // functions and Append() are called between the first of them and the last.
+  using Mark = CommitPipeline::Mark;
+  // Before the first, when RoomFor() has found room for it.
+  Mark MarkEnd() const { return pipeline_.MarkEnd(); }
+  // Whether `bytes` more fit behind those before, whatever the group's size.
+  // kWait calls for CutBack(), and for RoomFor() all of them the next time.
+  Room RoomBehind(uint64_t bytes, Purpose purpose) const {
+    return pipeline_.RoomBehind(bytes, purpose);
+  }
+  uint64_t BytesSince(const Mark& mark) const {
+    return pipeline_.BytesSince(mark);
+  }
+  // Takes back all that was appended since. Its numbers are given again, so
+  // nobody may have seen them.
+  void CutBack(const Mark& mark) { pipeline_.CutBack(mark); }
+
   // Starts writing the open group if the device is free.
   void Pump() { pipeline_.Pump(); }
   // Whether the open group waits for writers, though the device is free: Pump()

@@ -102,6 +102,33 @@ void CommitPipeline::NoteDatabaseChange(RecordKind kind, uint8_t database,
   }
 }
 
+Room CommitPipeline::RoomBehind(uint64_t bytes, Purpose purpose) const {
+  if (state_.abandoned()) return Room::kLost;
+  if (state_.failure() || state_.stopping()) return Room::kWait;
+  // By the byte, or parts would need more than RoomFor() the whole has found.
+  const bool fits = open_.body_bytes() + bytes <= kGroupBodyBytesMax &&
+                    supply_.FitsActive(open_.BodyEnd(), bytes, purpose);
+  return fits ? Room::kReady : Room::kWait;
+}
+
+CommitPipeline::Mark CommitPipeline::MarkEnd() const {
+  return {open_.records(), open_.body_bytes(),
+          next_seq_,       wanted_seq_,
+          open_since_ns_,  manifest_.undurable_database_changes(),
+          gathering_};
+}
+
+void CommitPipeline::CutBack(const Mark& mark) {
+  // Nothing has left meanwhile.
+  KVD_CHECK(open_.records() - mark.records == next_seq_ - mark.next_seq);
+  open_.CutBack(mark.records, mark.body_bytes);
+  next_seq_ = mark.next_seq;
+  wanted_seq_ = mark.wanted_seq;
+  open_since_ns_ = mark.open_since_ns;
+  manifest_.CutBackDatabaseChanges(mark.database_changes);
+  gathering_ = mark.gathering;
+}
+
 bool CommitPipeline::Gathers() const {
   return options_.gathers && Always() && !state_.stopping() &&
          !state_.failure() && !InFlight() && open_.records() > 0 &&

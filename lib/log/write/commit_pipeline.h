@@ -63,6 +63,25 @@ class CommitPipeline {
   };
   Appended Append(RecordKind kind, uint8_t database, std::string_view key,
                   std::string_view value, uint64_t deadline_ms);
+  Room RoomBehind(uint64_t bytes, Purpose purpose) const;
+  // What an Append() changes: where the open group ends, and what follows from
+  // that.
+  struct Mark {
+    uint32_t records = 0;
+    uint64_t body_bytes = 0;
+    uint64_t next_seq = 0;
+    uint64_t wanted_seq = 0;
+    int64_t open_since_ns = 0;
+    size_t database_changes = 0;
+    Gathering gathering;
+
+    bool operator==(const Mark&) const = default;
+  };
+  Mark MarkEnd() const;
+  uint64_t BytesSince(const Mark& mark) const {
+    return open_.body_bytes() - mark.body_bytes;
+  }
+  void CutBack(const Mark& mark);
   void Pump();
   bool Gathers() const;
   bool Poll();

@@ -25,6 +25,8 @@ class DatabaseChanges {
   // Moves those up to `seq` into `databases`.
   void ApplyUpTo(uint64_t seq, DatabaseMap* databases);
   size_t size() const { return changes_.size(); }
+  // Takes the newest back, down to so many.
+  void CutBack(size_t size) { changes_.resize(size); }
 
  private:
   struct Change {

@@ -29,6 +29,8 @@ class Gathering {
   // Whether the group, which has had records since `open_since_ns`, is to wait.
   bool Waits(int64_t now_ns, int64_t open_since_ns) const;
 
+  bool operator==(const Gathering&) const = default;
+
  private:
   int64_t landed_ns_ = 0;
   int64_t wait_ns_ = 0;

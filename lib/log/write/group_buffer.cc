@@ -100,6 +100,14 @@ uint64_t GroupBuffer::Append(const Record& record) {
   return at;
 }
 
+void GroupBuffer::CutBack(uint32_t records, uint64_t body_bytes) {
+  // What is staged is the end of the body.
+  const uint64_t in_place = body_bytes_ - staged_bytes_;
+  staged_bytes_ = body_bytes - std::min(body_bytes, in_place);
+  body_bytes_ = body_bytes;
+  records_ = records;
+}
+
 void GroupBuffer::TakeStaged() {
   if (staged_bytes_ == 0) return;
   Grow(BodyEnd() - base_);

@@ -36,6 +36,8 @@ class GroupBuffer {
 
   // Returns the record's offset in the segment.
   uint64_t Append(const Record& record);
+  // Takes the newest records back, down to those that it had before.
+  void CutBack(uint32_t records, uint64_t body_bytes);
 
   // Completes headers and padding. `first_seq` is the first record's, or the
   // next one to come. Then Bytes(), offset() and NewBytes() hold until a Start.
@@ -51,6 +53,8 @@ class GroupBuffer {
   uint64_t body_bytes() const { return body_bytes_; }
   // Where the group ends in the segment, as filled so far.
   uint64_t End() const;
+  // The same without alignment: where its next record goes.
+  uint64_t BodyEnd() const;
   // Without what is staged.
   uint64_t memory_bytes() const { return capacity_; }
   // Gives the memory back if it is more than `bytes` need. Only while empty or
@@ -62,7 +66,6 @@ class GroupBuffer {
   void TakeStaged();
   // Makes room for `size` bytes from the start of the buffer.
   void Grow(uint64_t size);
-  uint64_t BodyEnd() const;  // In the segment, without alignment.
   char* At(uint64_t segment_offset) {
     return memory_.get() + (segment_offset - base_);
   }

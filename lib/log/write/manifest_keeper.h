@@ -56,6 +56,8 @@ class ManifestKeeper {
     database_changes_.Add(kind, database, value, seq);
   }
   size_t undurable_database_changes() const { return database_changes_.size(); }
+  // The newest of those are taken back, down to so many.
+  void CutBackDatabaseChanges(size_t size) { database_changes_.CutBack(size); }
   // Everything up to `seq` is durable.
   void BecameDurable(uint64_t seq);
 

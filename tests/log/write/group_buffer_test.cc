@@ -126,6 +126,35 @@ TEST(GroupBuffer, KeepsWhatItHasWhenItGrows) {
   ExpectKept(buffer, {100, 10'000, 30'000, 3'000'000, 9'000'000});
 }
 
+// Whether the pieces taken back were still staged, or some of them in place.
+TEST(GroupBuffer, ForgetsWhatIsTakenBack) {
+  const std::vector<size_t> sizes = {0, 100, 5000, 16'000, 20'000, 100'000};
+  for (const size_t before : sizes) {
+    for (const size_t undone : sizes) {
+      for (const size_t after : sizes) {
+        GroupBuffer with;
+        GroupBuffer without;
+        for (GroupBuffer* buffer : {&with, &without}) {
+          buffer->StartSegment(kIdentity);
+          buffer->Append(Put(std::string(before, 'b')));
+          if (buffer == &with) {
+            const uint64_t bytes = buffer->body_bytes();
+            for (int i = 0; i < 4; ++i) {
+              buffer->Append(Put(std::string(undone, 'u')));
+            }
+            buffer->CutBack(1, bytes);
+          }
+          buffer->Append(Put(std::string(after, 'a')));
+          buffer->Finish(1, 0);
+        }
+        ASSERT_EQ(with.Bytes(), without.Bytes())
+            << before << ", " << undone << ", " << after;
+        EXPECT_EQ(with.records(), without.records());
+      }
+    }
+  }
+}
+
 TEST(GroupBuffer, KeepsOrderWhereRecordsEncodedInPlaceFollowOthers) {
   GroupBuffer buffer;
   buffer.StartSegment(kIdentity);
