@@ -55,6 +55,10 @@ enum class PlantedBug {
   kStaysFull,               // A full disk's mark outlives its cause.
   kPassingIsFinal,          // What passes by itself is taken for the end.
   kSpareNotSafe,            // What may be the durable MANIFEST is written over.
+  kTransactionInParts,      // The records of one are in two groups.
+  kUndoForgetsDeadline,     // A key that is put back never expires.
+  kUndoForgetsCount,        // DBSIZE is wrong behind an undone removal.
+  kWatchMissesExpiry,       // A watched key that expires touches nobody.
 };
 
 #ifdef KVD_PLANTED_BUGS

@@ -19,34 +19,61 @@ constexpr int64_t kOverdueLookMs = 100;
 
 Changes::Changes(LogWriter& log, Databases& databases,
                  UndurableRemovals& removals, ClearedTables& cleared,
-                 SyncMode sync, Clock& clock)
+                 WatchedKeys& watched, SyncMode sync, Clock& clock)
     : log_(log),
       databases_(databases),
       usage_(databases.usage()),
       removals_(removals),
       cleared_(cleared),
+      watched_(watched),
       sync_(sync),
-      clock_(clock) {}
+      clock_(clock),
+      undo_list_(log, databases, removals, cleared) {}
+
+LogWriter::Appended Changes::Append(RecordKind kind, const Keyspace& keyspace,
+                                    std::string_view key,
+                                    std::string_view value,
+                                    uint64_t deadline_ms) {
+  if (undoable_) undo_list_.BeforeRecord();
+  return log_.Append(kind, databases_.NumberOf(keyspace), key, value,
+                     deadline_ms);
+}
 
 Seq Changes::Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
                  std::string_view value, int64_t deadline_ms) {
   const auto deadline = static_cast<uint64_t>(deadline_ms);
-  const auto [seq, place] = log_.Append(
-      RecordKind::kPut, databases_.NumberOf(keyspace), key, value, deadline);
-  keyspace.Put(hash, key, value, seq, place, deadline);
-  cleared_.PayForPut();
+  const auto [seq, place] =
+      Append(RecordKind::kPut, keyspace, key, value, deadline);
+  if (!watched_.empty()) {
+    watched_.NotePut(databases_.ClientOf(keyspace), hash, key, seq);
+  }
+  if (undoable_) {
+    undo_list_.Put(keyspace, hash,
+                   Entry::Create(key, value, seq, place, deadline));
+  } else {
+    keyspace.Put(hash, key, value, seq, place, deadline);
+    cleared_.PayForPut();
+  }
   return seq;
 }
 
 Seq Changes::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
                     RecordKind kind) {
-  const auto [seq, place] =
-      log_.Append(kind, databases_.NumberOf(keyspace), key, {}, 0);
+  const auto [seq, place] = Append(kind, keyspace, key, {}, 0);
   usage_.AddDead(place.segment, RecordBytes(key.size(), 0));
-  if (kind == RecordKind::kExpire) ++expired_keys_;
+  const bool expires = kind == RecordKind::kExpire;
+  if (expires) ++expired_keys_;
+  if (!watched_.empty() &&
+      !(expires && IsPlanted(PlantedBug::kWatchMissesExpiry))) {
+    watched_.NoteRemoval(databases_.ClientOf(keyspace), hash, key, seq);
+  }
   const bool waits = sync_ == SyncMode::kAlways &&
                      !IsPlanted(PlantedBug::kShowUndurableAbsence);
-  if (waits) {
+  if (undoable_ && waits) {
+    undo_list_.Bury(keyspace, hash, key, seq, place);
+  } else if (undoable_) {
+    undo_list_.Erase(keyspace, hash, key, seq, place);
+  } else if (waits) {
     removals_.Bury(&keyspace, hash, key, seq, place, log_.durable_seq());
   } else {
     keyspace.Erase(hash, key, seq);
@@ -55,9 +82,15 @@ Seq Changes::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
 }
 
 Seq Changes::Flush(Keyspace& keyspace) {
-  const auto [seq, place] =
-      log_.Append(RecordKind::kFlush, databases_.NumberOf(keyspace), {}, {}, 0);
+  const auto [seq, place] = Append(RecordKind::kFlush, keyspace, {}, {}, 0);
   usage_.AddDatabaseChange(place.segment);
+  if (!watched_.empty()) {
+    watched_.NoteFlush(databases_.ClientOf(keyspace), seq);
+  }
+  if (undoable_) {
+    undo_list_.Flush(keyspace, seq, place);
+    return seq;
+  }
   if (auto table = keyspace.Clear(seq)) {
     cleared_.Add(std::move(table), &keyspace);
   }
@@ -65,13 +98,49 @@ Seq Changes::Flush(Keyspace& keyspace) {
   return seq;
 }
 
-Seq Changes::Swap(uint8_t one, uint8_t other) {
+Seq Changes::Swap(uint8_t one, uint8_t other, int64_t now_ms) {
+  if (undoable_) undo_list_.BeforeRecord();
   const char value = static_cast<char>(other);
   const auto [seq, place] =
       log_.Append(RecordKind::kSwap, one, {}, {&value, 1}, 0);
   usage_.AddDatabaseChange(place.segment);
-  databases_.Swap(one, other, seq);
+  if (!watched_.empty()) NoteSwap(one, other, seq, now_ms);
+  if (undoable_) {
+    undo_list_.Swap(one, other, seq, place);
+  } else {
+    databases_.Swap(one, other, seq);
+  }
   return seq;
+}
+
+void Changes::NoteSwap(uint8_t one, uint8_t other, Seq seq, int64_t now_ms) {
+  watched_.NoteSwap(
+      one, other, seq, [&](int database, uint64_t hash, std::string_view key) {
+        const Entry* entry = databases_.OfClient(database).Find(hash, key);
+        if (entry == nullptr || entry->is_ghost()) return false;
+        if (!entry->IsExpiredAt(now_ms)) return true;
+        entry->set_judged_expired();  // Nobody will be told that it goes.
+        return false;
+      });
+}
+
+void Changes::BeginUndoable() {
+  undoable_ = true;
+  expired_keys_before_ = expired_keys_;
+  watched_.BeginUndoable();
+}
+
+void Changes::Undo() {
+  undo_list_.Undo();
+  expired_keys_ = expired_keys_before_;
+  watched_.TakeBack();
+  undoable_ = false;
+}
+
+void Changes::Keep() {
+  undo_list_.Keep();
+  watched_.Keep();
+  undoable_ = false;
 }
 
 bool Changes::RemoveExpiredKeys() {

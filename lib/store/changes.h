@@ -16,6 +16,8 @@
 #include "store/memory/cleared_tables.h"
 #include "store/memory/databases.h"
 #include "store/memory/undurable_removals.h"
+#include "store/memory/watched_keys.h"
+#include "store/undo_list.h"
 
 namespace kvd {
 
@@ -25,7 +27,8 @@ class Changes {
   // References outlive it. In SyncMode::kAlways an absence waits until the
   // removal is durable.
   Changes(LogWriter& log, Databases& databases, UndurableRemovals& removals,
-          ClearedTables& cleared, SyncMode sync, Clock& clock);
+          ClearedTables& cleared, WatchedKeys& watched, SyncMode sync,
+          Clock& clock);
 
   // Key and value may be views into the entry that this replaces.
   Seq Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
@@ -36,7 +39,15 @@ class Changes {
              RecordKind kind);
   Seq Flush(Keyspace& keyspace);
   // Exchanges two clients' databases.
-  Seq Swap(uint8_t one, uint8_t other);
+  Seq Swap(uint8_t one, uint8_t other, int64_t now_ms);
+
+  // For Transaction: what is changed from now on can be undone, until one of
+  // the other two.
+  void BeginUndoable();
+  void Undo();
+  void Keep();
+  // What it takes in the log; 0 if nothing was changed.
+  uint64_t undoable_bytes() const { return undo_list_.log_bytes(); }
 
   // Removes keys whose deadline has passed, as far as the log has room: true
   // when more are left than one slice takes.
@@ -48,14 +59,23 @@ class Changes {
   uint64_t expired_keys() const { return expired_keys_; }
 
  private:
+  LogWriter::Appended Append(RecordKind kind, const Keyspace& keyspace,
+                             std::string_view key, std::string_view value,
+                             uint64_t deadline_ms);
+  void NoteSwap(uint8_t one, uint8_t other, Seq seq, int64_t now_ms);
+
   LogWriter& log_;
   Databases& databases_;
   SegmentUsage& usage_;
   UndurableRemovals& removals_;
   ClearedTables& cleared_;
+  WatchedKeys& watched_;
   const SyncMode sync_;
   Clock& clock_;
   uint64_t expired_keys_ = 0;
+  UndoList undo_list_;
+  bool undoable_ = false;
+  uint64_t expired_keys_before_ = 0;
 };
 
 }  // namespace kvd

@@ -40,8 +40,17 @@ void Operation::UseDatabase(int database) {
 }
 
 int64_t Operation::now_ms() {
-  if (now_ms_ == kNotAsked) now_ms_ = store_.clock.WallMs();
+  if (now_ms_ == kNotAsked) {
+    now_ms_ = store_.transaction != nullptr ? store_.transaction->now_ms()
+                                            : store_.clock.WallMs();
+  }
   return now_ms_;
+}
+
+Room Operation::RoomFor(uint64_t bytes, Purpose purpose) {
+  return store_.transaction != nullptr
+             ? store_.transaction->RoomFor(bytes, purpose)
+             : store_.log->RoomFor(bytes, purpose);
 }
 
 uint64_t Operation::HashOf(std::string_view key) {
@@ -71,9 +80,7 @@ const Entry* Operation::Find(std::string_view key) {
 }
 
 bool Operation::IsExpired(const Entry& entry) {
-  return entry.has_deadline() &&
-         (entry.judged_expired() ||
-          static_cast<int64_t>(entry.deadline_ms()) <= now_ms());
+  return entry.has_deadline() && entry.IsExpiredAt(now_ms());
 }
 
 void Operation::RemoveExpired(uint64_t hash, const Entry& entry) {
@@ -81,8 +88,7 @@ void Operation::RemoveExpired(uint64_t hash, const Entry& entry) {
   Saw(entry.seq());
   const uint64_t bytes = RemoveBytes(entry.key().size());
   // It would take room that was reserved for a change.
-  if (reserved_ != 0 ||
-      store_.log->RoomFor(bytes, Purpose::kExpiry) != Room::kReady) {
+  if (reserved_ != 0 || RoomFor(bytes, Purpose::kExpiry) != Room::kReady) {
     entry.set_judged_expired();
     return;
   }
@@ -142,6 +148,7 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
 }
 
 std::shared_ptr<const void> Operation::KeepValues() {
+  if (store_.transaction != nullptr) return nullptr;
   for (const auto& [seq, read] : cold_.values_) {
     if (!read.record || !store_.cache.MayKeep(read.of.value_size)) continue;
     store_.databases->Internal(read.of.database)
@@ -174,6 +181,14 @@ Room Operation::AdmitMove(const Entry& from, std::string_view key) {
 // command has found must stay where it is.
 Room Operation::NoMemory() {
   if (!store_.limit.IsOver()) return blocked_;  // An expired key has gone.
+  // As one command may, a transaction goes beyond the limit by its values,
+  // which can go to disk later. It could wait for ever: what goes meanwhile
+  // makes room for the attempt's beginning, and not for all of it.
+  const Transaction* transaction = store_.transaction;
+  if (transaction != nullptr && !transaction->memory_was_over_ &&
+      !store_.limit.IsFull()) {
+    return blocked_;
+  }
   return Block(store_.limit.Refuse());
 }
 
@@ -188,9 +203,7 @@ Room Operation::Reserve(uint64_t bytes, Purpose purpose) {
       !IsPlanted(PlantedBug::kReplyLimitAfterChange)) {
     return Block(Room::kTooLarge);
   }
-  if (Block(store_.log->RoomFor(bytes, purpose)) == Room::kReady) {
-    reserved_ = bytes;
-  }
+  if (Block(RoomFor(bytes, purpose)) == Room::kReady) reserved_ = bytes;
   return blocked_;
 }
 
@@ -248,7 +261,7 @@ Seq Operation::SwapDatabases(int one, int other) {
   KVD_CHECK(one != other);
   Spend(SwapBytes());
   const Seq seq = store_.changes.Swap(static_cast<uint8_t>(one),
-                                      static_cast<uint8_t>(other));
+                                      static_cast<uint8_t>(other), now_ms());
   Saw(seq);
   return seq;
 }

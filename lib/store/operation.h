@@ -115,7 +115,8 @@ class Operation {
   int64_t now_ms();
 
   // Of a command that has run: what was read for it may stay in memory, and
-  // does where it is for as long as somebody holds what this returns.
+  // does where it is for as long as somebody holds what this returns. Null in a
+  // Transaction: another attempt may need it again.
   std::shared_ptr<const void> KeepValues();
 
   // What its changes took in the log.
@@ -136,6 +137,7 @@ class Operation {
   static constexpr int64_t kNotAsked = INT64_MIN;
 
   uint64_t HashOf(std::string_view key);
+  Room RoomFor(uint64_t bytes, Purpose purpose);
   bool IsExpired(const Entry& entry);
   void RemoveExpired(uint64_t hash, const Entry& entry);
   std::string_view ColdValueOf(const Entry& entry);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "store/memory/entry_heap.h"
 #include "store/start/recovery.h"
 #include "store/store_impl.h"
@@ -68,7 +69,8 @@ Store::Impl::Impl(StoreOptions store_options,
       removals(&databases->memory()),
       limit(options.memory_limit_bytes, databases->memory(), cleared,
             options.log),
-      changes(*log, *databases, removals, cleared, options.sync, clock),
+      changes(*log, *databases, removals, cleared, watched_keys, options.sync,
+              clock),
       cache({options.value_cache_bytes, options.open_group_bytes_max},
             *databases, limit, *log),
       reader({options.read_files_max, options.log}, with.directory, *log,
@@ -129,6 +131,7 @@ void Store::PrefetchEntry(int database, uint64_t hash) const {
 }
 
 void Store::Pump() {
+  KVD_CHECK(impl_->transaction == nullptr);
   impl_->TrimValues();
   impl_->reader.Pump();
   impl_->log->Pump();
@@ -137,6 +140,8 @@ void Store::Pump() {
 bool Store::gathers() const { return impl_->log->Gathers(); }
 
 bool Store::Poll() {
+  KVD_CHECK(impl_->transaction == nullptr);
+  const bool asks_again = std::exchange(impl_->asks_again, false);
   const bool changed = impl_->log->Poll();
   if (changed) impl_->removals.DropSlice(impl_->log->durable_seq());
   impl_->reader.Poll();
@@ -146,10 +151,11 @@ bool Store::Poll() {
   // It must know what the others have removed.
   const bool lost = impl_->watch.Poll();
   const bool memory_news = impl_->limit.TakeNews();
-  return compacted || changed || memory_news || lost;
+  return compacted || changed || memory_news || lost || asks_again;
 }
 
 std::optional<int64_t> Store::Tick() {
+  KVD_CHECK(impl_->transaction == nullptr);
   bool more = impl_->removals.DropSlice(impl_->log->durable_seq());
   more |= impl_->cleared.FreeSlice();
   more |= impl_->TrimValues();
@@ -262,7 +268,7 @@ StoreStats Store::Stats() const {
   stats.deadline_bytes = memory.deadline_bytes;
   stats.entry_bytes = memory.entry_bytes;
   stats.slab_bytes = EntryHeap::Instance().slab_bytes();
-  stats.queued_bytes = memory.queued_bytes;
+  stats.queued_bytes = memory.queued_bytes + memory.kept_bytes;
   stats.removals_queued = impl_->removals.size();
   stats.tables_queued = impl_->cleared.size();
   stats.value_bytes = memory.value_bytes;

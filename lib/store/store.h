@@ -212,7 +212,7 @@ class Store {
   friend class Transaction;
   friend class Watch;
   friend class StoreState;  // Tests compare all that there is.
-  struct Impl;  // store_impl.h
+  struct Impl;              // store_impl.h
 
   explicit Store(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

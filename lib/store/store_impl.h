@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// The parts of a store, put together. For store.cc and operation.cc alone: a
+// The parts of a store, put together. For what has the whole store alone: a
 // part gets references to those others that it needs.
 #pragma once
 
@@ -21,8 +21,10 @@
 #include "store/memory/memory_limit.h"
 #include "store/memory/undurable_removals.h"
 #include "store/memory/value_cache.h"
+#include "store/memory/watched_keys.h"
 #include "store/start/recovery_report.h"
 #include "store/store.h"
+#include "store/transaction.h"
 #include "store/values/value_reader.h"
 
 namespace kvd {
@@ -50,6 +52,7 @@ struct Store::Impl {
   UndurableRemovals removals;
   MemoryLimit limit;
   DamagedSegments damaged;
+  WatchedKeys watched_keys;
   Changes changes;
   ValueCache cache;
   ValueReader reader;
@@ -58,6 +61,9 @@ struct Store::Impl {
   Scrubber scrubber;
   HintWriter hint_writer;
   StorageWatch watch;
+
+  Transaction* transaction = nullptr;  // The open one.
+  bool asks_again = false;  // One that was undone, at the next Poll().
 };
 
 }  // namespace kvd

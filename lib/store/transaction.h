@@ -28,9 +28,9 @@ class Transaction {
   // nothing before Commit().
   explicit Transaction(Store& store);
   // Undoes all changes, unless there was a Commit(). The store is then what it
-  // was at the beginning, sequence numbers included, but for two things that
-  // nobody can tell from their effects: tables that grew may stay so, and a key
-  // that was found expired stays so (Operation::Find()).
+  // was at the beginning, sequence numbers included. What no client can tell
+  // may differ: tables that grew, which values were asked for; and a key that
+  // was found expired stays expired (Operation::Find()).
   ~Transaction();
   Transaction(const Transaction&) = delete;
   Transaction& operator=(const Transaction&) = delete;

@@ -14,6 +14,8 @@
 
 namespace kvd {
 
+class Entry;
+
 // A key is touched when it is written, whether it was there or not; when it
 // goes, be it removed, expired or flushed; and when two databases change places
 // of which either has it. One that was absent when it was added is not touched
@@ -41,12 +43,13 @@ class Watch {
 
   // The first change since Add() that touched one of the keys, nothing if none
   // has: a reply that says so waits for it. A key whose deadline has passed
-  // since then is touched, too; it is removed first, as by Operation::Find().
+  // since then is touched, too, and is a miss from now on, as for
+  // Operation::Find().
   std::optional<Seq> Touched();
 
  private:
-  Seq Expire(Keyspace& keyspace, const WatchedKeys::Handle& key,
-             const Entry& entry);
+  bool IsExpired(const Entry& entry) const;
+  void Expire(Keyspace* keyspace, uint64_t hash, const Entry& entry);
 
   Store::Impl& store_;
   Watcher watcher_;

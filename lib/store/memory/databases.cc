@@ -22,6 +22,19 @@ uint8_t Databases::NumberOf(const Keyspace& keyspace) const {
   return number;
 }
 
+int Databases::ClientOf(const Keyspace& keyspace) const {
+  int number = 0;
+  while (&OfClient(number) != &keyspace) ++number;
+  return number;
+}
+
+void Databases::SwapBack(uint8_t one, uint8_t other, Seq before_one,
+                         Seq before_other) {
+  std::swap(map_.internal[one], map_.internal[other]);
+  swapped_[one] = before_one;
+  swapped_[other] = before_other;
+}
+
 void Databases::Swap(uint8_t one, uint8_t other, Seq seq) {
   std::swap(map_.internal[one], map_.internal[other]);
   if (!IsPlanted(PlantedBug::kShowUndurableSwap)) {

@@ -38,12 +38,16 @@ class Databases {
   std::span<const std::unique_ptr<Keyspace>> all() const { return keyspaces_; }
   // The internal one.
   uint8_t NumberOf(const Keyspace& keyspace) const;
+  // The client's one.
+  int ClientOf(const Keyspace& keyspace) const;
   uint64_t hash_seed() const { return keyspaces_.front()->hash_seed(); }
 
   // Which live where, as executed, durable or not.
   const DatabaseMap& map() const { return map_; }
   // Exchanges two clients' databases, by that change.
   void Swap(uint8_t one, uint8_t other, Seq seq);
+  // Undoes the newest swap; those before it, by database.
+  void SwapBack(uint8_t one, uint8_t other, Seq before_one, Seq before_other);
   // The newest swap of a client's database since the start. All that is seen in
   // there depends on it.
   Seq swapped(int number) const {

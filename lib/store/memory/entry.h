@@ -101,10 +101,15 @@ class Entry {
     if (visited_ != visited) visited_ = visited;
   }
 
-  // For Operation alone: somebody was told that the deadline has passed, so it
-  // stays so whatever the wall clock says later.
+  // For operations and watches: somebody was told that the deadline has passed,
+  // so it stays so whatever the wall clock says later.
   bool judged_expired() const { return judged_expired_; }
   void set_judged_expired() const { judged_expired_ = true; }
+  // Whether it has passed by then, or somebody was told so.
+  bool IsExpiredAt(int64_t now_ms) const {
+    return has_deadline() &&
+           (judged_expired() || static_cast<int64_t>(deadline_ms()) <= now_ms);
+  }
 
   // For ValuePin alone: somebody reads the value, whatever becomes of the key.
   void set_pinned(bool pinned) const { pinned_ = pinned; }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 #include "log/format/record.h"
 
 namespace kvd {
@@ -185,17 +186,116 @@ void Keyspace::KeepValue(uint64_t hash, std::string_view key, uint64_t seq,
 }
 
 std::unique_ptr<Index> Keyspace::Clear(uint64_t seq) {
-  flushed_ = seq;
+  return ClearKeeping(seq).index;
+}
+
+Keyspace::Cleared Keyspace::ClearKeeping(uint64_t seq) {
+  Cleared cleared;
+  cleared.ghosts = std::exchange(ghosts_, 0);
+  cleared.last_change = last_change_;
+  cleared.flushed = std::exchange(flushed_, seq);
   last_change_ = std::max(last_change_, seq);
-  ghosts_ = 0;
   if (index_->size() == 0 && index_->memory_bytes() <= new_index_bytes_) {
-    return nullptr;
+    return cleared;
   }
-  deadlines_ = std::make_unique<DeadlineQueue>();
-  auto cleared = std::exchange(index_, std::make_unique<Index>(hash_seed_));
+  cleared.deadlines =
+      std::exchange(deadlines_, std::make_unique<DeadlineQueue>());
+  cleared.index = std::exchange(index_, std::make_unique<Index>(hash_seed_));
   counted_index_bytes_ = 0;  // The cleared table's leave with it.
   CountTables();
   return cleared;
+}
+
+void Keyspace::Restore(Cleared cleared) {
+  ghosts_ = cleared.ghosts;
+  last_change_ = cleared.last_change;
+  flushed_ = cleared.flushed;
+  if (cleared.index == nullptr) return;
+  memory_.index_bytes -= counted_index_bytes_;
+  index_ = std::move(cleared.index);
+  deadlines_ = std::move(cleared.deadlines);
+  counted_index_bytes_ = index_->memory_bytes();  // It was counted all along.
+  CountTables();
+}
+
+EntryPtr Keyspace::PutKeeping(uint64_t hash, EntryPtr entry) {
+  Entry* fresh = entry.get();
+  last_change_ = std::max(last_change_, fresh->seq());
+  Entry* old = index_->Find(hash, fresh->key());
+  EntryPtr kept;
+  if (old == nullptr) {
+    index_->Insert(hash, std::move(entry));
+    if (fresh->has_deadline()) deadlines_->Add(fresh);
+  } else {
+    Forget(*old);
+    deadlines_->Update(old, fresh);
+    kept = index_->Replace(hash, std::move(entry));
+  }
+  if (fresh->is_ghost()) {
+    Count(*fresh);
+    ++ghosts_;
+    CountTables();
+  } else {
+    Account(*fresh);
+  }
+  return kept;
+}
+
+EntryPtr Keyspace::EraseKeeping(uint64_t hash, std::string_view key,
+                                uint64_t seq) {
+  last_change_ = std::max(last_change_, seq);
+  Entry* entry = index_->Find(hash, key);
+  KVD_CHECK(entry != nullptr && !entry->is_ghost());
+  Forget(*entry);
+  deadlines_->Remove(entry);
+  EntryPtr kept = index_->Erase(hash, key);
+  CountTables();
+  return kept;
+}
+
+void Keyspace::Restore(uint64_t hash, const Entry* fresh, EntryPtr old,
+                       uint64_t last_change) {
+  last_change_ = last_change;
+  Entry* restored = old.get();
+  Entry* undone = fresh == nullptr ? nullptr : index_->Find(hash, fresh->key());
+  KVD_CHECK(undone == fresh);
+  if (undone != nullptr) {
+    ForgetUndone(*undone);
+    deadlines_->Remove(undone);
+  }
+  if (restored == nullptr) {
+    index_->Erase(hash, undone->key());
+  } else if (undone != nullptr) {
+    index_->Replace(hash, std::move(old));
+  } else {
+    index_->Insert(hash, std::move(old));
+  }
+  if (restored != nullptr) AccountKept(*restored);
+  if (restored != nullptr && restored->has_deadline() &&
+      !IsPlanted(PlantedBug::kUndoForgetsDeadline)) {
+    deadlines_->Add(restored);
+  }
+  CountTables();
+}
+
+// An entry that was kept counts as it did before.
+void Keyspace::AccountKept(const Entry& entry) {
+  Count(entry);
+  if (entry.is_ghost()) {
+    ++ghosts_;
+  } else {
+    usage_.TakeBackKill(entry.place().segment, RecordBytesOf(entry));
+  }
+}
+
+// An entry that replaced it, or came, counts as if it had never been there.
+void Keyspace::ForgetUndone(const Entry& entry) {
+  Uncount(entry);
+  if (!entry.is_ghost()) {
+    usage_.TakeBackLive(entry.place().segment, RecordBytesOf(entry));
+  } else if (!IsPlanted(PlantedBug::kUndoForgetsCount)) {
+    --ghosts_;
+  }
 }
 
 size_t Keyspace::Free(Index* cleared, size_t entries_max) {

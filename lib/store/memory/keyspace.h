@@ -28,12 +28,17 @@ struct MemoryUse {
   uint64_t index_bytes = 0;     // Of slots and directories.
   uint64_t deadline_bytes = 0;  // Of the queues.
   uint64_t queued_bytes = 0;    // Of what is to be worked off later.
+  // Of what an open transaction has replaced, and keeps to undo that. It is no
+  // part of the sum: a commit frees it, and it was there before.
+  uint64_t kept_bytes = 0;
 
   uint64_t all() const {
     return entry_bytes + index_bytes + deadline_bytes + queued_bytes;
   }
   // What cannot go to disk.
   uint64_t without_values() const { return all() - evictable_bytes; }
+
+  bool operator==(const MemoryUse&) const = default;
 };
 
 // Thread: loop; the start's until there is one.
@@ -67,6 +72,30 @@ class Keyspace {
   // Empties the database at once and hands its table over, to be freed by
   // Free() in slices; null if that would be as good as new.
   std::unique_ptr<Index> Clear(uint64_t seq);
+
+  // --- Changes that can be undone, the newest first ---
+  //
+  // What was there is neither destroyed nor written over: the caller keeps it.
+
+  // The same as Put() or, with a ghost, as Bury(): returns the entry that was
+  // there of the key, null if there was none.
+  EntryPtr PutKeeping(uint64_t hash, EntryPtr entry);
+  // The same as Erase().
+  EntryPtr EraseKeeping(uint64_t hash, std::string_view key, uint64_t seq);
+  // Puts `old` back, if there was any, and takes `fresh` out, if it is there.
+  void Restore(uint64_t hash, const Entry* fresh, EntryPtr old,
+               uint64_t last_change);
+  // The same as Clear().
+  struct Cleared {
+    std::unique_ptr<Index> index;  // Both null if they would be as good as new.
+    std::unique_ptr<DeadlineQueue> deadlines;
+    uint64_t ghosts = 0;
+    uint64_t last_change = 0;
+    uint64_t flushed = 0;
+  };
+  Cleared ClearKeeping(uint64_t seq);
+  void Restore(Cleared cleared);
+
   // Frees up to `entries_max` entries of a cleared table; returns what is left.
   // When nothing is, the table counts as gone.
   size_t Free(Index* cleared, size_t entries_max);
@@ -100,6 +129,8 @@ class Keyspace {
   void CountTables();
   void Account(const Entry& entry);
   void Forget(const Entry& entry);
+  void AccountKept(const Entry& entry);
+  void ForgetUndone(const Entry& entry);
   void Exchange(uint64_t hash, Entry* old, EntryPtr fresh);
   void Added(Entry* fresh);
   void Replace(Entry* old, uint64_t hash, EntryPtr entry);

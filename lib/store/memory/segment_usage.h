@@ -22,6 +22,8 @@ struct SegmentUse {
   uint64_t dead_puts = 0;     // Puts among the dead ones: what tombstones hide.
   uint64_t pinned_bytes = 0;  // Tombstones among the dead that compaction had
                               // to keep the last time.
+
+  bool operator==(const SegmentUse&) const = default;
 };
 
 // Thread: loop.
@@ -55,6 +57,27 @@ class SegmentUsage {
     use.dead_bytes += bytes;
     dead_bytes_ += bytes;
     ++use.dead_puts;
+  }
+
+  // Take the same back.
+  void TakeBackLive(uint32_t segment, uint64_t bytes) {
+    Of(segment).live_bytes -= bytes;
+    live_bytes_ -= bytes;
+  }
+  void TakeBackDead(uint32_t segment, uint64_t bytes) {
+    Of(segment).dead_bytes -= bytes;
+    dead_bytes_ -= bytes;
+  }
+  void TakeBackDatabaseChange(uint32_t segment) {
+    TakeBackDead(segment, RecordBytes(0, 0));
+  }
+  void TakeBackKill(uint32_t segment, uint64_t bytes) {
+    SegmentUse& use = Of(segment);
+    use.live_bytes += bytes;
+    live_bytes_ += bytes;
+    use.dead_bytes -= bytes;
+    dead_bytes_ -= bytes;
+    --use.dead_puts;
   }
 
   // A tombstone that compaction kept.

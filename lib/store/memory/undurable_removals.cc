@@ -21,13 +21,29 @@ uint64_t UndurableRemovals::Removal::memory_bytes() const {
 void UndurableRemovals::Bury(Keyspace* keyspace, uint64_t hash,
                              std::string_view key, Seq seq, Place place,
                              Seq durable_seq) {
+  Note(keyspace, hash, key, seq);
+  // The entry goes last.
+  keyspace->Bury(hash, key, seq, place);
+  PayFor(1, durable_seq);
+}
+
+void UndurableRemovals::Note(Keyspace* keyspace, uint64_t hash,
+                             std::string_view key, Seq seq) {
   removals_.push_back({seq, keyspace, hash, std::string(key)});
   if (!IsPlanted(PlantedBug::kUncountedQueue)) {
     memory_.queued_bytes += removals_.back().memory_bytes();
   }
-  // The entry goes last.
-  keyspace->Bury(hash, key, seq, place);
-  Drop(durable_seq, kGhostsPerRemoval);
+}
+
+void UndurableRemovals::TakeBack() {
+  if (!IsPlanted(PlantedBug::kUncountedQueue)) {
+    memory_.queued_bytes -= removals_.back().memory_bytes();
+  }
+  removals_.pop_back();
+}
+
+void UndurableRemovals::PayFor(size_t removals, Seq durable_seq) {
+  Drop(durable_seq, removals * kGhostsPerRemoval);
 }
 
 bool UndurableRemovals::DropSlice(Seq durable_seq) {

@@ -33,6 +33,12 @@ class UndurableRemovals {
   void Bury(Keyspace* keyspace, uint64_t hash, std::string_view key, Seq seq,
             Place place, Seq durable_seq);
 
+  // The same in parts, for a removal that may be undone: notes it, the caller
+  // puts the ghost; takes the newest back; drops what so many removals pay for.
+  void Note(Keyspace* keyspace, uint64_t hash, std::string_view key, Seq seq);
+  void TakeBack();
+  void PayFor(size_t removals, Seq durable_seq);
+
   // Drops a slice of the ghosts whose removal is durable: true when more may be
   // left.
   bool DropSlice(Seq durable_seq);

@@ -73,6 +73,16 @@ std::string CheckNewChange(Machine* machine, Seq newest_before,
 
 }  // namespace
 
+Contents Swapped(const Contents& state, int one, int other) {
+  Contents swapped;
+  for (const auto& [place, held] : state) {
+    const auto& [database, key] = place;
+    const int to = database == one ? other : database == other ? one : database;
+    swapped[{to, key}] = held;
+  }
+  return swapped;
+}
+
 Machine::Machine(SimFileSystem* disk, History* history, StoreOptions options)
     : disk_(*disk), history_(*history), options_(std::move(options)) {}
 
@@ -268,15 +278,7 @@ bool Machine::Swap(int one, int other) {
              },
              [&](Operation& operation) {
                operation.SwapDatabases(one, other);
-               Contents state;
-               for (auto& [place, held] : history_.states.back()) {
-                 const auto& [database, key] = place;
-                 const int to = database == one     ? other
-                                : database == other ? one
-                                                    : database;
-                 state[{to, key}] = held;
-               }
-               Record(std::move(state));
+               Record(Swapped(history_.states.back(), one, other));
              },
              one) == Room::kReady;
 }
@@ -503,6 +505,7 @@ std::string CheckAfterCrash(SimFileSystem* disk, const History& before,
   Machine machine(disk, &history, std::move(options));
   // Before any deadline: what expired is a matter of its own.
   machine.clock().SetWallMs(1);
+  if (!before.wrong.empty()) return before.wrong;
   if (Result<void> opened = machine.Open(); !opened) {
     return disk->crashed() ? "" : "did not open: " + opened.error().message();
   }

@@ -20,6 +20,7 @@
 
 #include "store/operation.h"
 #include "store/store.h"
+#include "store/transaction.h"
 #include "tests/support/manual_clock.h"
 #include "tests/support/manual_executor.h"
 #include "tests/support/sim_file_system.h"
@@ -36,6 +37,9 @@ struct Held {
 };
 using Contents = std::map<std::pair<int, std::string>, Held>;
 
+// Two databases have changed places.
+Contents Swapped(const Contents& state, int one, int other);
+
 // All steps that were ever executed, over several lives of a store.
 struct History {
   // states[i] is what the store holds after i steps; last_seqs[i] its newest
@@ -44,8 +48,55 @@ struct History {
   std::vector<Seq> last_seqs = {0};
   size_t acknowledged = 0;  // Steps whose durability was announced.
   Seq newest_seq = 0;       // Ever handed out.
+  std::string wrong;        // Of an undone transaction, and the first of them.
 
   size_t steps() const { return states.size() - 1; }
+};
+
+// What a transaction does, one after the other.
+struct Part {
+  enum class Kind {
+    kPut,
+    kAppend,
+    kDelete,
+    kGet,
+    kCount,
+    kFlush,
+    kFlushAll,
+    kSwap
+  };
+
+  Kind kind = Kind::kPut;
+  int database = 0;
+  std::string key;
+  std::string value;
+  int64_t deadline_ms = 0;
+  int other = 1;
+
+  static Part Put(std::string key, std::string value, int64_t deadline_ms = 0,
+                  int database = 0) {
+    return {Kind::kPut, database, std::move(key), std::move(value),
+            deadline_ms};
+  }
+  static Part Append(std::string key, std::string suffix, int database = 0) {
+    return {Kind::kAppend, database, std::move(key), std::move(suffix)};
+  }
+  static Part Delete(std::string key, int database = 0) {
+    return {Kind::kDelete, database, std::move(key), {}};
+  }
+  static Part Get(std::string key, int database = 0) {
+    return {Kind::kGet, database, std::move(key), {}};
+  }
+  static Part Count(int database = 0) {
+    return {Kind::kCount, database, {}, {}};
+  }
+  static Part Flush(int database = 0) {
+    return {Kind::kFlush, database, {}, {}};
+  }
+  static Part FlushAll() { return {Kind::kFlushAll, 0, {}, {}}; }
+  static Part Swap(int one, int other) {
+    return {Kind::kSwap, one, {}, {}, 0, other};
+  }
 };
 
 // Small segments and groups, so that short workloads meet every edge.
@@ -84,6 +135,10 @@ class Machine {
   // Takes a key without a deadline to another database. Nothing happens when
   // it is missing.
   bool Move(std::string_view key, int from, int to);
+  // A transaction, which is one step; or one that does all that and is undone.
+  // False if it could not be done. Every attempt that is undone is compared
+  // with what was there before: History::wrong.
+  bool Transact(const std::vector<Part>& parts, bool commits = true);
   // A lookup; removes an expired key, which is then a step. A value that cannot
   // be read gives the error, and read_failed().
   std::optional<std::string> Get(std::string_view key, int database = 0);
@@ -121,6 +176,25 @@ class Machine {
   // Reads what the last try of a command wanted; false if it cannot be read.
   bool ReadWanted();
   const Entry* Find(Operation& operation, std::string_view key, int database);
+  // What the attempts of a transaction needed.
+  struct Needs {
+    uint64_t bytes = 0;
+    Purpose purpose = Purpose::kWrite;
+  };
+  Room Attempt(const std::vector<Part>& parts, bool commits, Needs* needs,
+               Contents* state);
+  Room RunParts(const std::vector<Part>& parts, Contents* state);
+  Room Run(const Part& part, Contents* state);
+  Room RunPut(const Part& part, Operation& operation, Contents* state);
+  Room RunAppend(const Part& part, Operation& operation, Contents* state);
+  Room RunDelete(const Part& part, Operation& operation, Contents* state);
+  Room RunGet(const Part& part, Operation& operation, Contents* state);
+  Room RunCount(const Part& part, Operation& operation, const Contents& state);
+  Room RunFlush(const Part& part, Operation& operation, Contents* state);
+  Room RunSwap(const Part& part, Operation& operation, Contents* state);
+  const Entry* FindInside(Operation& operation, const Part& part,
+                          Contents* state);
+  void NoteWrong(const std::string& wrong);
   int DatabaseOfRemoval(Seq seq);
   std::pair<int, std::string> NextExpired(const Contents& state,
                                           int database) const;

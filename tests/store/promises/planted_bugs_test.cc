@@ -109,6 +109,12 @@ const Planted kPlanted[] = {
     {"StaysFull", PlantedBug::kStaysFull, CheckFullEnds},
     {"PassingIsFinal", PlantedBug::kPassingIsFinal, CheckPassingErrorsPass},
     {"SpareNotSafe", PlantedBug::kSpareNotSafe, CheckSpareIsSafe},
+    {"TransactionInParts", PlantedBug::kTransactionInParts,
+     Crashes({"LargeTransactions"})},
+    {"UndoForgetsDeadline", PlantedBug::kUndoForgetsDeadline,
+     CheckUndoLeavesNothing},
+    {"UndoForgetsCount", PlantedBug::kUndoForgetsCount, CheckUndoLeavesNothing},
+    {"WatchMissesExpiry", PlantedBug::kWatchMissesExpiry, CheckWatchSeesExpiry},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

@@ -15,6 +15,7 @@
 #include "log/format/manifest.h"
 #include "log/format/segment.h"
 #include "log/log_writer.h"
+#include "store/watch.h"
 #include "tests/store/promises/machine.h"
 
 namespace kvd {
@@ -781,6 +782,53 @@ std::string CheckQueuesAreCounted() {
   return stats.queued_bytes == 0 && stats.removals_queued == 0
              ? ""
              : "something waits for ever";
+}
+
+std::string CheckUndoLeavesNothing() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history);
+  if (!machine.Open()) return "does not open";
+  const int64_t later = machine.clock().WallMs() + 1000;
+  machine.Put("key", "value");
+  machine.Put("brief", "value", later);
+  machine.Put("elsewhere", "value", later, 1);
+  machine.Settle();
+  machine.Delete("key");
+  const std::vector<Part> parts[] = {
+      {Part::Put("key", "again"), Part::Delete("key")},
+      {Part::Put("brief", "value 2", later + 1), Part::Delete("brief")},
+      {Part::Put("brief", "no deadline"), Part::Put("brief", "1", later)},
+      {Part::Put("new", "value"), Part::Put("newer", "value", later)},
+      {Part::Flush(), Part::Put("new", "value"), Part::Flush(3)},
+      {Part::FlushAll(), Part::Swap(0, 1), Part::Put("brief", "1", later)},
+      {Part::Swap(0, 1), Part::Delete("elsewhere"), Part::Swap(1, 2)},
+  };
+  for (const std::vector<Part>& undone : parts) {
+    if (!machine.Transact(undone, /*commits=*/false)) return "finds no room";
+    if (!history.wrong.empty()) return history.wrong;
+  }
+  return "";
+}
+
+std::string CheckWatchSeesExpiry() {
+  SimFileSystem disk;
+  History history;
+  Machine machine(&disk, &history);
+  if (!machine.Open()) return "does not open";
+  const int64_t soon = machine.clock().WallMs() + 10;
+  machine.Put("one", "value", soon);
+  machine.Put("other", "value", soon);
+  Watch one(machine.store());
+  Watch other(machine.store());
+  one.Add(0, "one");
+  other.Add(0, "other");
+  machine.Settle();
+  if (one.Touched() || other.Touched()) return "touched by nothing";
+  machine.AdvanceMs(20);
+  if (!one.Touched()) return "nobody looks whether a watched key has expired";
+  machine.Get("other");
+  return other.Touched() ? "" : "an expiry touches nobody";
 }
 
 }  // namespace kvd

@@ -60,5 +60,9 @@ std::string CheckNoEffectBeforeTheValue();
 std::string CheckLossIsNoticed();
 // What removals leave to be worked off counts as memory while it waits.
 std::string CheckQueuesAreCounted();
+// After an undone transaction the store is what it was, field by field.
+std::string CheckUndoLeavesNothing();
+// Whoever watches a key hears that it has expired, whoever removes it.
+std::string CheckWatchSeesExpiry();
 
 }  // namespace kvd

@@ -226,6 +226,39 @@ class RandomRun {
     machine.Swap(one, other);
   }
 
+  Part RandomPart() {
+    const std::string key = Key();
+    const int database = Below(3) == 0 ? 1 + Below(2) : 0;
+    switch (Below(10)) {
+      case 0:
+      case 1:
+        return Part::Put(key, Value(), 0, database);
+      case 2:
+        // What expires must be in one database, as far as Tick() goes.
+        return Part::Put(key, Value(), first_deadline_ms_ + 50 * ++deadlines_);
+      case 3:
+      case 4:
+        return Part::Delete(key, database);
+      case 5:
+        return Part::Append(key, "+more", database);
+      case 6:
+        return Part::Get(key, database);
+      case 7:
+        return Part::Count(database);
+      case 8:
+        return Part::Swap(database, (database + 1 + Below(2)) % 3);
+      default:
+        return Below(4) == 0 ? Part::FlushAll() : Part::Flush(database);
+    }
+  }
+
+  std::string Transact(Machine& machine) {
+    std::vector<Part> parts(static_cast<size_t>(1 + Below(6)));
+    for (Part& part : parts) part = RandomPart();
+    machine.Transact(parts, /*commits=*/Below(3) != 0);
+    return history_.wrong;
+  }
+
   // The wall clock is set, either way.
   void JumpClock(Machine& machine) {
     const int64_t by_ms = (Below(2) == 0 ? -1 : 1) * int64_t{Below(5000)};
@@ -247,7 +280,7 @@ class RandomRun {
   }
 
   std::string Step(Machine& machine) {
-    switch (Below(21)) {
+    switch (Below(23)) {
       case 0:
       case 1:
       case 2:
@@ -297,6 +330,9 @@ class RandomRun {
         machine.Append(key, "+more");
         return "";
       }
+      case 18:
+      case 19:
+        return Transact(machine);
       default:
         if (slow_ && disk_->pending_writes() > 0 && Below(2) == 0) {
           disk_->CompleteWrite();

@@ -105,6 +105,76 @@ void MoveAround(Machine& m, int life) {
   m.Settle();
 }
 
+// Small enough for values to have to leave it.
+StoreOptions LittleMemory() {
+  StoreOptions options = LargerSegments();
+  options.memory_limit_bytes = 40 << 10;
+  return options;
+}
+
+// Each larger than a group usually is.
+void LargeTransactions(Machine& m) {
+  for (int i = 0; i < 4; ++i) {
+    m.Settle();
+    m.Transact({Part::Put("x", Value(i, 3000)), Part::Put("y", Value(i, 3000)),
+                Part::Put("z", Value(i, 3000))});
+    if (i == 1) {
+      m.Transact({Part::Delete("x"), Part::Put("y", "1"), Part::Flush()},
+                 /*commits=*/false);
+    }
+  }
+  m.Settle();
+}
+
+// Of all kinds of changes, some of which are undone, and with waits: for
+// segments, for values, for the group before.
+void MixedTransactions(Machine& m, int life) {
+  FillSegments(m, 6, 2000);
+  m.Put("elsewhere", Value(life, 30), 0, 1);
+  m.Transact({Part::Append(Key(0), Value(life, 100)), Part::Delete(Key(1)),
+              Part::Put("new", Value(life, 2500)), Part::Count()});
+  m.Turn();
+  m.Transact({Part::Put("fresh", "1"), Part::Append(Key(2), "+"),
+              Part::Swap(0, 1), Part::Put("fresh", "2"), Part::Flush(1),
+              Part::Get("elsewhere"), Part::Delete("fresh")},
+             /*commits=*/life == 1);
+  m.Transact({Part::Flush(), Part::Put("after", Value(life, 1500)),
+              Part::Swap(1, 2), Part::Put("after", "2", 0, 1)});
+  FillSegments(m, 3, 2500);
+  m.Transact({Part::Append(Key(0), "+"), Part::FlushAll(),
+              Part::Put(Key(0), Value(life, 700))},
+             /*commits=*/life == 0);
+  if (life == 1) m.Compact();
+  m.Settle();
+}
+
+void TransactionsWithDeadlines(Machine& m) {
+  const int64_t now = m.clock().WallMs();
+  m.Put("soon", "1", now + 10);
+  m.Put("later", "2", now + 1000);
+  m.Settle();
+  m.Transact({Part::Put("soon", "3"), Part::Put("later", "4", now + 500)},
+             /*commits=*/false);
+  m.AdvanceMs(20);
+  m.Transact({Part::Get("soon"), Part::Put("later", "5", now + 2000)},
+             /*commits=*/false);
+  m.Transact({Part::Get("soon"), Part::Put("later", "6", now + 3000),
+              Part::Put("brief", "7", now + 25)});
+  m.Turn();
+  m.AdvanceMs(5000);
+  m.Tick();
+  m.Settle();
+}
+
+void TransactionsInLittleMemory(Machine& m) {
+  for (int i = 0; i < 5; ++i) {
+    m.Transact({Part::Put(Key(i), Value(i, 4000)),
+                Part::Put(Key(i + 1), Value(i + 1, 4000)),
+                Part::Append(Key(0), Value(i, 1000))});
+  }
+  m.Settle();
+}
+
 }  // namespace
 
 const std::vector<Workload>& CrashWorkloads() {
@@ -346,6 +416,15 @@ const std::vector<Workload>& CrashWorkloads() {
                m.Append(Key(0), "the end");
                m.Settle();
              })},
+
+      {"LargeTransactions", LargerSegments(), OneLife(LargeTransactions)},
+      {"MixedTransactions", SmallStore(), Lives(2, MixedTransactions)},
+      {"UnsyncedTransactions", SmallStore(SyncMode::kNever),
+       Lives(2, MixedTransactions)},
+      {"TransactionsWithDeadlines", SmallStore(),
+       OneLife(TransactionsWithDeadlines)},
+      {"TransactionsInLittleMemory", LittleMemory(),
+       OneLife(TransactionsInLittleMemory)},
 
       {"HintsSealedSegments", SmallStoreWithHints(), OneLife([](Machine& m) {
          FillSegments(m, 24, 2000);
