@@ -357,7 +357,9 @@ void SearchRandomKey(Call& call) {
   std::unique_ptr<Listing>& listing = call.session.listing;
   if (listing == nullptr) listing = std::make_unique<Listing>();
   std::optional<std::string> found;
-  for (size_t cost = 0; cost < kListingFirstCostMax;
+  // A transaction cannot let others have their turn.
+  const bool gives_way = call.effects == nullptr;
+  for (size_t cost = 0; cost < kListingFirstCostMax || !gives_way;
        cost += kListingStep * kEntryCost) {
     listing->cursor =
         call.op->Scan(listing->cursor, kListingStep, [&](const Entry& entry) {
