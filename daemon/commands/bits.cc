@@ -240,20 +240,28 @@ std::optional<std::vector<FieldStep>> ParseFieldSteps(Call& call) {
   return steps;
 }
 
+// Whether what is set is above the field's largest number. Clients know it from
+// Redis: in a field without a sign it is taken for a number without one, and
+// what is 2^63 below the largest number passes for larger.
+bool IsAbove(const BitField& field, int64_t number) {
+  int64_t distance = 0;
+  if (number >= 0) return number > field.max();
+  if (!field.is_signed) return true;
+  return number < field.min() &&
+         __builtin_sub_overflow(field.max(), number, &distance);
+}
+
 // The number that a step makes of the one that is there; nothing if it
 // overflows and must not.
 std::optional<int64_t> ResultOf(const FieldStep& step, int64_t before) {
   const BitField& field = step.field;
   int64_t wanted = step.operand;
-  bool too_large = wanted > field.max();
+  bool too_large = IsAbove(field, wanted);
   bool too_small = wanted < field.min();
   if (step.action == FieldAction::kIncrBy) {
     const bool beyond = __builtin_add_overflow(before, step.operand, &wanted);
     too_large = beyond ? step.operand > 0 : wanted > field.max();
     too_small = beyond ? step.operand < 0 : wanted < field.min();
-  } else if (!field.is_signed && wanted < 0) {
-    // Redis takes what is set for a number without a sign.
-    too_large = true;
   }
   if (!too_large && !too_small) return wanted;
   switch (step.overflow) {

@@ -161,6 +161,12 @@ TEST_F(BitsTest, BitFieldOfOverflows) {
   EXPECT_EQ(Send("BITFIELD k OVERFLOW SAT SET u8 0 -1 GET u8 0"),
             "*2\r\n:0\r\n:255\r\n");
   EXPECT_EQ(Send("BITFIELD k OVERFLOW SAT INCRBY u8 0 -300"), "*1\r\n:0\r\n");
+  // What Redis's arithmetic does with the smallest numbers.
+  EXPECT_EQ(Send("BITFIELD s OVERFLOW SAT SET i8 0 -9223372036854775808 GET i8 "
+                 "0 SET i8 0 -9223372036854775680 GET i8 0"),
+            "*4\r\n:0\r\n:127\r\n:127\r\n:-128\r\n");
+  EXPECT_EQ(Send("BITFIELD s OVERFLOW FAIL SET i64 0 -9223372036854775808"),
+            "*1\r\n:-9223372036854775808\r\n");
   EXPECT_EQ(Send("BITFIELD k OVERFLOW WRAP INCRBY u8 0 -1"), "*1\r\n:255\r\n");
   EXPECT_EQ(Send("BITFIELD k OVERFLOW FAIL INCRBY u8 0 1 GET u8 0"),
             "*2\r\n$-1\r\n:255\r\n");
