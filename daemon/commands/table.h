@@ -18,6 +18,7 @@
 #include "daemon/state/lent_value.h"
 #include "daemon/state/server_state.h"
 #include "daemon/state/session.h"
+#include "daemon/state/transaction_room.h"
 #include "resp/reply_writer.h"
 #include "store/operation.h"
 
@@ -37,6 +38,10 @@ struct Call {
   // Effects beyond store and session; null: each happens at once. In a
   // transaction they are kept until it is certain that it happens.
   std::vector<std::function<void()>>* effects = nullptr;
+  // What was read from disk for the connection's command.
+  ColdValues* cold = nullptr;
+  // In a transaction what it may take; null outside.
+  TransactionRoom* room = nullptr;
 
   // Changes something beyond store and session, once. What it captures by
   // reference or as a view outlives the client's command.

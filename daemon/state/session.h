@@ -18,16 +18,10 @@ class CommandStats;
 // The longest name that a client gives itself or its library.
 inline constexpr size_t kClientNameBytesMax = 64;
 
-struct Session {
+// What a client asks for about its connection. A transaction that is undone
+// puts it back.
+struct SessionSettings {
   enum class ReplyMode { kOn, kOff, kSkipNext };
-  static constexpr int kNoRow = -1;
-
-  uint64_t id = 0;  // From 1, never given twice.
-  int fd = -1;      // For CLIENT LIST alone.
-  pid_t pid = -1;   // Of the peer, by the kernel's word.
-  uid_t uid = static_cast<uid_t>(-1);
-  int64_t connected_ms = 0;  // Monotonic, like all of a session's times.
-  int64_t active_ms = 0;     // When it last sent a command.
 
   int database = 0;
   int protocol = 2;
@@ -37,6 +31,17 @@ struct Session {
   std::string name;
   std::string library_name;
   std::string library_version;
+};
+
+struct Session : SessionSettings {
+  static constexpr int kNoRow = -1;
+
+  uint64_t id = 0;  // From 1, never given twice.
+  int fd = -1;      // For CLIENT LIST alone.
+  pid_t pid = -1;   // Of the peer, by the kernel's word.
+  uid_t uid = static_cast<uid_t>(-1);
+  int64_t connected_ms = 0;  // Monotonic, like all of a session's times.
+  int64_t active_ms = 0;     // When it last sent a command.
 
   int last_row = kNoRow;  // Of the command table: that of its last command.
   CommandStats* last_stats = nullptr;  // The same row's.

@@ -59,6 +59,8 @@ enum class PlantedBug {
   kUndoForgetsDeadline,     // A key that is put back never expires.
   kUndoForgetsCount,        // DBSIZE is wrong behind an undone removal.
   kWatchMissesExpiry,       // A watched key that expires touches nobody.
+  kEffectBeforeCertain,     // Effects of an undone transaction stay.
+  kTransactionLimitAfterChange,  // Its limits are looked at when all is done.
 };
 
 #ifdef KVD_PLANTED_BUGS
