@@ -47,6 +47,8 @@ void ReplyWriter::BulkInteger(int64_t value) {
 
 void ReplyWriter::Null() { Text(resp3_ ? "_\r\n" : "$-1\r\n"); }
 
+void ReplyWriter::NullArray() { Text(resp3_ ? "_\r\n" : "*-1\r\n"); }
+
 void ReplyWriter::Double(double value) {
   char buffer[kNumberBytesMax];
   const std::string_view text = FormatDouble(value, buffer);

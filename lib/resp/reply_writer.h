@@ -76,6 +76,8 @@ class ReplyWriter {
   // A bulk string of the decimal number.
   void BulkInteger(int64_t value);
   void Null();
+  // The absence of an array; version 2: an array of size -1.
+  void NullArray();
   // The shortest text that reads back as `value`; version 2: a bulk string.
   void Double(double value);
   // Text to be shown as it is (INFO); version 2: a bulk string.

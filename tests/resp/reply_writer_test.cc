@@ -38,6 +38,7 @@ TEST(ReplyWriter, WritesTheSameInBothVersionsWhereBothHaveIt) {
 
 TEST(ReplyWriter, WritesTheNearestThingInVersion2) {
   EXPECT_EQ(Both([](auto& w) { w.Null(); }), "$-1\r\n _\r\n");
+  EXPECT_EQ(Both([](auto& w) { w.NullArray(); }), "*-1\r\n _\r\n");
   EXPECT_EQ(Both([](auto& w) { w.Double(1.5); }), "$3\r\n1.5\r\n ,1.5\r\n");
   EXPECT_EQ(Both([](auto& w) { w.VerbatimText("a\nb"); }),
             "$3\r\na\nb\r\n =7\r\ntxt:a\nb\r\n");
