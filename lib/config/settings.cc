@@ -77,6 +77,8 @@ constexpr Setting kSettings[] = {
      SizeKind{KVD_FIELD(limits.input_bytes), kMiB, 4 * kGiB}},
     {"limits.output_bytes",
      SizeKind{KVD_FIELD(limits.output_bytes), kMiB, 16 * kGiB}},
+    {"limits.transaction_bytes",
+     SizeKind{KVD_FIELD(limits.transaction_bytes), kMiB, 16 * kGiB}},
     {"limits.half_command_timeout",
      DurationKind{KVD_FIELD(limits.half_command_timeout_ms), 100, kHour}},
     {"limits.open_group",
