@@ -163,14 +163,19 @@ void HandleKvCompact(Call& call) {
   if (waits && !IsWord(call.args[1], "WAIT")) {
     return call.reply.Error(kSyntaxError);
   }
+  const CompactionStatus& status = store.compaction();
+  if (!waits) {
+    // What Compact() will say.
+    const uint64_t run = status.runs_ended + (status.running ? 2 : 1);
+    call.WhenCertain([&store] { store.Compact(); });
+    return call.reply.Integer(static_cast<int64_t>(run));
+  }
   uint64_t& awaited = call.session.awaited_compaction;
   if (awaited == 0) awaited = store.Compact();
-  const CompactionStatus& status = store.compaction();
-  if (waits && status.runs_ended < awaited) {
+  if (status.runs_ended < awaited) {
     return call.op->WaitFor(WaitsFor::kNews);
   }
-  const uint64_t run = std::exchange(awaited, 0);
-  if (!waits) return call.reply.Integer(static_cast<int64_t>(run));
+  awaited = 0;
   if (!status.last_error.empty()) {
     return call.reply.Error("ERR compaction gave up, nothing was lost: " +
                             status.last_error);

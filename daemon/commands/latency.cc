@@ -217,7 +217,7 @@ void HandleSlowLogLen(Call& call) {
 }
 
 void HandleSlowLogReset(Call& call) {
-  call.service.slow_log.Clear();
+  call.WhenCertain([&service = call.service] { service.slow_log.Clear(); });
   call.reply.Ok();
 }
 

@@ -172,7 +172,7 @@ void HandleMemoryMallocStats(Call& call) {
 }
 
 void HandleMemoryPurge(Call& call) {
-  ReleaseFreeMemory();
+  call.WhenCertain([] { ReleaseFreeMemory(); });
   call.reply.Ok();
 }
 

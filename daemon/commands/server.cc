@@ -56,6 +56,17 @@ std::vector<Setting> Settings(const ServerState& service) {
   return settings;
 }
 
+void ResetStatistics(ServerState& service) {
+  const ServiceStats before = service.stats;
+  service.stats = {};
+  // These are states, not counts.
+  service.stats.parked = before.parked;
+  service.stats.flush_stalled_ms = before.flush_stalled_ms;
+  service.command_stats.Reset();
+  service.errors.clear();
+  if (service.store != nullptr) service.store->ResetLogFigures();
+}
+
 }  // namespace
 
 void HandleInfo(Call& call) {
@@ -82,14 +93,7 @@ void HandleConfigGet(Call& call) {
 }
 
 void HandleConfigResetStat(Call& call) {
-  const ServiceStats before = call.service.stats;
-  call.service.stats = {};
-  // These are states, not counts.
-  call.service.stats.parked = before.parked;
-  call.service.stats.flush_stalled_ms = before.flush_stalled_ms;
-  call.service.command_stats.Reset();
-  call.service.errors.clear();
-  if (call.service.store != nullptr) call.service.store->ResetLogFigures();
+  call.WhenCertain([&service = call.service] { ResetStatistics(service); });
   call.reply.Ok();
 }
 
@@ -148,7 +152,7 @@ void HandleShutdown(Call& call) {
 void HandleBgRewriteAof(Call& call) {
   Store& store = *call.service.store;
   const bool runs = store.compaction().running;
-  store.Compact();
+  call.WhenCertain([&store] { store.Compact(); });
   call.reply.SimpleString(
       runs ? "Background append only file rewriting scheduled"
            : "Background append only file rewriting started");
