@@ -26,6 +26,8 @@ std::string_view NameOf(CommandGroup group) {
       return "server";
     case CommandGroup::kKv:
       return "kv";
+    case CommandGroup::kTransactions:
+      return "transactions";
   }
   return "";
 }
@@ -51,6 +53,7 @@ std::vector<std::string_view> FlagsOf(const Command& command) {
   if ((command.flags & kFast) != 0) flags.push_back("fast");
   if ((command.flags & kNoAuth) != 0) flags.push_back("no_auth");
   if (command.keys.count != 0) flags.push_back("movablekeys");
+  if ((command.flags & kNoMulti) != 0) flags.push_back("no_multi");
   return flags;
 }
 
@@ -66,6 +69,8 @@ std::vector<std::string> CategoriesOf(const Command& command) {
   if (command.group == CommandGroup::kConnection)
     categories.push_back("@connection");
   if (command.group == CommandGroup::kKv) categories.push_back("@kv");
+  if (command.group == CommandGroup::kTransactions)
+    categories.push_back("@transaction");
   if ((command.flags & kDangerous) != 0) categories.push_back("@dangerous");
   categories.push_back((command.flags & kFast) != 0 ? "@fast" : "@slow");
   return categories;

@@ -95,15 +95,18 @@ std::string DescribeSession(const ServerState& service,
           ? "NULL"
           : LowerName(CommandRows()[static_cast<size_t>(session.last_row)]);
   return fmt::format(
-      "id={} addr={}:0 laddr={}:0 fd={} name={} age={} idle={} flags=U db={} "
-      "sub=0 psub=0 ssub=0 multi=-1 qbuf={} qbuf-free=0 argv-mem=0 multi-mem=0 "
-      "rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} user=default "
+      "id={} addr={}:0 laddr={}:0 fd={} name={} age={} idle={} flags={}U db={} "
+      "sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 "
+      "multi-mem={} rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} "
+      "user=default "
       "redir=-1 resp={} lib-name={} lib-ver={} pid={} uid={} tot-cmds={}\n",
       session.id, service.socket_path, service.socket_path, session.fd,
       session.name, (now - session.connected_ms) / 1000,
-      (now - session.active_ms) / 1000, session.database, session.input_bytes,
-      session.output_bytes, session.input_bytes + session.output_bytes, command,
-      session.protocol, session.library_name, session.library_version,
+      (now - session.active_ms) / 1000, session.queued != nullptr ? "x" : "",
+      session.database, session.queued_commands(), session.watched_keys(),
+      session.input_bytes, session.transaction_bytes(), session.output_bytes,
+      session.input_bytes + session.transaction_bytes() + session.output_bytes,
+      command, session.protocol, session.library_name, session.library_version,
       session.pid, static_cast<int64_t>(session.uid), session.commands);
 }
 
@@ -232,6 +235,7 @@ void HandleReset(Call& call) {
   session.no_evict = false;
   session.no_touch = false;
   session.name.clear();
+  session.EndTransaction();
   call.reply.SimpleString("RESET");
 }
 
@@ -350,8 +354,11 @@ void HandleClientKill(Call& call) {
   for (Session* session : call.service.sessions) {
     if (!Fits(filter, call, *session)) continue;
     // The reply to this command goes out first.
-    (session == &call.session ? session->closing : session->killed) = true;
-    call.service.kill_requested = true;
+    const bool own = session == &call.session;
+    call.WhenCertain([&service = call.service, session, own] {
+      (own ? session->closing : session->killed) = true;
+      service.kill_requested = true;
+    });
     ++killed;
   }
   if (!by_address) return call.reply.Integer(killed);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "config/units.h"
 #include "daemon/commands/text.h"
+#include "daemon/commands/transaction.h"
 #include "daemon/host/logging.h"
 
 namespace kvd {
@@ -159,7 +160,29 @@ void CountTime(Call& call, const Command& command, CommandStats& stats,
       service.store != nullptr ? service.store->last_seq() : 0);
 }
 
-// The answer instead of an effect; kReady and kWait have none.
+// Why a value on disk was not read. Nothing was changed.
+std::string UnreadableText(const Error& error) {
+  const bool damaged = error.code() != ErrorCode::kInvalid &&
+                       error.code() != ErrorCode::kResources;
+  return fmt::format("{} {}; nothing was changed{}",
+                     damaged ? "DAMAGED" : "ERR", error.message(),
+                     damaged
+                         ? ". Other keys are not affected, and this one can "
+                           "be set anew or deleted"
+                         : "");
+}
+
+// The answer instead of a reply that is too large. Nothing was changed.
+std::string ReplyTooLargeText(const Call& call) {
+  return fmt::format(
+      "ERR the reply takes {} bytes or more, and limits.output_bytes is {}; "
+      "nothing was changed. Ask for less at once",
+      call.reply.wanted_bytes(),
+      FormatSize(call.service.config.limits.output_bytes));
+}
+
+}  // namespace
+
 std::string NoRoomText(Room room, const Store& store) {
   switch (room) {
     case Room::kReady:
@@ -189,29 +212,6 @@ std::string NoRoomText(Room room, const Store& store) {
   return {};
 }
 
-// Why a value on disk was not read. Nothing was changed.
-std::string UnreadableText(const Error& error) {
-  const bool damaged = error.code() != ErrorCode::kInvalid &&
-                       error.code() != ErrorCode::kResources;
-  return fmt::format("{} {}; nothing was changed{}",
-                     damaged ? "DAMAGED" : "ERR", error.message(),
-                     damaged
-                         ? ". Other keys are not affected, and this one can "
-                           "be set anew or deleted"
-                         : "");
-}
-
-// The answer instead of a reply that is too large. Nothing was changed.
-std::string ReplyTooLargeText(const Call& call) {
-  return fmt::format(
-      "ERR the reply takes {} bytes or more, and limits.output_bytes is {}; "
-      "nothing was changed. Ask for less at once",
-      call.reply.wanted_bytes(),
-      FormatSize(call.service.config.limits.output_bytes));
-}
-
-// Why the command that ran is answered with this error instead of what its
-// handler wrote; empty if it is not. Nothing was changed then.
 std::string RefusalOf(const Call& call, const ColdValues& cold) {
   if (call.reply.overflowed()) return ReplyTooLargeText(call);
   if (cold.error()) return UnreadableText(*cold.error());
@@ -219,23 +219,25 @@ std::string RefusalOf(const Call& call, const ColdValues& cold) {
   return NoRoomText(call.op->blocked(), *call.service.store);
 }
 
-// Takes back what the handler has replied, which began at `start`.
-void DropReply(Call& call, size_t start) {
-  call.reply.Drop();
-  while (call.lent != nullptr && !call.lent->empty() &&
-         call.lent->back().at > start) {
-    call.lent->pop_back();
-  }
-}
-
-// Counts an error reply by the code that it begins with.
 void CountError(ServerState& service, std::string_view text) {
+  ++service.stats.error_replies;
   const std::string_view code = text.substr(0, text.find_first_of(" \r"));
   const auto found = service.errors.find(code);
   if (found != service.errors.end()) {
     ++found->second;
   } else {
     service.errors.emplace(code, 1);
+  }
+}
+
+namespace {
+
+// Takes back what the handler has replied, which began at `start`.
+void DropReply(Call& call, size_t start) {
+  call.reply.Drop();
+  while (call.lent != nullptr && !call.lent->empty() &&
+         call.lent->back().at > start) {
+    call.lent->pop_back();
   }
 }
 
@@ -262,7 +264,12 @@ void GiveOwner(std::vector<LentValue>* lent, size_t start,
   }
 }
 
-enum class Admission { kRun, kRejected, kQueued };
+enum class Admission {
+  kRun,
+  kRejected,
+  kQueued,  // For EXEC.
+  kWaits,   // Behind others.
+};
 
 struct Admitted {
   Admission admission;
@@ -276,7 +283,8 @@ const CommandRow* LastRow(const Session& session) {
   return &CommandRows()[static_cast<size_t>(session.last_row)];
 }
 
-Admitted Admit(Call& call, bool queue_writers) {
+// Looks the words up and checks them.
+Admitted Check(Call& call) {
   const CommandRow* last = LastRow(call.session);
   const Command* container =
       last != nullptr && IsWord(call.args[0], last->container->name)
@@ -305,10 +313,19 @@ Admitted Admit(Call& call, bool queue_writers) {
     StillLoading(call);
     return {Admission::kRejected, row};
   }
-  if (queue_writers && command->access == Access::kWrite) {
-    return {Admission::kQueued, row};
-  }
   return {Admission::kRun, row};
+}
+
+Admitted Admit(Call& call, bool queue_writers) {
+  Admitted admitted = Check(call);
+  if (admitted.admission != Admission::kRun) return admitted;
+  const Command& command = *admitted.row->command;
+  if (call.session.queued != nullptr && !RunsAtOnce(command)) {
+    admitted.admission = Admission::kQueued;
+  } else if (queue_writers && MayWrite(call.session, command)) {
+    admitted.admission = Admission::kWaits;
+  }
+  return admitted;
 }
 
 // Null if the words name no command.
@@ -344,6 +361,8 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   }
   session.listing.reset();
   if (!cold.empty()) GiveOwner(call.lent, start, call.op->KeepValues());
+  ++service.stats.commands;
+  ++session.commands;
   ++stats->calls;
   const size_t bytes = call.reply.out()->size() - start +
                        (call.op != nullptr ? call.op->changed_bytes() : 0);
@@ -355,7 +374,22 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   return WaitsFor::kNothing;
 }
 
+// A command that does not run now: it is refused, or kept for EXEC.
+void DoNotRun(Call& call, const Admitted& admitted, size_t start) {
+  if (admitted.admission == Admission::kQueued) {
+    return Queue(call, *admitted.row);
+  }
+  ++call.service.stats.commands;
+  ++call.session.commands;
+  SpoilTransaction(call, admitted.row, start);
+}
+
 }  // namespace
+
+const CommandRow* FindRow(Call& call) {
+  const Admitted admitted = Check(call);
+  return admitted.admission == Admission::kRun ? admitted.row : nullptr;
+}
 
 Executed Execute(ServerState& service, Session& session,
                  std::span<const std::string_view> args, bool queue_writers,
@@ -371,24 +405,26 @@ Executed Execute(ServerState& service, Session& session,
   }
   Call call{op ? &*op : nullptr, args, reply, session, service};
   call.lent = lent;
+  call.cold = cold;
 
   const Admitted admitted = Admit(call, queue_writers);
-  if (admitted.admission == Admission::kQueued) return {WaitsFor::kRoom};
+  if (admitted.admission == Admission::kWaits) return {WaitsFor::kRoom};
   const bool runs = admitted.admission == Admission::kRun;
   CommandStats* stats = StatsOf(service, session, admitted.row);
   if (runs) {
     const WaitsFor waits_for = Run(call, *admitted.row, stats, *cold);
     if (waits_for != WaitsFor::kNothing) return {waits_for};
+  } else {
+    DoNotRun(call, admitted, start);
   }
 
-  ++service.stats.commands;
-  ++session.commands;
   if (out->size() > start && (*out)[start] == '-') {
-    ++service.stats.error_replies;
     CountError(service, std::string_view(*out).substr(start + 1));
     if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
   }
   if (!TakesReply(session, reply_mode)) DropReply(call, start);
+  // EXEC's reply is the one that took its time.
+  if (admitted.admission == Admission::kQueued) stats = nullptr;
   return {WaitsFor::kNothing, op ? std::max(op->seen(), call.shows) : 0, stats};
 }
 

@@ -32,4 +32,16 @@ Executed Execute(ServerState& service, Session& session,
                  ColdValues* cold, std::string* out,
                  std::vector<LentValue>* lent = nullptr, HashedKey hashed = {});
 
+// For those that run commands inside another one (transaction.h).
+
+// The row for the words of `call` if they are right; null after an error reply.
+const CommandRow* FindRow(Call& call);
+// Why a command that ran is answered with this error instead of what its
+// handler wrote; empty if it is not. Nothing was changed then.
+std::string RefusalOf(const Call& call, const ColdValues& cold);
+// The answer instead of an effect; kReady and kWait have none.
+std::string NoRoomText(Room room, const Store& store);
+// Counts an error reply, which begins with its code.
+void CountError(ServerState& service, std::string_view text);
+
 }  // namespace kvd

@@ -126,6 +126,13 @@ void HandleMemoryPurge(Call& call);
 void HandleMemoryStats(Call& call);
 void HandleMemoryUsage(Call& call);
 
+// transaction.cc
+void HandleDiscard(Call& call);
+void HandleExec(Call& call);
+void HandleMulti(Call& call);
+void HandleUnwatch(Call& call);
+void HandleWatch(Call& call);
+
 // command.cc
 void HandleCommand(Call& call);
 void HandleCommandCount(Call& call);

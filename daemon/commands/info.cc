@@ -63,6 +63,14 @@ std::string Clients(ServerState& service) {
   lines.Add("maxclients", service.connections_max);
   lines.Add("blocked_clients", service.stats.parked);
   lines.Add("tracking_clients", 0);
+  size_t watching = 0;
+  size_t watched = 0;
+  for (const Session* session : service.sessions) {
+    if (session->watched_keys() > 0) ++watching;
+    watched += session->watched_keys();
+  }
+  lines.Add("watching_clients", watching);
+  lines.Add("total_watched_keys", watched);
   return lines.Take();
 }
 

@@ -323,10 +323,11 @@ void ListSome(Call& call, Listing* listing, const ScanOptions& options,
 // Moves the value of `from` to `to` in one atomic group.
 bool Rename(Call& call, const Entry& from) {
   const std::string_view value = call.op->Value(from);
-  if (call.op->AdmitMove(from, call.args[2]) != Room::kReady) return false;
   const uint64_t bytes =
       Operation::PutBytes(call.args[2].size(), value.size()) +
       Operation::RemoveBytes(call.args[1].size());
+  if (!HasTransactionRoom(call, bytes)) return false;
+  if (call.op->AdmitMove(from, call.args[2]) != Room::kReady) return false;
   if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
   call.op->Put(call.args[2], value, DeadlineOf(&from));
   call.op->Remove(call.args[1]);
@@ -567,9 +568,14 @@ void HandleKeys(Call& call) {
     listing = std::make_unique<Listing>();
     cost_max = kListingFirstCostMax;
   }
-  ListSome(call, listing.get(), options, cost_max);
+  bool goes_on = true;
+  do {
+    ListSome(call, listing.get(), options, cost_max);
+    goes_on = listing->cursor != 0 && call.reply.HasRoom(listing->bytes());
+    // A transaction shows one state: it cannot let others have their turn.
+  } while (goes_on && call.in_transaction());
   if (listing->cursor == 0) return ReplyListing(call, *listing);
-  if (call.reply.HasRoom(listing->bytes())) {
+  if (goes_on) {
     return call.op->WaitFor(WaitsFor::kOthers);
   }
   // Why go on with what cannot be sent.

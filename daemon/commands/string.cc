@@ -102,15 +102,15 @@ bool PairsFit(Call& call) {
 // no room.
 template <typename DeadlineOfKey>
 bool PutPairs(Call& call, const Words& pairs, DeadlineOfKey deadline_of) {
+  const uint64_t bytes = PairsBytes(pairs);
+  if (!HasTransactionRoom(call, bytes)) return false;
   for (size_t i = 0; i < pairs.size(); i += 2) {
     if (call.op->AdmitPut(pairs[i], pairs[i + 1].size(),
                           deadline_of(pairs[i])) != Room::kReady) {
       return false;
     }
   }
-  if (call.op->Reserve(PairsBytes(pairs), Purpose::kWrite) != Room::kReady) {
-    return false;
-  }
+  if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
   for (size_t i = 0; i < pairs.size(); i += 2) {
     call.op->Put(pairs[i], pairs[i + 1], deadline_of(pairs[i]));
   }

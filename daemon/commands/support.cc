@@ -121,7 +121,7 @@ void ReplyText(Call& call, std::string text) {
 
 bool ValueFits(Call& call, uint64_t bytes) {
   const uint64_t limit = call.service.config.limits.value_bytes;
-  if (bytes <= limit) return true;
+  if (bytes <= limit) return HasTransactionRoom(call, bytes);
   call.reply.Error(
       fmt::format("ERR string exceeds maximum allowed size (limits.value_size "
                   "is {})",
@@ -131,11 +131,12 @@ bool ValueFits(Call& call, uint64_t bytes) {
 
 bool ReservePut(Call& call, std::string_view key, size_t value_size,
                 int64_t deadline_ms) {
+  const uint64_t bytes = Operation::PutBytes(key.size(), value_size);
+  if (!HasTransactionRoom(call, bytes)) return false;
   if (call.op->AdmitPut(key, value_size, deadline_ms) != Room::kReady) {
     return false;
   }
-  return call.op->Reserve(Operation::PutBytes(key.size(), value_size),
-                          Purpose::kWrite) == Room::kReady;
+  return call.op->Reserve(bytes, Purpose::kWrite) == Room::kReady;
 }
 
 bool ReserveRemoval(Call& call, std::string_view key) {

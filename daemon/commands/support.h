@@ -58,7 +58,14 @@ inline int64_t DeadlineOf(const Entry* entry) {
   return entry == nullptr ? 0 : static_cast<int64_t>(entry->deadline_ms());
 }
 
-// Whether a value of that size is allowed; answers an error if not.
+// Whether values of so many bytes in all may be made: not when that is too much
+// for the transaction that the call is in, which then is refused whole.
+inline bool HasTransactionRoom(Call& call, uint64_t bytes) {
+  return call.room == nullptr || call.room->Has(bytes);
+}
+
+// Whether a value of that size is allowed; answers an error if not. Asked
+// before one is made.
 bool ValueFits(Call& call, uint64_t bytes);
 
 // Whether memory and log have room for one put; if not the handler returns at

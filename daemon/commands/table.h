@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/planted_bug.h"
 #include "daemon/state/lent_value.h"
 #include "daemon/state/server_state.h"
 #include "daemon/state/session.h"
@@ -43,11 +44,15 @@ struct Call {
   // In a transaction what it may take; null outside.
   TransactionRoom* room = nullptr;
 
+  bool in_transaction() const { return room != nullptr; }
+
   // Changes something beyond store and session, once. What it captures by
   // reference or as a view outlives the client's command.
   template <typename Effect>
   void WhenCertain(Effect effect) {
-    if (effects == nullptr) return effect();
+    if (effects == nullptr || IsPlanted(PlantedBug::kEffectBeforeCertain)) {
+      return effect();
+    }
     effects->push_back(std::move(effect));
   }
 };
@@ -68,12 +73,13 @@ enum class Access : uint8_t {
 
 // As COMMAND DOCS has it, and the file of the handler.
 enum class CommandGroup : uint8_t {
-  kString,      // string.cc
-  kBitmap,      // bits.cc
-  kGeneric,     // Of keys, whatever their values: key.cc.
-  kConnection,  // connection.cc
-  kServer,      // server.cc, command.cc, latency.cc, memory.cc
-  kKv           // kv.cc and, of KV.LATENCY, latency.cc.
+  kString,        // string.cc
+  kBitmap,        // bits.cc
+  kGeneric,       // Of keys, whatever their values: key.cc.
+  kConnection,    // connection.cc
+  kServer,        // server.cc, command.cc, latency.cc, memory.cc
+  kTransactions,  // transaction.cc
+  kKv             // kv.cc and, of KV.LATENCY, latency.cc.
 };
 
 // Which words are keys: `first`, `first + step`, … up to `last`, which counts
@@ -87,7 +93,7 @@ struct KeySpec {
 };
 
 // Bits beside what Access says, for COMMAND INFO, which names them likewise.
-// kLoading and kNoAuth do more.
+// kLoading, kNoAuth, kNoMulti and kAtOnce do more.
 enum CommandFlag : uint16_t {
   kFast = 1,        // Constant or logarithmic time.
   kDenyOom = 2,     // May need more memory.
@@ -95,6 +101,8 @@ enum CommandFlag : uint16_t {
   kNoAuth = 8,      // May hold a password: its words stay out of SLOWLOG.
   kNoScript = 16,   // Takes part in a connection's state.
   kDangerous = 32,  // For people who know.
+  kNoMulti = 64,    // Refused in a transaction.
+  kAtOnce = 128,    // Runs at once inside MULTI, and is not kept for EXEC.
 };
 
 struct Command {

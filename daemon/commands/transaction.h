@@ -2,8 +2,10 @@
 //
 // Several commands that take effect together or not at all: what EXEC and
 // scripts run theirs in. Each runs in place, through its own handler and with
-// an Operation of its own; whoever cannot run yet, or must not, has all of them
-// undone.
+// an Operation of its own. If one waits, all are undone and run again from the
+// first, with the room that they needed reserved at once, so that they cannot
+// starve. If one is refused (for memory, the disk, a damaged value, a limit),
+// all are, and nothing has changed. An error of a command's own is its reply.
 #pragma once
 
 #include <cstdint>
@@ -70,7 +72,7 @@ class Attempt {
 
  private:
   void ReserveAgain();
-  Outcome Judge(Call& inner);
+  WaitsFor Judge(Call& inner);
   void Count(const CommandRow& row, Call& inner, int64_t ns,
              std::string_view reply, bool in_slow_log);
 
@@ -78,7 +80,7 @@ class Attempt {
   const SessionSettings settings_;  // As they were.
   const uint64_t hits_;
   const uint64_t misses_;
-  const Seq began_after_;
+  Seq began_after_ = 0;
 
   std::optional<TransactionRoom> own_room_;
   std::vector<std::function<void()>> own_effects_;

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "daemon/state/listing.h"
+#include "daemon/state/queued_commands.h"
+#include "store/watch.h"
 
 namespace kvd {
 
@@ -53,16 +55,40 @@ struct Session : SessionSettings {
   // What its command has made of its reply; null if it is not under way.
   std::unique_ptr<Listing> listing;
 
+  // What was sent since MULTI; null outside of that.
+  std::unique_ptr<QueuedCommands> queued;
+  // The keys that WATCH named; null if there are none.
+  std::unique_ptr<Watch> watch;
+  // What the last attempt to run a transaction needed in the log before it was
+  // undone, to be reserved by the next one; 0 if there was none.
+  uint64_t undone_bytes = 0;
+  Purpose undone_purpose = Purpose::kWrite;
+
   // No further command of this connection is executed; it closes once its
   // replies are out.
   bool closing = false;
   // The connection closes at once, replies or not.
   bool killed = false;
 
+  // As CLIENT LIST shows it: -1 outside MULTI.
+  int64_t queued_commands() const {
+    return queued ? static_cast<int64_t>(queued->size()) : -1;
+  }
+  size_t watched_keys() const { return watch ? watch->size() : 0; }
+  // What it keeps for a transaction.
+  size_t transaction_bytes() const {
+    return (queued ? queued->bytes() : 0) + (watch ? watch->memory_bytes() : 0);
+  }
+  void EndTransaction() {
+    queued.reset();
+    watch.reset();
+    undone_bytes = 0;
+  }
   // Of its own words and of a reply under way, what it keeps.
   size_t memory_bytes() const {
     return name.capacity() + library_name.capacity() +
-           library_version.capacity() + (listing ? listing->memory_bytes() : 0);
+           library_version.capacity() +
+           (listing ? listing->memory_bytes() : 0) + transaction_bytes();
   }
 
   // As of the last turn, for CLIENT LIST.

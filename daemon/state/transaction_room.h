@@ -22,10 +22,7 @@ class TransactionRoom {
   // Whether new values and replies may take so many bytes more. If not, the
   // transaction is refused. Asked before anything of that size is made.
   bool Has(uint64_t bytes) {
-    if (bytes <= left() ||
-        IsPlanted(PlantedBug::kTransactionLimitAfterChange)) {
-      return true;
-    }
+    if (bytes <= left()) return true;
     RefuseAsTooLarge();
     return false;
   }
@@ -35,7 +32,10 @@ class TransactionRoom {
     used_ += bytes;
     return has;
   }
-  uint64_t left() const { return used_ < bytes_max_ ? bytes_max_ - used_ : 0; }
+  uint64_t left() const {
+    if (IsPlanted(PlantedBug::kTransactionLimitAfterChange)) return UINT64_MAX;
+    return used_ < bytes_max_ ? bytes_max_ - used_ : 0;
+  }
   bool exceeded() const { return used_ > bytes_max_; }
 
   // Nothing of it may happen. The first reason counts; it is the text of an

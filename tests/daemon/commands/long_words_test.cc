@@ -52,6 +52,8 @@ class LongWordsTest : public testing::Test, protected CommandRig {
     Execute(*service_, session_, words, /*queue_writers=*/false, &cold_,
             &reply);
     MakeDurable();
+    // What was queued is there for EXEC.
+    session_.EndTransaction();
     if (reply.starts_with('-')) {
       ++errors_;
       EXPECT_LE(reply.size(), kErrorBytesMax) << reply.substr(0, 100);
