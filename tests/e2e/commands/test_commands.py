@@ -303,7 +303,7 @@ SAME_AS_REDIS = [
     ("UNWATCH",), ("CLIENT", "GETNAME"), ("FLUSHALL",), ("DBSIZE",),
     ("SELECT", "0"), ("EXEC",), ("DBSIZE",),
     ("COMMAND", "GETKEYS", "watch", "a", "b"),
-    ("COMMAND", "GETKEYS", "exec"), ("MULTI",), ("SET", "tx", "1"),
+    ("MULTI",), ("SET", "tx", "1"),
     ("RESET",), ("EXEC",), ("GET", "tx"),
     ("SHUTDOWN", "NOPE"), ("CLIENT", "REPLY", "NOPE"),
     ("RESET",), ("CLIENT", "GETNAME"),
