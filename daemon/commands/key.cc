@@ -395,9 +395,10 @@ void HandleMove(Call& call) {
   const Entry* from = FindForTarget(call, {*database, key});
   if (from == nullptr) return call.reply.Integer(0);
   const std::string_view value = call.op->Value(*from);
-  if (call.op->AdmitMove(*from, key) != Room::kReady) return;
   const uint64_t bytes = Operation::PutBytes(key.size(), value.size()) +
                          Operation::RemoveBytes(key.size());
+  if (!HasTransactionRoom(call, bytes)) return;
+  if (call.op->AdmitMove(*from, key) != Room::kReady) return;
   if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return;
   call.op->UseDatabase(*database);
   call.op->Put(key, value, DeadlineOf(from));
