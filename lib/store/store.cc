@@ -162,7 +162,7 @@ std::optional<int64_t> Store::Tick() {
   impl_->limit.NoteRoom();
   std::optional<int64_t> next;
   if (!impl_->log->failure() && !impl_->log->stopped()) {
-    more |= impl_->changes.RemoveExpiredKeys();
+    if (impl_->removes_expired) more |= impl_->changes.RemoveExpiredKeys();
     impl_->log->Pump();
     next = impl_->log->Tick();
   }
@@ -171,7 +171,9 @@ std::optional<int64_t> Store::Tick() {
     if (wanted) next = next ? std::min(*next, *wanted) : *wanted;
   }
   if (more) return kNextSliceMs;
-  if (const auto deadline = impl_->changes.NextDeadlineMs()) {
+  const auto deadline =
+      impl_->removes_expired ? impl_->changes.NextDeadlineMs() : std::nullopt;
+  if (deadline) {
     next = next ? std::min(*next, *deadline) : *deadline;
   }
   return next;
@@ -179,6 +181,8 @@ std::optional<int64_t> Store::Tick() {
 
 Seq Store::durable_seq() const { return impl_->log->durable_seq(); }
 Seq Store::last_seq() const { return impl_->log->last_seq(); }
+
+void Store::WantDurable() { impl_->log->WantDurable(); }
 
 bool Store::MustWait(Seq seq) const {
   return impl_->options.sync == SyncMode::kAlways &&
@@ -238,6 +242,17 @@ std::vector<uint64_t> Store::SealedSegments() const {
     ids.push_back(segment.id);
   }
   return ids;
+}
+
+void Store::Tune(const StoreTuning& tuning) {
+  impl_->compactor.Tune(tuning.compaction);
+  impl_->scrubber.Tune(tuning.scrub);
+  impl_->cache.set_value_bytes_max(tuning.value_cache_bytes);
+  impl_->limit.set_bytes(tuning.memory_limit_bytes);
+}
+
+void Store::set_removes_expired(bool removes) {
+  impl_->removes_expired = removes;
 }
 
 uint64_t Store::memory_bytes() const {

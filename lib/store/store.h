@@ -80,6 +80,14 @@ struct StoreOptions {
   OnProgress on_progress = [](const LoadProgress&) { return true; };
 };
 
+// Of StoreOptions, what may change while a store runs.
+struct StoreTuning {
+  CompactionOptions compaction;
+  ScrubOptions scrub;
+  uint64_t value_cache_bytes = UINT64_MAX;
+  uint64_t memory_limit_bytes = 0;
+};
+
 struct StoreStats {
   uint64_t keys[kDatabases] = {};
   uint64_t keys_with_deadline[kDatabases] = {};
@@ -160,6 +168,8 @@ class Store {
   Seq durable_seq() const;
   // The newest executed change.
   Seq last_seq() const;
+  // Has all changes so far made durable soon, whatever the mode.
+  void WantDurable();
   // Whether a reply that shows the effect of change `seq` has to wait. Never in
   // SyncMode::kInterval and kNever.
   bool MustWait(Seq seq) const;
@@ -194,6 +204,13 @@ class Store {
   const ScrubStatus& scrub() const;
   // Ids of the sealed segments, oldest first.
   std::vector<uint64_t> SealedSegments() const;
+
+  // From now on these count. Memory beyond a lower bound is given back by and
+  // by: keys stay, whatever the limit.
+  void Tune(const StoreTuning& tuning);
+  // Whether keys are removed once their deadline has passed, and not only when
+  // somebody comes across them: at the start they are.
+  void set_removes_expired(bool removes);
 
   // What entries and tables take, and what they may; 0 for no limit.
   uint64_t memory_bytes() const;

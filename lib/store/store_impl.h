@@ -57,6 +57,8 @@ struct Store::Impl {
   ValueCache cache;
   ValueReader reader;
 
+  bool removes_expired = true;  // Those that nobody looks up.
+
   Compactor compactor;
   Scrubber scrubber;
   HintWriter hint_writer;

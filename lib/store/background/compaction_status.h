@@ -13,6 +13,8 @@ struct CompactionOptions {
   double min_dead_ratio = 0.4;   // What makes a segment worth it.
   uint64_t rate_bytes_per_s = 64 << 20;  // Of what is rewritten; 0: no limit.
   uint64_t history_bytes = 0;            // The newest log stays as it is.
+
+  bool operator==(const CompactionOptions&) const = default;
 };
 
 struct CompactionStatus {

@@ -450,6 +450,12 @@ std::optional<int64_t> Compactor::Tick() {
   return std::nullopt;
 }
 
+void Compactor::Tune(const CompactionOptions& options) {
+  if (options == options_.compaction) return;
+  options_.compaction = options;
+  look_at_ms_ = worker_.NowMs() + options.interval_ms;
+}
+
 std::optional<int64_t> Compactor::LookForWork() {
   const int64_t interval_ms = options_.compaction.interval_ms;
   if (interval_ms == 0) return std::nullopt;

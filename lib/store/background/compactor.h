@@ -80,6 +80,10 @@ class Compactor {
   void Abandon(const Error& error);
   bool idle() const { return !worker_.under_way() && job_ == nullptr; }
 
+  // What is told from now on. If it is news, the next look is an interval
+  // away.
+  void Tune(const CompactionOptions& options);
+
   const CompactionStatus& status() const { return status_; }
   // New segments that cannot be read back: the disk has failed.
   const std::optional<Error>& failure() const { return failure_; }
@@ -141,7 +145,7 @@ class Compactor {
   // it back: compaction then looks often, and goes so many times as fast.
   double Pressure() const;
 
-  const CompactorOptions options_;
+  CompactorOptions options_;
   Directory& directory_;
   LogWriter& log_;
   LogSink report_;

@@ -10,6 +10,8 @@ namespace kvd {
 struct ScrubOptions {
   int64_t interval_ms = 24 * 3600 * 1000;  // Between two rounds; 0 for never.
   uint64_t rate_bytes_per_s = 8 << 20;     // 0: no limit.
+
+  bool operator==(const ScrubOptions&) const = default;
 };
 
 struct ScrubStatus {

@@ -26,6 +26,12 @@ Scrubber::Scrubber(const Maintenance& with, const ScrubOptions& options,
   next_round_ms_ = worker_.NowMs() + options_.interval_ms;
 }
 
+void Scrubber::Tune(const ScrubOptions& options) {
+  if (options == options_) return;
+  options_ = options;
+  next_round_ms_ = worker_.NowMs() + options_.interval_ms;
+}
+
 void Scrubber::Poll() { worker_.Poll(); }
 
 double Scrubber::Rate() const {

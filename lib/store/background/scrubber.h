@@ -37,6 +37,10 @@ class Scrubber {
   void Stop() { stopping_ = true; }
   bool idle() const { return !worker_.under_way(); }
 
+  // What is told from now on. If it is news, the next round begins one interval
+  // from now.
+  void Tune(const ScrubOptions& options);
+
   const ScrubStatus& status() const { return status_; }
 
  private:
@@ -51,7 +55,7 @@ class Scrubber {
   // Bytes per second; 0 for no limit.
   double Rate() const;
 
-  const ScrubOptions options_;
+  ScrubOptions options_;
   Directory& directory_;
   const LogWriter& log_;
   LogSink report_;

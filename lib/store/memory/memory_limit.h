@@ -22,6 +22,7 @@ class MemoryLimit {
               const ClearedTables& cleared, LogSink log);
 
   uint64_t bytes() const { return bytes_; }
+  void set_bytes(uint64_t bytes) { bytes_ = bytes; }
   bool IsOver() const { return bytes_ != 0 && memory_.all() >= bytes_; }
   // Values have nothing to do with it.
   bool IsFull() const {
@@ -45,7 +46,7 @@ class MemoryLimit {
   // Once each time that it comes to refusals.
   void NoteFull();
 
-  const uint64_t bytes_;
+  uint64_t bytes_;
   const MemoryUse& memory_;
   const ClearedTables& cleared_;
   LogSink log_;

@@ -57,6 +57,9 @@ class ValueCache {
   // A command used a value that was read from disk: whether to keep it.
   bool MayKeep(uint64_t value_bytes) const;
 
+  // The first of the options, from now on.
+  void set_value_bytes_max(uint64_t bytes) { options_.value_bytes_max = bytes; }
+
   uint64_t evicted() const { return evicted_; }
 
  private:
@@ -64,7 +67,7 @@ class ValueCache {
   uint64_t LeftByLimit() const;
   uint64_t Excess() const;
 
-  const ValueCacheOptions options_;
+  ValueCacheOptions options_;
   Databases& databases_;
   const MemoryUse& memory_;
   const MemoryLimit& limit_;
