@@ -9,6 +9,7 @@
 #include <map>
 #include <optional>
 
+#include "base/check.h"
 #include "config/settings.h"
 #include "config/units.h"
 
@@ -125,6 +126,10 @@ class Reader {
     const TomlType type = TypeOf(setting);
     if (type == TomlType::kString) {
       text = node.value_exact<std::string>();
+    } else if (type == TomlType::kBoolean) {
+      if (const auto flag = node.value_exact<bool>()) {
+        text = *flag ? "true" : "false";
+      }
     } else if (const auto number = node.value_exact<int64_t>()) {
       text = fmt::format("{}", *number);
     } else if (const auto real = node.value_exact<double>();
@@ -193,8 +198,14 @@ std::optional<Error> TooLarge(size_t size, const std::string& file) {
                            file, FormatSize(kFileBytesMax)));
 }
 
-// At most a byte more than kFileBytesMax.
-Result<std::string> ReadFile(const std::string& path) {
+}  // namespace
+
+uint64_t MemoryAmount::Resolve(uint64_t total) const {
+  // In an order that does not overflow.
+  return bytes + total / 100 * percent + total % 100 * percent / 100;
+}
+
+Result<std::string> ReadConfigFile(const std::string& path) {
   errno = 0;
   std::ifstream stream(path, std::ios::binary);
   std::string text(kFileBytesMax + 1, '\0');
@@ -207,18 +218,11 @@ Result<std::string> ReadFile(const std::string& path) {
   return text;
 }
 
-}  // namespace
-
-uint64_t MemoryAmount::Resolve(uint64_t total) const {
-  // In an order that does not overflow.
-  return bytes + total / 100 * percent + total % 100 * percent / 100;
-}
-
 Result<Config> LoadConfig(const std::string& path,
                           const std::vector<std::string>& overrides) {
   std::string text;
   if (!path.empty()) {
-    KVD_TRY_ASSIGN(text, ReadFile(path));
+    KVD_TRY_ASSIGN(text, ReadConfigFile(path));
   }
   return ParseConfig(text, path, overrides);
 }
@@ -268,6 +272,33 @@ Result<void> ApplyOverride(Config* config, std::string_view assignment) {
                 set.error().message());
   }
   return {};
+}
+
+Changeable WhenChangeable(std::string_view name) {
+  const Setting* setting = FindSetting(name);
+  if (setting == nullptr) return Changeable::kUnknown;
+  return setting->at_run_time ? Changeable::kAtRunTime : Changeable::kAtStart;
+}
+
+Result<void> SetSetting(Config* config, std::string_view name,
+                        std::string_view value) {
+  const Setting* setting = FindSetting(name);
+  if (setting == nullptr) {
+    return Fail(ErrorCode::kInvalid, "{}", UnknownName(name));
+  }
+  return SetFromText(*setting, value, config);
+}
+
+std::string GetSetting(const Config& config, std::string_view name) {
+  const Setting* setting = FindSetting(name);
+  KVD_CHECK(setting != nullptr);
+  return GetAsText(*setting, config);
+}
+
+Result<void> CheckRelations(const Config& config) {
+  const auto broken = BrokenRelation(config);
+  if (!broken) return {};
+  return Unexpected(Error(ErrorCode::kInvalid, Describe(*broken)));
 }
 
 std::vector<std::pair<std::string, std::string>> DescribeSettings(

@@ -97,13 +97,17 @@ struct Config {
   } limits;
 
   struct SlowLog {
-    int64_t threshold_us = 10'000;  // 0: all commands.
+    int64_t threshold_us = 10'000;  // 0: all commands; INT64_MAX: none.
     int64_t length = 128;           // 0: none is kept.
   } slowlog;
 
   struct Logging {
     LogLevel level = LogLevel::kInfo;
   } logging;
+
+  struct Debug {
+    bool commands = false;  // Whether DEBUG is there.
+  } debug;
 };
 
 // Reads the file at `path` and then applies `overrides`, each "name=value". An
@@ -113,6 +117,9 @@ struct Config {
 Result<Config> LoadConfig(const std::string& path,
                           const std::vector<std::string>& overrides = {});
 
+// The bytes of such a file; of one that is too long to be one, the first.
+Result<std::string> ReadConfigFile(const std::string& path);
+
 // The same from text; `file` is its name in messages.
 Result<Config> ParseConfig(std::string_view text, const std::string& file,
                            const std::vector<std::string>& overrides = {});
@@ -121,6 +128,24 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file,
 // Leaves `config` alone on an error. Relations between settings are for
 // LoadConfig.
 Result<void> ApplyOverride(Config* config, std::string_view assignment);
+
+// When a changed value is followed.
+enum class Changeable {
+  kUnknown,  // There is no such setting.
+  kAtStart,
+  kAtRunTime,
+};
+Changeable WhenChangeable(std::string_view name);
+
+// Sets one setting from a text such as GetSetting() gives. Leaves `config`
+// alone on an error, which does not repeat the name.
+Result<void> SetSetting(Config* config, std::string_view name,
+                        std::string_view value);
+// Of a name that there is.
+std::string GetSetting(const Config& config, std::string_view name);
+
+// Whether the settings may go together; ParseConfig() refuses what may not.
+Result<void> CheckRelations(const Config& config);
 
 // All settings in the manual's order as dotted name and value, the value as
 // ApplyOverride takes it.

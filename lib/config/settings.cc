@@ -21,6 +21,9 @@ constexpr int64_t kSecond = 1000;
 constexpr int64_t kHour = 60 * 60 * kSecond;
 constexpr uint32_t kModeMax = 0777;
 
+// What at_run_time is for those that CONFIG SET changes.
+constexpr bool kRunning = true;
+
 // Shorthand for the accessor of a member.
 #define KVD_FIELD(member) \
   [](Config & c) -> auto& { return c.member; }
@@ -40,7 +43,8 @@ constexpr Setting kSettings[] = {
     {"durability.look_interval",
      DurationKind{KVD_FIELD(durability.look_interval_ms), 10, kHour}},
     {"durability.reads_after_loss",
-     DurationKind{KVD_FIELD(durability.reads_after_loss_ms), 0, 24 * kHour}},
+     DurationKind{KVD_FIELD(durability.reads_after_loss_ms), 0, 24 * kHour},
+     kRunning},
 
     {"log.segment_size",
      SizeKind{KVD_FIELD(log.segment_bytes), 64 * kKiB, kGiB, 4 * kKiB}},
@@ -48,37 +52,40 @@ constexpr Setting kSettings[] = {
     {"log.busy_poll", FineDurationKind{KVD_FIELD(log.busy_poll_us), 0, 10'000}},
 
     {"compaction.interval",
-     DurationKind{KVD_FIELD(compaction.interval_ms), 0, 24 * kHour}},
+     DurationKind{KVD_FIELD(compaction.interval_ms), 0, 24 * kHour}, kRunning},
     {"compaction.min_dead_ratio",
-     RatioKind{KVD_FIELD(compaction.min_dead_ratio), 0.05, 1.0}},
+     RatioKind{KVD_FIELD(compaction.min_dead_ratio), 0.05, 1.0}, kRunning},
     {"compaction.rate",
-     SizeKind{KVD_FIELD(compaction.rate_bytes), 0, 64 * kGiB}},
+     SizeKind{KVD_FIELD(compaction.rate_bytes), 0, 64 * kGiB}, kRunning},
     {"compaction.history",
-     SizeKind{KVD_FIELD(compaction.history_bytes), 0, 1024 * kGiB}},
+     SizeKind{KVD_FIELD(compaction.history_bytes), 0, 1024 * kGiB}, kRunning},
 
     {"scrub.interval",
-     DurationKind{KVD_FIELD(scrub.interval_ms), 0, 366 * 24 * kHour}},
-    {"scrub.rate", SizeKind{KVD_FIELD(scrub.rate_bytes), 0, 64 * kGiB}},
+     DurationKind{KVD_FIELD(scrub.interval_ms), 0, 366 * 24 * kHour}, kRunning},
+    {"scrub.rate", SizeKind{KVD_FIELD(scrub.rate_bytes), 0, 64 * kGiB},
+     kRunning},
 
-    {"memory.value_cache", MemoryKind{KVD_FIELD(memory.value_cache), kMiB,
-                                      1024 * 1024 * kGiB, false}},
+    {"memory.value_cache",
+     MemoryKind{KVD_FIELD(memory.value_cache), kMiB, 1024 * 1024 * kGiB, false},
+     kRunning},
     {"memory.limit",
-     MemoryKind{KVD_FIELD(memory.limit), kMiB, 1024 * 1024 * kGiB, true}},
+     MemoryKind{KVD_FIELD(memory.limit), kMiB, 1024 * 1024 * kGiB, true},
+     kRunning},
 
     {"limits.connections",
-     CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}},
+     CountKind{KVD_FIELD(limits.connections), 1, 1'000'000}, kRunning},
     {"limits.reserved_connections",
      CountKind{KVD_FIELD(limits.reserved_connections), 0, 1024}},
     {"limits.value_size",
-     SizeKind{KVD_FIELD(limits.value_bytes), kKiB, kValueBytesMax}},
+     SizeKind{KVD_FIELD(limits.value_bytes), kKiB, kValueBytesMax}, kRunning},
     {"limits.arguments",
      CountKind{KVD_FIELD(limits.arguments), 64, 16'777'216}},
     {"limits.input_bytes",
      SizeKind{KVD_FIELD(limits.input_bytes), kMiB, 4 * kGiB}},
     {"limits.output_bytes",
-     SizeKind{KVD_FIELD(limits.output_bytes), kMiB, 16 * kGiB}},
+     SizeKind{KVD_FIELD(limits.output_bytes), kMiB, 16 * kGiB}, kRunning},
     {"limits.transaction_bytes",
-     SizeKind{KVD_FIELD(limits.transaction_bytes), kMiB, 16 * kGiB}},
+     SizeKind{KVD_FIELD(limits.transaction_bytes), kMiB, 16 * kGiB}, kRunning},
     {"limits.half_command_timeout",
      DurationKind{KVD_FIELD(limits.half_command_timeout_ms), 100, kHour}},
     {"limits.open_group",
@@ -87,10 +94,14 @@ constexpr Setting kSettings[] = {
      CountKind{KVD_FIELD(limits.reserved_descriptors), 16, 4096}},
 
     {"slowlog.threshold",
-     FineDurationKind{KVD_FIELD(slowlog.threshold_us), 0, kHour * 1000}},
-    {"slowlog.length", CountKind{KVD_FIELD(slowlog.length), 0, 100'000}},
+     FineDurationKind{KVD_FIELD(slowlog.threshold_us), 0, kHour * 1000, true},
+     kRunning},
+    {"slowlog.length", CountKind{KVD_FIELD(slowlog.length), 0, 100'000},
+     kRunning},
 
-    {"logging.level", LevelKind{KVD_FIELD(logging.level)}},
+    {"logging.level", LevelKind{KVD_FIELD(logging.level)}, kRunning},
+
+    {"debug.commands", FlagKind{KVD_FIELD(debug.commands)}},
 };
 
 #undef KVD_FIELD
@@ -244,6 +255,10 @@ Result<void> Set(const DurationKind& kind, std::string_view text,
 
 Result<void> Set(const FineDurationKind& kind, std::string_view text,
                  Config* config) {
+  if (text.empty() && kind.may_be_empty) {
+    kind.field(*config) = INT64_MAX;
+    return {};
+  }
   KVD_TRY_ASSIGN(const int64_t us, ParseFineDuration(text));
   KVD_TRY(CheckBounds(text, us, kind.min_us, kind.max_us, FormatFineDuration));
   kind.field(*config) = us;
@@ -285,6 +300,14 @@ Result<void> Set(const LevelKind& kind, std::string_view text, Config* config) {
   return {};
 }
 
+Result<void> Set(const FlagKind& kind, std::string_view text, Config* config) {
+  if (text != "true" && text != "false") {
+    return Fail(ErrorCode::kInvalid, "\"{}\" is not true or false", text);
+  }
+  kind.field(*config) = text == "true";
+  return {};
+}
+
 std::string Get(const TextKind& kind, Config& config) {
   return kind.field(config);
 }
@@ -301,7 +324,8 @@ std::string Get(const DurationKind& kind, Config& config) {
   return FormatDuration(kind.field(config));
 }
 std::string Get(const FineDurationKind& kind, Config& config) {
-  return FormatFineDuration(kind.field(config));
+  const int64_t us = kind.field(config);
+  return us == INT64_MAX ? "" : FormatFineDuration(us);
 }
 std::string Get(const CountKind& kind, Config& config) {
   return FormatCount(kind.field(config));
@@ -320,6 +344,10 @@ std::string Get(const DeviceKind& kind, Config& config) {
 }
 std::string Get(const LevelKind& kind, Config& config) {
   return std::string(ToString(kind.field(config)));
+}
+
+std::string Get(const FlagKind& kind, Config& config) {
+  return kind.field(config) ? "true" : "false";
 }
 
 std::string_view LastWord(std::string_view name) {
@@ -382,6 +410,9 @@ TomlType TypeOf(const Setting& setting) {
     return TomlType::kInteger;
   }
   if (std::holds_alternative<RatioKind>(setting.kind)) return TomlType::kFloat;
+  if (std::holds_alternative<FlagKind>(setting.kind)) {
+    return TomlType::kBoolean;
+  }
   return TomlType::kString;
 }
 
@@ -395,6 +426,8 @@ std::string ExampleOf(const Setting& setting) {
       return fmt::format("a whole number such as {}", value);
     case TomlType::kFloat:
       return fmt::format("a number such as {}", value);
+    case TomlType::kBoolean:
+      return "true or false";
     case TomlType::kString:
       break;
   }

@@ -17,7 +17,7 @@
 namespace kvd {
 
 // How a setting is written in a TOML file.
-enum class TomlType { kString = 1, kInteger, kFloat };
+enum class TomlType { kString = 1, kInteger, kFloat, kBoolean };
 
 // The kinds of value. `field` gives the member that a setting lives in; bounds
 // are inclusive.
@@ -41,10 +41,12 @@ struct DurationKind {
   int64_t& (*field)(Config&);
   int64_t min_ms, max_ms;
 };
-// For durations below a millisecond.
+// For durations below a millisecond. An empty one, where there may be such, is
+// longer than all others: INT64_MAX.
 struct FineDurationKind {
   int64_t& (*field)(Config&);
   int64_t min_us, max_us;
+  bool may_be_empty = false;
 };
 struct CountKind {
   int64_t& (*field)(Config&);
@@ -66,12 +68,17 @@ struct DeviceKind {
 struct LevelKind {
   LogLevel& (*field)(Config&);
 };
+struct FlagKind {
+  bool& (*field)(Config&);
+};
 
 struct Setting {
   std::string_view name;  // Dotted, as in "limits.value_size".
   std::variant<TextKind, SizeKind, MemoryKind, DurationKind, FineDurationKind,
-               CountKind, RatioKind, ModeKind, SyncKind, DeviceKind, LevelKind>
+               CountKind, RatioKind, ModeKind, SyncKind, DeviceKind, LevelKind,
+               FlagKind>
       kind;
+  bool at_run_time = false;  // Whether CONFIG SET changes it.
 };
 
 // In the order of etc/kvd.toml. Lives for ever.
