@@ -33,7 +33,7 @@ kvd::ExitCode Main(int argc, const char* const* argv) {
     }
     return kvd::Printed(kvd::ExitCode::kStopped);
   }
-  return kvd::RunDaemon(settings->config);
+  return kvd::RunDaemon(*settings);
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ Descriptors ShareDescriptors(const Config::Limits& limits) {
     LogWarning("only {} descriptors allowed: {} connections instead of {}", all,
                fit, limits.connections);
   }
-  return {read_files, {std::min(fit, limits.connections), reserved}};
+  return {read_files, {std::min(fit, limits.connections), reserved, fit}};
 }
 
 uint64_t InMiB(uint64_t bytes) { return bytes >> 20; }
@@ -156,9 +156,12 @@ Result<Sockets> OpenSockets(const Config& config,
 StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
                             const Descriptors& descriptors,
                             const StoreOptions::OnProgress& on_progress) {
+  const StoreTuning tuning = TuningOf(config, memory);
   StoreOptions options;
-  options.value_cache_bytes = memory.value_cache;
-  options.memory_limit_bytes = memory.limit;
+  options.value_cache_bytes = tuning.value_cache_bytes;
+  options.memory_limit_bytes = tuning.memory_limit_bytes;
+  options.compaction = tuning.compaction;
+  options.scrub = tuning.scrub;
   options.cold_bytes_max = config.limits.output_bytes;
   options.read_files_max = static_cast<size_t>(descriptors.read_files);
   options.sync = config.durability.sync;
@@ -168,12 +171,6 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.idle_declare_ms = config.durability.declare_after_ms;
   options.look_interval_ms = config.durability.look_interval_ms;
   options.segment_bytes = config.log.segment_bytes;
-  options.compaction.interval_ms = config.compaction.interval_ms;
-  options.compaction.min_dead_ratio = config.compaction.min_dead_ratio;
-  options.compaction.rate_bytes_per_s = config.compaction.rate_bytes;
-  options.compaction.history_bytes = config.compaction.history_bytes;
-  options.scrub.interval_ms = config.scrub.interval_ms;
-  options.scrub.rate_bytes_per_s = config.scrub.rate_bytes;
   // Beside the one that loads; hardware_concurrency() may know nothing.
   options.load_threads =
       std::max(static_cast<int>(std::thread::hardware_concurrency()) - 1, 0);
@@ -258,8 +255,9 @@ struct LeaveToTheSystem {
 // Everything below is destroyed from the bottom up: the server closes its
 // sockets before the store ends, the store ends before its threads, and the
 // lock on the directory is released last.
-ExitCode Serve(const Config& config, EventLoop& loop, LoopWaker& waker,
+ExitCode Serve(const Settings& settings, EventLoop& loop, LoopWaker& waker,
                StopSignals& signals) {
+  const Config& config = settings.config;
   const std::vector<int> passed = notify::PassedSockets();
   // With passed sockets those of the configuration do not matter.
   if (const auto checked = CheckConfig(config); passed.empty() && !checked) {
@@ -287,6 +285,7 @@ ExitCode Serve(const Config& config, EventLoop& loop, LoopWaker& waker,
   std::unique_ptr<Store, LeaveToTheSystem> store;
   Server server(loop, waker, signals, clock, config, descriptors.connections,
                 std::move(*sockets));
+  server.set_config_file(settings.file);
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
     return Store::Open(**directory,
                        StoreOptionsOf(config, memory, descriptors, on_progress),
@@ -305,11 +304,11 @@ ExitCode Serve(const Config& config, EventLoop& loop, LoopWaker& waker,
 
 }  // namespace
 
-ExitCode RunDaemon(const Config& config) {
+ExitCode RunDaemon(const Settings& settings) {
   SetUpAllocator();
   IgnoreSignals();
   umask(kUmask);
-  SetUpLogging(config.logging.level);
+  SetUpLogging(settings.config.logging.level);
   LogInfo("kvd {} starts", kVersion);
   if (const auto enough = CheckDescriptors(); !enough) {
     return Refuse(enough.error(), ExitCode::kCannotStart);
@@ -317,7 +316,7 @@ ExitCode RunDaemon(const Config& config) {
   EventLoop loop;
   LoopWaker waker(loop);
   StopSignals signals(loop);
-  const ExitCode code = Serve(config, loop, waker, signals);
+  const ExitCode code = Serve(settings, loop, waker, signals);
   if (code == ExitCode::kStopped) LogInfo("stopped; everything is on disk");
   return code;
 }

@@ -5,13 +5,13 @@
 
 #include <string>
 
-#include "config/config.h"
 #include "daemon/exit_code.h"
+#include "daemon/options.h"
 
 namespace kvd {
 
 // Opens the store and serves clients until asked to stop.
-ExitCode RunDaemon(const Config& config);
+ExitCode RunDaemon(const Settings& settings);
 
 // Reads every byte of a data directory and reports damage on stdout.
 ExitCode RunVerify(const std::string& path);

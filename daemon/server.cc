@@ -14,8 +14,10 @@
 #include "config/units.h"
 #include "daemon/commands/table.h"
 #include "daemon/host/logging.h"
+#include "daemon/host/memory_share.h"
 #include "daemon/host/notify.h"
 #include "daemon/state/memory_figures.h"
+#include "daemon/store_opener.h"
 
 namespace kvd {
 namespace {
@@ -43,6 +45,19 @@ int64_t HousekeepingMs(const Config& config) {
   return std::clamp(shortest_ms / 4, kHousekeepingMsMin, kHousekeepingMsMax);
 }
 
+// `before` is what was counted `elapsed_ms` ago, and becomes `now`.
+void NoteRates(int64_t elapsed_ms, ServiceStats* now, ServiceStats* before) {
+  const auto rate = [&](uint64_t ServiceStats::*count) {
+    // CONFIG RESETSTAT lets them start again from 0.
+    const uint64_t more = now->*count - std::min(now->*count, before->*count);
+    return more * 1000 / static_cast<uint64_t>(elapsed_ms);
+  };
+  now->commands_per_s = rate(&ServiceStats::commands);
+  now->input_bytes_per_s = rate(&ServiceStats::input_bytes);
+  now->output_bytes_per_s = rate(&ServiceStats::output_bytes);
+  *before = *now;
+}
+
 }  // namespace
 
 Server::Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals,
@@ -54,18 +69,21 @@ Server::Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals,
       connections_reserved_(bounds.reserved),
       own_uid_(geteuid()),
       housekeeping_ms_(HousekeepingMs(config)),
-      service_{.config = config, .clock = clock},
+      config_(config),
+      service_{.config = config_, .clock = clock},
       turn_(loop, service_),
       sockets_(std::move(sockets)),
       tick_(loop, [this] { ScheduleTick(); }),
       housekeeping_(loop, [this] { KeepHouse(); }),
-      stop_limit_(loop, [this] { StopLimitReached(); }) {
+      stop_limit_(loop, [this] { StopLimitReached(); }),
+      look_again_(loop, [this] { LookAgain(); }) {
   KVD_CHECK(!sockets_.empty());
   service_.started_ms = service_.NowMs();
   service_.loading = {.started_ms = service_.started_ms,
                       .started_wall_ms = clock.WallMs()};
   service_.socket_path = sockets_.front()->path();
   service_.connections_max = bounds.clients;
+  service_.connections_possible = bounds.possible;
   service_.connection_bytes = [this] {
     uint64_t bytes = 0;
     for (const auto& [id, connection] : connections_) {
@@ -74,6 +92,13 @@ Server::Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals,
     return bytes;
   };
   service_.stop = [this] { BeginStop("SHUTDOWN"); };
+  service_.configure = [this](const Config& next) { Configure(next); };
+  service_.look_again_in = [this](int64_t ms) { LookAgainIn(ms); };
+  service_.pause_changed = [this] { PauseChanged(); };
+  service_.set_monitor = [this](uint64_t id, bool monitors) {
+    const auto found = connections_.find(id);
+    if (found != connections_.end()) turn_.SetMonitor(*found->second, monitors);
+  };
   auto* check = new uv_check_t;
   KVD_CHECK(uv_check_init(loop.get(), check) == 0);
   check->data = this;
@@ -83,7 +108,7 @@ Server::Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals,
   });
   waker_.OnWake([this] { turn_.Woken(); });
   housekeeping_.Start(housekeeping_ms_, housekeeping_ms_);
-  last_look_ms_ = counted_at_ms_ = loop.now_ms();
+  last_look_ms_ = counted_.at_ms = loop.now_ms();
   signals_.OnSignal([this](int signal) {
     BeginStop(signal == SIGINT ? "SIGINT" : "SIGTERM");
   });
@@ -110,6 +135,9 @@ void Server::Serve(Store& store) {
   KVD_CHECK(loading());
   stage_ = Stage::kServing;
   service_.store = &store;
+  // What CONFIG SET and CLIENT PAUSE asked for while it was loading.
+  if (!service_.changed_settings.empty()) Configure(Config(config_));
+  PauseChanged();
   Listen();
   // What came in before, such as completions of opening.
   waker_.Wake();
@@ -202,6 +230,46 @@ void Server::BuryClosed() {
   }
 }
 
+void Server::Configure(const Config& config) {
+  if (config.logging.level != config_.logging.level) {
+    SetUpLogging(config.logging.level);
+  }
+  config_ = config;
+  service_.slow_log.set_length(config.slowlog.length);
+  service_.connections_max =
+      std::min(config.limits.connections, service_.connections_possible);
+  if (service_.store == nullptr) return;
+  service_.store->Tune(
+      TuningOf(config, BoundsOf(config.memory, AvailableMemory())));
+  // There may be room for those who wait for it, or values to give up.
+  waker_.Wake();
+  tick_.Start(1);
+}
+
+void Server::LookAgainIn(int64_t ms) {
+  ms = std::max<int64_t>(ms, 0);
+  if (look_again_.active() && look_again_.due_in_ms() <= ms) return;
+  look_again_.Start(ms);
+}
+
+void Server::LookAgain() {
+  turn_.LookAgain();
+  PauseChanged();
+}
+
+// Keys stay during a pause, whatever their deadlines. Source: Redis.
+void Server::PauseChanged() {
+  const bool paused = service_.Paused() != Pause::Of::kNothing;
+  if (paused) {
+    LookAgainIn(service_.pause.end_ms - service_.NowMs());
+  } else {
+    service_.pause = {};
+  }
+  if (service_.store == nullptr) return;
+  service_.store->set_removes_expired(service_.removes_expired && !paused);
+  if (stage_ == Stage::kServing) tick_.Start(1);
+}
+
 void Server::ScheduleTick() {
   if (stage_ != Stage::kServing) return;
   Store& store = *service_.store;
@@ -228,15 +296,10 @@ void Server::KeepHouse() {
   CheckFlushes();
   NoteFigures();
   turn_.KeepHouse();
-  const int64_t elapsed_ms = loop_.now_ms() - counted_at_ms_;
+  const int64_t elapsed_ms = loop_.now_ms() - counted_.at_ms;
   if (elapsed_ms >= kHousekeepingMsMax) {
-    const uint64_t commands = service_.stats.commands;
-    // CONFIG RESETSTAT lets it start again from 0.
-    const uint64_t more = commands - std::min(commands, commands_counted_);
-    service_.stats.commands_per_s =
-        more * 1000 / static_cast<uint64_t>(elapsed_ms);
-    commands_counted_ = commands;
-    counted_at_ms_ = loop_.now_ms();
+    NoteRates(elapsed_ms, &service_.stats, &counted_.stats);
+    counted_.at_ms = loop_.now_ms();
   }
   RunTurn();
 }
@@ -308,6 +371,9 @@ void Server::BeginStop(std::string_view reason) {
   if (stage_ != Stage::kLoading && stage_ != Stage::kServing) return;
   stage_ = Stage::kDraining;
   LogInfo("stopping: {}", reason);
+  // What CLIENT PAUSE holds back was read, so it is executed.
+  service_.pause = {};
+  LookAgainIn(0);
   notify::Stopping();
   acceptors_.clear();
   sockets_.clear();

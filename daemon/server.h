@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -22,10 +23,12 @@ namespace kvd {
 
 // How many clients there may be at a time.
 struct ConnectionBounds {
-  int64_t clients = 0;
+  int64_t clients = 0;  // What the settings ask for, as far as possible.
   // That many more for root and the daemon's own user, so that they can look
   // what is going on: one for each process that has none.
   int64_t reserved = 0;
+  // What descriptors allow, beside those that are reserved.
+  int64_t possible = std::numeric_limits<int64_t>::max();
 };
 
 // Serves while the loop turns, until a signal, SHUTDOWN or a disk fault. All
@@ -40,6 +43,11 @@ class Server {
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
+
+  // What CONFIG REWRITE changes; without it there is no such file.
+  void set_config_file(std::string path) {
+    service_.config_file = std::move(path);
+  }
 
   // Whether there is no store yet, and no stop has begun.
   bool loading() const { return stage_ == Stage::kLoading; }
@@ -84,6 +92,10 @@ class Server {
   void BuryClosed();
   void CloseKilled();
   void Advance();
+  void Configure(const Config& config);
+  void LookAgainIn(int64_t ms);
+  void LookAgain();
+  void PauseChanged();
   void ScheduleTick();
   void KeepHouse();
   int64_t LookedOf(int64_t passed_ms) const;
@@ -107,6 +119,7 @@ class Server {
   const int64_t connections_reserved_;
   const uid_t own_uid_;
   const int64_t housekeeping_ms_;
+  Config config_;  // As CONFIG SET has changed it.
   ServerState service_;
   Turn turn_;
   Stage stage_ = Stage::kLoading;
@@ -120,6 +133,7 @@ class Server {
   Timer tick_;
   Timer housekeeping_;
   Timer stop_limit_;
+  Timer look_again_;
   bool stop_limit_passed_ = false;
   UvPtr<uv_check_t> check_;
 
@@ -133,8 +147,11 @@ class Server {
   Seq stalled_at_seq_ = 0;        // durable_seq() as of the last look.
   int64_t stalled_since_ms_ = 0;  // In looked_ms_.
   bool stall_logged_ = false;
-  uint64_t commands_counted_ = 0;
-  int64_t counted_at_ms_ = 0;
+  struct Counted {
+    ServiceStats stats;
+    int64_t at_ms = 0;  // Loop time.
+  };
+  Counted counted_;  // As of the last look.
 };
 
 }  // namespace kvd

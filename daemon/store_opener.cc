@@ -33,6 +33,17 @@ StoreOpener::Opened StoreOpener::TakeStore() {
   return opened;
 }
 
+StoreTuning TuningOf(const Config& config, const MemoryBounds& memory) {
+  StoreTuning tuning;
+  tuning.compaction = {
+      config.compaction.interval_ms, config.compaction.min_dead_ratio,
+      config.compaction.rate_bytes, config.compaction.history_bytes};
+  tuning.scrub = {config.scrub.interval_ms, config.scrub.rate_bytes};
+  tuning.value_cache_bytes = memory.value_cache;
+  tuning.memory_limit_bytes = memory.limit;
+  return tuning;
+}
+
 void StoreOpener::TakeNews() {
   for (auto& news : news_.TakeAll()) {
     if (const auto* progress = std::get_if<LoadProgress>(&news)) {

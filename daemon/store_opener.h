@@ -13,6 +13,8 @@
 
 #include "base/executor.h"
 #include "base/mailbox.h"
+#include "config/config.h"
+#include "daemon/host/memory_share.h"
 #include "daemon/loop/event_loop.h"
 #include "store/store.h"
 
@@ -55,5 +57,8 @@ class StoreOpener {
   // The last member, so that the thread has ended before the others go.
   ThreadExecutor thread_;
 };
+
+// What the settings say of a store that is or will be open.
+StoreTuning TuningOf(const Config& config, const MemoryBounds& memory);
 
 }  // namespace kvd

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 //
-// COMMAND: the table of commands as clients read it.
+// COMMAND: the table of commands as clients read it. ACL: the one user there
+// is, and the categories of that table.
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -375,8 +377,60 @@ void HandleCommandHelp(Call& call) {
       "HELP",
       "    Print this help.",
   };
-  call.reply.ArrayHeader(std::size(kLines));
-  for (const std::string_view line : kLines) call.reply.SimpleString(line);
+  ReplyLines(call, kLines);
+}
+
+// Without a category all of them, else its commands. Source: Redis.
+void HandleAclCat(Call& call) {
+  std::set<std::string> names;
+  bool known = call.args.size() == 2;
+  for (const CommandRow& row : CommandRows()) {
+    for (const std::string& category : CategoriesOf(*row.command)) {
+      const std::string_view name = std::string_view(category).substr(1);
+      if (call.args.size() == 2) {
+        names.emplace(name);
+      } else if (SameWord(call.args[2], name)) {
+        names.insert(LowerName(row));
+        known = true;
+      }
+    }
+  }
+  if (!known) {
+    return call.reply.Error(
+        fmt::format("ERR Unknown category '{}'", Quoted(call.args[2])));
+  }
+  call.reply.ArrayHeader(names.size());
+  for (const std::string& name : names) call.reply.Bulk(name);
+}
+
+// Who may connect may do everything: that is up to the socket's permissions.
+void HandleAclList(Call& call) {
+  call.reply.ArrayHeader(1);
+  call.reply.Bulk("user default on nopass sanitize-payload ~* &* +@all");
+}
+
+void HandleAclUsers(Call& call) {
+  call.reply.ArrayHeader(1);
+  call.reply.Bulk("default");
+}
+
+void HandleAclWhoAmI(Call& call) { call.reply.Bulk("default"); }
+
+void HandleAclHelp(Call& call) {
+  constexpr std::string_view kLines[] = {
+      "ACL <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+      "CAT [<category>]",
+      "    List all commands that belong to <category>, or all categories.",
+      "LIST",
+      "    Show the one user there is.",
+      "USERS",
+      "    Show its name.",
+      "WHOAMI",
+      "    Return the name of the connection's user.",
+      "HELP",
+      "    Print this help.",
+  };
+  ReplyLines(call, kLines);
 }
 
 }  // namespace kvd

@@ -264,6 +264,46 @@ void GiveOwner(std::vector<LentValue>* lent, size_t start,
   }
 }
 
+// Whether CLIENT PAUSE holds the command back.
+bool IsPaused(const Call& call, const Command& command) {
+  switch (call.service.Paused()) {
+    case Pause::Of::kNothing:
+      return false;
+    case Pause::Of::kWrites:
+      return MayWrite(call.session, command);
+    case Pause::Of::kAll:
+      return (command.flags & kLoading) == 0;
+  }
+  return false;
+}
+
+// A line for MONITOR. Source of its form: Redis.
+std::string MonitorLine(const Call& call, const Command& command) {
+  const bool may_hide = (command.flags & kNoAuth) != 0;
+  const int64_t now_us = call.service.clock.WallMs() * 1000;
+  std::string line = fmt::format("+{}.{:06} [{} unix:{}]", now_us / 1'000'000,
+                                 now_us % 1'000'000, call.session.database,
+                                 call.service.socket_path);
+  // Of HELLO user and password are secret, of AUTH all there is.
+  const size_t secret_words = command.name == "HELLO" ? 2 : call.args.size();
+  size_t hidden = 0;
+  for (const std::string_view word : call.args) {
+    // No monitor is shown a longer one.
+    if (line.size() > call.service.config.limits.output_bytes) break;
+    line += hidden > 0 ? " \"(redacted)\"" : " " + Escaped(word);
+    if (hidden > 0) --hidden;
+    if (may_hide && IsWord(word, "AUTH")) hidden = secret_words;
+  }
+  return line + "\r\n";
+}
+
+// Commands of people who look after the daemon are shown to nobody. Source:
+// Redis.
+void ShowMonitors(const Call& call, const Command& command, Seq seen) {
+  if (command.access == Access::kAdmin) return;
+  call.service.monitor(MonitorLine(call, command), seen);
+}
+
 enum class Admission {
   kRun,
   kRejected,
@@ -323,6 +363,11 @@ Admitted Admit(Call& call, bool queue_writers) {
   if (call.session.queued != nullptr && !RunsAtOnce(command)) {
     admitted.admission = Admission::kQueued;
   } else if (queue_writers && MayWrite(call.session, command)) {
+    admitted.admission = Admission::kWaits;
+  } else if (call.service.pause.of != Pause::Of::kNothing &&
+             IsPaused(call, command)) {
+    const Pause& pause = call.service.pause;
+    call.service.look_again_in(pause.end_ms - call.service.NowMs());
     admitted.admission = Admission::kWaits;
   }
   return admitted;
@@ -423,9 +468,13 @@ Executed Execute(ServerState& service, Session& session,
     if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
   }
   if (!TakesReply(session, reply_mode)) DropReply(call, start);
+  const Seq seen = op ? std::max(op->seen(), call.shows) : 0;
+  if (service.monitor != nullptr && runs) {
+    ShowMonitors(call, *admitted.row->command, seen);
+  }
   // EXEC's reply is the one that took its time.
   if (admitted.admission == Admission::kQueued) stats = nullptr;
-  return {WaitsFor::kNothing, op ? std::max(op->seen(), call.shows) : 0, stats};
+  return {WaitsFor::kNothing, seen, stats};
 }
 
 }  // namespace kvd

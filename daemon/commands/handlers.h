@@ -73,9 +73,11 @@ void HandleSwapDb(Call& call);
 void HandleTtl(Call& call);
 void HandleType(Call& call);
 
-// connection.cc
-void HandleAuth(Call& call);
+// client.cc
+void HandleClientCaching(Call& call);
+void HandleClientCapa(Call& call);
 void HandleClientGetName(Call& call);
+void HandleClientGetRedir(Call& call);
 void HandleClientHelp(Call& call);
 void HandleClientId(Call& call);
 void HandleClientInfo(Call& call);
@@ -83,9 +85,24 @@ void HandleClientKill(Call& call);
 void HandleClientList(Call& call);
 void HandleClientNoEvict(Call& call);
 void HandleClientNoTouch(Call& call);
+void HandleClientPause(Call& call);
 void HandleClientReply(Call& call);
 void HandleClientSetInfo(Call& call);
 void HandleClientSetName(Call& call);
+void HandleClientTracking(Call& call);
+void HandleClientTrackingInfo(Call& call);
+void HandleClientUnblock(Call& call);
+void HandleClientUnpause(Call& call);
+
+// config.cc
+void HandleConfigGet(Call& call);
+void HandleConfigHelp(Call& call);
+void HandleConfigResetStat(Call& call);
+void HandleConfigRewrite(Call& call);
+void HandleConfigSet(Call& call);
+
+// connection.cc
+void HandleAuth(Call& call);
 void HandleEcho(Call& call);
 void HandleHello(Call& call);
 void HandlePing(Call& call);
@@ -95,13 +112,20 @@ void HandleSelect(Call& call);
 
 // server.cc
 void HandleBgRewriteAof(Call& call);
+void HandleBgSave(Call& call);
 void HandleCluster(Call& call);
-void HandleConfigGet(Call& call);
-void HandleConfigHelp(Call& call);
-void HandleConfigResetStat(Call& call);
+void HandleDebug(Call& call);
+void HandleFunctionFlush(Call& call);
+void HandleFunctionHelp(Call& call);
 void HandleInfo(Call& call);
+void HandleLastSave(Call& call);
+void HandleMonitor(Call& call);
+void HandleRole(Call& call);
+void HandleSave(Call& call);
 void HandleShutdown(Call& call);
 void HandleTime(Call& call);
+void HandleWait(Call& call);
+void HandleWaitAof(Call& call);
 
 // latency.cc
 void HandleKvLatencyCommands(Call& call);
@@ -134,6 +158,11 @@ void HandleUnwatch(Call& call);
 void HandleWatch(Call& call);
 
 // command.cc
+void HandleAclCat(Call& call);
+void HandleAclHelp(Call& call);
+void HandleAclList(Call& call);
+void HandleAclUsers(Call& call);
+void HandleAclWhoAmI(Call& call);
 void HandleCommand(Call& call);
 void HandleCommandCount(Call& call);
 void HandleCommandDocs(Call& call);

@@ -32,6 +32,12 @@ class Lines {
   std::string text_;
 };
 
+// Another one for each start, of 40 digits as Redis has them.
+std::string RunId(const ServerState& service) {
+  return fmt::format("{:024x}{:016x}", getpid(),
+                     service.loading.started_wall_ms);
+}
+
 std::string Server(ServerState& service) {
   Lines lines;
   utsname system = {};
@@ -45,9 +51,11 @@ std::string Server(ServerState& service) {
   lines.Add("arch_bits", sizeof(void*) * 8);
   lines.Add("multiplexing_api", "epoll");
   lines.Add("process_id", getpid());
+  lines.Add("run_id", RunId(service));
   lines.Add("tcp_port", 0);
   lines.Add("unixsocket", service.socket_path);
   lines.Add("data_dir", service.config.data_dir);
+  lines.Add("config_file", service.config_file);
   lines.Add("server_time_usec", service.clock.WallMs() * 1000);
   lines.Add("uptime_in_seconds", uptime_s);
   lines.Add("uptime_in_days", uptime_s / (24 * 3600));
@@ -71,6 +79,8 @@ std::string Clients(ServerState& service) {
   }
   lines.Add("watching_clients", watching);
   lines.Add("total_watched_keys", watched);
+  lines.Add("pubsub_clients", 0);
+  lines.Add("clients_in_timeout_table", 0);
   return lines.Take();
 }
 
@@ -82,6 +92,12 @@ std::string Percent(uint64_t part, uint64_t whole) {
   const double share =
       whole == 0 ? 0 : static_cast<double>(part) / static_cast<double>(whole);
   return fmt::format("{:.2f}%", 100 * share);
+}
+
+// What is freed later.
+uint64_t LazyObjects(const ServerState& service) {
+  const StoreStats stats = StatsOf(service);
+  return stats.removals_queued + stats.tables_queued;
 }
 
 std::string Memory(ServerState& service) {
@@ -115,7 +131,12 @@ std::string Memory(ServerState& service) {
             static_cast<int64_t>(resident) - static_cast<int64_t>(used));
   lines.Add("mem_clients_normal", figures.connections);
   lines.Add("mem_clients_slaves", 0);
+  lines.Add("mem_not_counted_for_evict", 0);
+  lines.Add("mem_replication_backlog", 0);
+  lines.Add("mem_aof_buffer", figures.log_buffers);
   lines.Add("mem_allocator", "libc");
+  lines.Add("active_defrag_running", 0);
+  lines.Add("lazyfree_pending_objects", LazyObjects(service));
   // These add up to used_memory …
   lines.Add("kvd_entry_bytes", figures.entries);
   lines.Add("kvd_value_bytes", figures.values);
@@ -167,12 +188,6 @@ void AddLogFigures(const LogFigures& figures, Lines* lines) {
   AddFigures("group_wait_usec", figures.wait_ns, kNsPerUs, lines);
 }
 
-// When everything was on disk last, in seconds since the epoch.
-int64_t AllDurableSince(const ServerState& service, const StoreStats& stats) {
-  if (stats.durable_seq == stats.last_seq) return service.clock.WallMs() / 1000;
-  return service.all_durable_s;
-}
-
 std::string Persistence(ServerState& service) {
   const StoreStats stats = StatsOf(service);
   const bool loads = service.store == nullptr;
@@ -182,15 +197,20 @@ std::string Persistence(ServerState& service) {
   lines.Add("rdb_changes_since_last_save", 0);
   lines.Add("rdb_bgsave_in_progress", 0);
   // A power cut loses nothing older than this.
-  lines.Add("rdb_last_save_time", AllDurableSince(service, stats));
+  lines.Add("rdb_last_save_time", AllDurableSince(service));
   lines.Add("rdb_last_bgsave_status", "ok");
   lines.Add("rdb_last_bgsave_time_sec", -1);
   lines.Add("rdb_current_bgsave_time_sec", -1);
+  lines.Add("rdb_last_cow_size", 0);
   lines.Add("aof_enabled", 1);
   const CompactionStatus compaction =
       loads ? CompactionStatus() : service.store->compaction();
   lines.Add("aof_rewrite_in_progress", compaction.running ? 1 : 0);
   lines.Add("aof_rewrite_scheduled", 0);
+  lines.Add("aof_current_rewrite_time_sec", -1);
+  lines.Add("aof_last_cow_size", 0);
+  lines.Add("aof_pending_bio_fsync", 0);
+  lines.Add("aof_delayed_fsync", 0);
   lines.Add("aof_last_rewrite_time_sec",
             compaction.runs_ended == 0 ? -1 : compaction.last_took_ms / 1000);
   lines.Add("aof_last_bgrewrite_status",
@@ -241,6 +261,10 @@ std::string Persistence(ServerState& service) {
   return lines.Take();
 }
 
+std::string InKiB(uint64_t bytes) {
+  return fmt::format("{:.2f}", static_cast<double>(bytes) / 1024);
+}
+
 std::string Stats(ServerState& service) {
   const ServiceStats& stats = service.stats;
   const StoreStats store = StatsOf(service);
@@ -248,6 +272,8 @@ std::string Stats(ServerState& service) {
   lines.Add("total_connections_received", stats.connections_received);
   lines.Add("total_commands_processed", stats.commands);
   lines.Add("instantaneous_ops_per_sec", stats.commands_per_s);
+  lines.Add("instantaneous_input_kbps", InKiB(stats.input_bytes_per_s));
+  lines.Add("instantaneous_output_kbps", InKiB(stats.output_bytes_per_s));
   lines.Add("total_net_input_bytes", stats.input_bytes);
   lines.Add("total_net_output_bytes", stats.output_bytes);
   lines.Add("rejected_connections", stats.connections_rejected);
@@ -258,6 +284,16 @@ std::string Stats(ServerState& service) {
   lines.Add("pubsub_channels", 0);
   lines.Add("pubsub_patterns", 0);
   lines.Add("total_forks", 0);
+  lines.Add("latest_fork_usec", 0);
+  lines.Add("total_net_repl_input_bytes", 0);
+  lines.Add("total_net_repl_output_bytes", 0);
+  lines.Add("sync_full", 0);
+  lines.Add("sync_partial_ok", 0);
+  lines.Add("sync_partial_err", 0);
+  lines.Add("migrate_cached_sockets", 0);
+  lines.Add("slave_expires_tracked_keys", 0);
+  lines.Add("active_defrag_running", 0);
+  lines.Add("evicted_clients", 0);
   lines.Add("total_error_replies", stats.error_replies);
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("kvd_http_connections_closed", stats.http_closed);
@@ -281,7 +317,15 @@ std::string Replication(ServerState&) {
   Lines lines;
   lines.Add("role", "master");
   lines.Add("connected_slaves", 0);
+  lines.Add("master_failover_state", "no-failover");
+  lines.Add("master_replid", std::string(40, '0'));
+  lines.Add("master_replid2", std::string(40, '0'));
   lines.Add("master_repl_offset", 0);
+  lines.Add("second_repl_offset", -1);
+  lines.Add("repl_backlog_active", 0);
+  lines.Add("repl_backlog_size", 0);
+  lines.Add("repl_backlog_first_byte_offset", 0);
+  lines.Add("repl_backlog_histlen", 0);
   return lines.Take();
 }
 
@@ -301,6 +345,8 @@ std::string Cpu(ServerState&) {
   };
   add("used_cpu_sys", self.ru_stime);
   add("used_cpu_user", self.ru_utime);
+  add("used_cpu_sys_children", {});
+  add("used_cpu_user_children", {});
   add("used_cpu_sys_main_thread", thread.ru_stime);
   add("used_cpu_user_main_thread", thread.ru_utime);
   return lines.Take();
@@ -414,6 +460,13 @@ bool Wanted(const Section& section,
 }
 
 }  // namespace
+
+int64_t AllDurableSince(const ServerState& service) {
+  const Store* store = service.store;
+  const bool all =
+      store == nullptr || store->durable_seq() == store->last_seq();
+  return all ? service.clock.WallMs() / 1000 : service.all_durable_s;
+}
 
 std::string InfoText(ServerState& service,
                      std::span<const std::string_view> sections) {

@@ -17,4 +17,7 @@ namespace kvd {
 std::string InfoText(ServerState& service,
                      std::span<const std::string_view> sections);
 
+// When everything was on disk last, in seconds since the epoch.
+int64_t AllDurableSince(const ServerState& service);
+
 }  // namespace kvd

@@ -171,9 +171,17 @@ void HandleKvCompact(Call& call) {
     return call.reply.Integer(static_cast<int64_t>(run));
   }
   uint64_t& awaited = call.session.awaited_compaction;
-  if (awaited == 0) awaited = store.Compact();
+  if (awaited == 0) {
+    awaited = store.Compact();
+    call.session.unblocked = Session::Unblocked::kNo;
+  }
   if (status.runs_ended < awaited) {
-    return call.op->WaitFor(WaitsFor::kNews);
+    if (call.session.unblocked == Session::Unblocked::kNo) {
+      return call.op->WaitFor(WaitsFor::kNews);
+    }
+    awaited = 0;
+    if (!AnswersUnblocked(call)) call.reply.Null();
+    return;
   }
   awaited = 0;
   if (!status.last_error.empty()) {

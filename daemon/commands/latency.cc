@@ -22,11 +22,6 @@ constexpr int kFirstPower = 10;
 constexpr int kLastPower = 30;
 constexpr int64_t kSlowLogShown = 10;
 
-void ReplyLines(Call& call, std::span<const std::string_view> lines) {
-  call.reply.ArrayHeader(lines.size());
-  for (const std::string_view line : lines) call.reply.SimpleString(line);
-}
-
 // The rows that these names mean, each once; all when there are none. Unknown
 // names mean nothing.
 std::vector<UsedRow> RowsOf(Call& call,

@@ -108,6 +108,19 @@ void ReplyLargePart(Call& call, const Entry& entry, std::string_view part) {
   call.reply.EndBulk();
 }
 
+bool AnswersUnblocked(Call& call) {
+  const auto how =
+      std::exchange(call.session.unblocked, Session::Unblocked::kNo);
+  if (how != Session::Unblocked::kWithError) return false;
+  call.reply.Error("UNBLOCKED client unblocked via CLIENT UNBLOCK");
+  return true;
+}
+
+void ReplyLines(Call& call, std::span<const std::string_view> lines) {
+  call.reply.ArrayHeader(lines.size());
+  for (const std::string_view line : lines) call.reply.SimpleString(line);
+}
+
 void ReplyText(Call& call, std::string text) {
   if (call.lent == nullptr || text.size() < kLentBytesMin) {
     return call.reply.VerbatimText(text);
@@ -157,6 +170,19 @@ std::optional<int64_t> IntegerWord(Call& call, size_t index) {
   const auto value = ParseInteger(call.args[index]);
   if (!value) call.reply.Error(kNotAnInteger);
   return value;
+}
+
+std::optional<int64_t> TimeoutWord(Call& call, size_t index) {
+  const auto timeout_ms = ParseInteger(call.args[index]);
+  if (!timeout_ms) {
+    call.reply.Error("ERR timeout is not an integer or out of range");
+    return std::nullopt;
+  }
+  if (*timeout_ms < 0) {
+    call.reply.Error("ERR timeout is negative");
+    return std::nullopt;
+  }
+  return timeout_ms;
 }
 
 std::optional<Glob> PatternWord(Call& call, size_t index, bool ignore_case) {

@@ -53,6 +53,13 @@ inline size_t SizeOf(const Entry* entry) {
 // Replies with text that is not copied.
 void ReplyText(Call& call, std::string text);
 
+// Of a command that waited: whether CLIENT UNBLOCK ended that with an error,
+// which is the reply then.
+bool AnswersUnblocked(Call& call);
+
+// Replies with a simple string for each line.
+void ReplyLines(Call& call, std::span<const std::string_view> lines);
+
 // A key's deadline as Operation::Put() takes it.
 inline int64_t DeadlineOf(const Entry* entry) {
   return entry == nullptr ? 0 : static_cast<int64_t>(entry->deadline_ms());
@@ -92,6 +99,9 @@ class NewValue {
 
 // The integer in a word; nothing after an error reply.
 std::optional<int64_t> IntegerWord(Call& call, size_t index);
+
+// The milliseconds in a word; nothing after an error reply.
+std::optional<int64_t> TimeoutWord(Call& call, size_t index);
 
 // The glob pattern in a word; nothing after an error reply.
 std::optional<Glob> PatternWord(Call& call, size_t index,

@@ -27,10 +27,35 @@ using enum CommandGroup;
 
 // In order of their names; the columns are those of Command.
 // clang-format off
+constexpr Command kAclCommands[] = {
+    {"CAT", 2, 3, kNoKeys, kNone, kServer, kAnyTime, HandleAclCat, "6.0.0",
+     "O(N)", "[category]",
+     "Returns the categories of commands, or the commands of one."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kAnyTime, HandleAclHelp, "6.0.0",
+     "O(1)", "", "Returns what the subcommands do."},
+    {"LIST", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleAclList, "6.0.0", "O(1)", "", "Returns what users may do.", {},
+     "There is one user, who may do everything."},
+    {"USERS", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleAclUsers, "6.0.0", "O(1)", "", "Returns the names of users.", {},
+     "There is one user."},
+    {"WHOAMI", 2, 2, kNoKeys, kNone, kServer, kAnyTime, HandleAclWhoAmI,
+     "6.0.0", "O(1)", "", "Returns the name of the connection's user."},
+};
+
 constexpr Command kClientCommands[] = {
+    {"CACHING", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientCaching, "6.0.0", "O(1)", "YES|NO",
+     "Answers that there is no tracking.", {}, "Refused: no tracking."},
+    {"CAPA", 3, kWordsMax, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientCapa, "8.0.0", "O(1)", "capability [capability ...]",
+     "Accepted for compatibility: nothing depends on it."},
     {"GETNAME", 2, 2, kNoKeys, kNone, kConnection, kAnyTime,
      HandleClientGetName, "2.6.9", "O(1)", "",
      "Returns the name of the connection."},
+    {"GETREDIR", 2, 2, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientGetRedir, "6.0.0", "O(1)", "",
+     "Returns -1: there is no tracking."},
     {"HELP", 2, 2, kNoKeys, kNone, kConnection, kLoading, HandleClientHelp,
      "5.0.0", "O(1)", "", "Returns what the subcommands do."},
     {"ID", 2, 2, kNoKeys, kNone, kConnection, kAnyTime, HandleClientId, "5.0.0",
@@ -39,18 +64,28 @@ constexpr Command kClientCommands[] = {
      "6.2.0", "O(1)", "", "Returns a description of the connection."},
     {"KILL", 3, kWordsMax, kNoKeys, kAdmin, kConnection,
      kAnyTime | kDangerous, HandleClientKill, "2.4.0", "O(N)",
-     "[ID id] [ADDR address] [LADDR address] [USER user] [TYPE NORMAL] "
-     "[SKIPME YES|NO]",
-     "Closes connections."},
+     "[ID id [id ...]] [ADDR address] [LADDR address] [USER user] "
+     "[TYPE NORMAL] [SKIPME YES|NO] [MAXAGE seconds]",
+     "Closes connections.", {},
+     "All clients of a Unix socket have its path as their address."},
     {"LIST", 2, kWordsMax, kNoKeys, kAdmin, kConnection,
      kAnyTime | kDangerous, HandleClientList, "2.4.0", "O(N)",
-     "[TYPE NORMAL] [ID id [id ...]]", "Returns a line for each connection."},
+     "[ID id [id ...]] [ADDR address] [LADDR address] [USER user] "
+     "[TYPE NORMAL] [SKIPME YES|NO] [MAXAGE seconds]",
+     "Returns a line for each connection.", {},
+     "It also has the process and user of each peer (pid, uid)."},
     {"NO-EVICT", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
      HandleClientNoEvict, "7.0.0", "O(1)", "ON|OFF",
      "Accepted for compatibility: nothing is evicted."},
     {"NO-TOUCH", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
      HandleClientNoTouch, "7.2.0", "O(1)", "ON|OFF",
      "Accepted for compatibility: reading leaves no trace."},
+    {"PAUSE", 3, 4, kNoKeys, kAdmin, kConnection, kAnyTime | kDangerous,
+     HandleClientPause, "3.0.0", "O(1)", "milliseconds [WRITE|ALL]",
+     "Lets commands of all clients wait.", {},
+     "During ALL, too, everything works that works while the data is loading: "
+     "PING, INFO, CLIENT, CONFIG, SHUTDOWN and such. Keys that somebody looks "
+     "up after their deadline are removed."},
     {"REPLY", 3, 3, kNoKeys, kNone, kConnection, kAnyTime | kNoMulti,
      HandleClientReply, "3.2.0", "O(1)", "ON|OFF|SKIP",
      "Says whether the connection gets replies."},
@@ -59,6 +94,18 @@ constexpr Command kClientCommands[] = {
      "Names the client's library."},
     {"SETNAME", 3, 3, kNoKeys, kNone, kConnection, kAnyTime,
      HandleClientSetName, "2.6.9", "O(1)", "name", "Names the connection."},
+    {"TRACKING", 3, kWordsMax, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientTracking, "6.0.0", "O(1)", "ON|OFF",
+     "Answers that there is no tracking.", {}, "ON is refused: no tracking."},
+    {"TRACKINGINFO", 2, 2, kNoKeys, kNone, kConnection, kAnyTime,
+     HandleClientTrackingInfo, "6.2.0", "O(1)", "",
+     "Returns that tracking is off."},
+    {"UNBLOCK", 3, 4, kNoKeys, kAdmin, kConnection, kAnyTime | kDangerous,
+     HandleClientUnblock, "5.0.0", "O(log N)", "id [TIMEOUT|ERROR]",
+     "Ends the wait of another client.", {},
+     "WAITAOF and KV.COMPACT WAIT are what clients wait in."},
+    {"UNPAUSE", 2, 2, kNoKeys, kAdmin, kConnection, kAnyTime | kDangerous,
+     HandleClientUnpause, "6.2.0", "O(1)", "", "Ends a pause."},
 };
 
 constexpr Command kCommandCommands[] = {
@@ -89,6 +136,23 @@ constexpr Command kConfigCommands[] = {
     {"RESETSTAT", 2, 2, kNoKeys, kAdmin, kServer,
      kAnyTime | kDangerous, HandleConfigResetStat, "2.0.0", "O(1)", "",
      "Sets the counters of INFO to zero."},
+    {"REWRITE", 2, 2, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleConfigRewrite, "2.8.0", "O(N)", "",
+     "Writes what CONFIG SET has changed to the configuration file.", {},
+     "It changes these values alone; comments and order stay."},
+    {"SET", 4, kNamesMax, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleConfigSet, "2.0.0", "O(N)", "parameter value [parameter value ...]",
+     "Changes settings, all or none.", {},
+     "Takes kvd's settings by their names in `kvd.toml`, and those of Redis "
+     "that mean the same; others only with the value that they have."},
+};
+
+constexpr Command kFunctionCommands[] = {
+    {"FLUSH", 2, 3, kNoKeys, kWrite, kServer, kNoScript, HandleFunctionFlush,
+     "7.0.0", "O(1)", "[ASYNC|SYNC]",
+     "Accepted for compatibility: there are no functions."},
+    {"HELP", 2, 2, kNoKeys, kNone, kServer, kAnyTime, HandleFunctionHelp,
+     "7.0.0", "O(1)", "", "Returns what the subcommands do."},
 };
 
 constexpr Command kKvLatencyCommands[] = {
@@ -172,6 +236,9 @@ constexpr Command kSlowLogCommands[] = {
 };
 
 constexpr Command kCommands[] = {
+    {"ACL", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr, "6.0.0",
+     "Depends on subcommand.", "", "A container for commands about users.",
+     kAclCommands},
     {"APPEND", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleAppend,
      "2.0.0", "O(1)", "key value",
      "Appends to a value, creating the key if need be."},
@@ -181,6 +248,10 @@ constexpr Command kCommands[] = {
     {"BGREWRITEAOF", 1, 1, kNoKeys, kAdmin, kServer, kNoScript,
      HandleBgRewriteAof, "1.0.0", "O(1), the work is done in the background",
      "", "Starts a compaction of everything."},
+    {"BGSAVE", 1, 2, kNoKeys, kAdmin, kServer, kNoScript, HandleBgSave, "1.0.0",
+     "O(1)", "[SCHEDULE|CANCEL]",
+     "Accepted for compatibility: everything is on disk already.", {},
+     "Does nothing: a write is on disk before its reply."},
     {"BITCOUNT", 2, kWordsMax, kFirst, kRead, kBitmap, 0, HandleBitCount,
      "2.6.0", "O(N)", "key [start [end [BYTE|BIT]]]",
      "Returns how many bits of a value, or of a part of it, are 1."},
@@ -217,6 +288,12 @@ constexpr Command kCommands[] = {
      "Copies a value and its deadline to another key."},
     {"DBSIZE", 1, 1, kNoKeys, kRead, kServer, kFast, HandleDbSize, "1.0.0",
      "O(1)", "", "Returns the number of keys in the database."},
+    {"DEBUG", 2, kWordsMax, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
+     HandleDebug, "1.0.0", "Depends on subcommand.",
+     "SLEEP seconds|SET-ACTIVE-EXPIRE 0|1|OBJECT key|PROTOCOL type|RELOAD|HELP",
+     "What tests of servers need.", {},
+     "Only with `debug.commands = true`, and these subcommands. RELOAD waits "
+     "until everything is on disk, and reads nothing."},
     {"DECR", 2, 2, kFirst, kWrite, kString, kFast | kDenyOom, HandleDecr,
      "1.0.0", "O(1)", "key", "Subtracts one from an integer value."},
     {"DECRBY", 3, 3, kFirst, kWrite, kString, kFast | kDenyOom, HandleDecrBy,
@@ -258,6 +335,9 @@ constexpr Command kCommands[] = {
     {"FLUSHDB", 1, kWordsMax, kNoKeys, kWrite, kServer, kDangerous,
      HandleFlushDb, "1.0.0", "O(1)", "[ASYNC|SYNC]",
      "Removes all keys of the database."},
+    {"FUNCTION", 2, kWordsMax, kNoKeys, kNone, kServer, 0, nullptr, "7.0.0",
+     "Depends on subcommand.", "", "A container for commands about functions.",
+     kFunctionCommands},
     {"GET", 2, 2, kFirst, kRead, kString, kFast, HandleGet, "1.0.0", "O(1)",
      "key", "Returns a value."},
     {"GETBIT", 3, 3, kFirst, kRead, kBitmap, kFast, HandleGetBit, "2.2.0",
@@ -313,6 +393,10 @@ constexpr Command kCommands[] = {
      "Sets a value and returns its revision."},
     {"KV.STATUS", 1, 1, kNoKeys, kNone, kKv, kLoading, HandleKvStatus, "7.2.4",
      "O(1)", "", "Returns the daemon's state."},
+    {"LASTSAVE", 1, 1, kNoKeys, kNone, kServer, kAnyTime | kFast,
+     HandleLastSave, "1.0.0", "O(1)", "",
+     "Returns when everything was on disk last, as a Unix time.", {},
+     "Mostly now."},
     {"LATENCY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
      "2.8.13", "Depends on subcommand.", "",
      "A container for commands about how long commands take.",
@@ -326,6 +410,11 @@ constexpr Command kCommands[] = {
      "A container for commands about memory.", kMemoryCommands},
     {"MGET", 2, kWordsMax, kAll, kRead, kString, kFast, HandleMGet, "1.0.0",
      "O(N)", "key [key ...]", "Returns several values."},
+    {"MONITOR", 1, 1, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous | kNoMulti,
+     HandleMonitor, "1.0.0", "O(1)", "",
+     "Shows the connection what all clients do.", {},
+     "A line that shows a change comes when that is on disk. Whoever does not "
+     "read is disconnected at `limits.output_bytes`."},
     {"MOVE", 3, 3, kFirst, kWrite, kGeneric, kFast, HandleMove, "1.0.0", "O(1)",
      "key db", "Moves a key to another database."},
     {"MSET", 3, kWordsMax, kPairs, kWrite, kString, kDenyOom, HandleMSet,
@@ -378,6 +467,12 @@ constexpr Command kCommands[] = {
     {"RESET", 1, 1, kNoKeys, kNone, kConnection,
      kAnyTime | kFast | kNoAuth | kAtOnce, HandleReset, "6.2.0", "O(1)", "",
      "Puts the connection into the state of a new one."},
+    {"ROLE", 1, 1, kNoKeys, kAdmin, kServer, kAnyTime | kFast | kDangerous,
+     HandleRole, "2.8.12", "O(1)", "", "Returns that this is a master.", {},
+     "There is no replication."},
+    {"SAVE", 1, 1, kNoKeys, kAdmin, kServer, kNoScript | kDangerous, HandleSave,
+     "1.0.0", "O(1)", "", "Returns when everything is on disk.", {},
+     "Makes no snapshot: it waits for the log."},
     {"SCAN", 2, kWordsMax, kNoKeys, kRead, kGeneric, 0, HandleScan, "2.8.0",
      "O(N)", "cursor [MATCH pattern] [COUNT count] [TYPE type]",
      "Returns some of the keys and where to go on."},
@@ -427,9 +522,16 @@ constexpr Command kCommands[] = {
      HandleDel, "4.0.0", "O(N)", "key [key ...]", "Deletes keys."},
     {"UNWATCH", 1, 1, kNoKeys, kNone, kTransactions, kAnyTime | kFast,
      HandleUnwatch, "2.2.0", "O(N)", "", "Forgets all watched keys."},
+    {"WAIT", 3, 3, kNoKeys, kNone, kServer, 0, HandleWait, "3.0.0", "O(1)",
+     "numreplicas timeout", "Returns 0: there are no replicas.", {},
+     "Answers at once, as no replica can come."},
+    {"WAITAOF", 4, 4, kNoKeys, kNone, kServer, kNoScript, HandleWaitAof,
+     "7.2.0", "O(1)", "numlocal numreplicas timeout",
+     "Returns once everything that was written is on disk.", {},
     {"WATCH", 2, kWordsMax, kAll, kRead, kTransactions,
      kNoScript | kFast | kAtOnce, HandleWatch, "2.2.0", "O(N)",
      "key [key ...]", "Lets the next EXEC do nothing if a key changes."},
+     "Waits for this disk alone, as no replica can come."},
 };
 // clang-format on
 

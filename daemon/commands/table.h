@@ -76,8 +76,8 @@ enum class CommandGroup : uint8_t {
   kString,        // string.cc
   kBitmap,        // bits.cc
   kGeneric,       // Of keys, whatever their values: key.cc.
-  kConnection,    // connection.cc
-  kServer,        // server.cc, command.cc, latency.cc, memory.cc
+  kConnection,    // connection.cc, client.cc
+  kServer,        // server.cc, command.cc, config.cc, latency.cc, memory.cc
   kTransactions,  // transaction.cc
   kKv             // kv.cc and, of KV.LATENCY, latency.cc.
 };
@@ -123,6 +123,8 @@ struct Command {
   // A container's subcommands, in order of their names; their words include the
   // container's name. The container's own handler then is null.
   std::span<const Command> subcommands = {};
+  // How it differs from Valkey's, for COMMANDS.md; with a full stop.
+  std::string_view differs = {};
 
   // As COMMAND INFO has it: negative for "at least".
   int arity() const { return words_max == words_min ? words_min : -words_min; }

@@ -38,6 +38,25 @@ std::string LowerCase(std::string_view text) {
   return lower;
 }
 
+std::string Escaped(std::string_view text) {
+  constexpr std::string_view kSpecial = "\\\"\n\r\t\a\b";
+  constexpr std::string_view kLetters = "\\\"nrtab";
+  std::string escaped = "\"";
+  for (const char c : text) {
+    const size_t special = kSpecial.find(c);
+    if (special != kSpecial.npos) {
+      escaped += '\\';
+      escaped += kLetters[special];
+    } else if (c >= ' ' && c <= '~') {
+      escaped += c;
+    } else {
+      fmt::format_to(std::back_inserter(escaped), "\\x{:02x}",
+                     static_cast<unsigned char>(c));
+    }
+  }
+  return escaped + '"';
+}
+
 std::optional<int64_t> ParseInteger(std::string_view text) {
   return ParseWhole<int64_t>(text);
 }

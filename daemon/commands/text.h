@@ -41,6 +41,10 @@ inline std::string_view Quoted(std::string_view word) {
   return word.substr(0, kQuotedBytesMax);
 }
 
+// In quotes, with what does not print as C writes it. Source: sdscatrepr() of
+// Redis.
+std::string Escaped(std::string_view text);
+
 // A number written the one way that it prints: no sign +, no spaces, no leading
 // zeros. Source: string2ll() of Redis.
 std::optional<int64_t> ParseInteger(std::string_view text);

@@ -150,6 +150,7 @@ void Connection::OnRead(ssize_t count) {
     input_.Filled(static_cast<size_t>(count));
     silent_ms_ = 0;
     service_.stats.input_bytes += static_cast<uint64_t>(count);
+    session_.input_total_bytes += static_cast<uint64_t>(count);
   } else if (count == UV_ENOBUFS) {
     // No memory for input: this client goes, the others stay.
     return Close();
@@ -174,6 +175,7 @@ void Connection::Flush() {
     if (sent < 0 && sent != UV_EAGAIN) return Close();
     if (sent > 0) {
       service_.stats.output_bytes += static_cast<uint64_t>(sent);
+      session_.output_total_bytes += static_cast<uint64_t>(sent);
       replies_.Sent(static_cast<size_t>(sent));
     }
     if (replies_.has_sendable()) return StartWrite();
@@ -209,6 +211,7 @@ void Connection::OnWritten(int status) {
   writing_ = false;
   if (status < 0) return Close();
   service_.stats.output_bytes += flying_bytes_;
+  session_.output_total_bytes += flying_bytes_;
   flying_bytes_ = 0;
   listener_.Drained(*this);
 }

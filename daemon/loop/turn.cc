@@ -57,12 +57,17 @@ void Turn::NeedsFlush(Connection& connection) {
 void Turn::Run() {
   Store* const store = service_.store;
   const bool news = woken_;
-  const bool worked = news || !ready_.empty() || parking_.has_runnable();
+  const bool worked =
+      news || look_again_ || !ready_.empty() || parking_.has_runnable();
   reply_times_.BeginTurn(service_.ReadClock());
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
     // Clients get on with these while the loop executes.
     FlushAll();
+  }
+  if (std::exchange(look_again_, false)) {
+    RetryForRoom();
+    RetryForNews();
   }
   RetryWithValues();
   RetryForOthers();
@@ -326,6 +331,45 @@ void Turn::FlushAll() {
   flush_.clear();
 }
 
+void Turn::SetMonitor(Connection& connection, bool monitors) {
+  if (std::exchange(connection.session().monitors, monitors) == monitors) {
+    return;
+  }
+  if (monitors) {
+    monitors_.push_back(&connection);
+  } else {
+    std::erase(monitors_, &connection);
+  }
+  ListenOrNot();
+}
+
+// While nobody monitors, a command finds no function to call.
+void Turn::ListenOrNot() {
+  if (monitors_.empty()) {
+    service_.monitor = nullptr;
+  } else {
+    service_.monitor = [this](std::string_view line, Seq seq) {
+      ShowMonitors(line, seq);
+    };
+  }
+}
+
+void Turn::ShowMonitors(std::string_view line, Seq seq) {
+  const bool wait = seq != 0 && service_.store->MustWait(seq);
+  for (Connection* monitor : monitors_) {
+    if (monitor->closed()) continue;
+    ReplyQueue& replies = monitor->replies();
+    if (monitor->output_bytes() + line.size() >
+        service_.config.limits.output_bytes) {
+      monitor->Close();
+      continue;
+    }
+    replies.buffer()->append(line);
+    replies.Commit(seq, wait);
+    AfterExecuting(*monitor);
+  }
+}
+
 void Turn::StopExecuting(std::string_view error) {
   executing_ = false;
   for (Connection* connection : parking_.TakeAll()) {
@@ -343,6 +387,9 @@ std::vector<Connection*> Turn::TakeClosed() {
   EraseClosed(ready_);
   EraseClosed(waiting_);
   EraseClosed(flush_);
+  if (std::erase_if(monitors_, [](auto* c) { return c->closed(); }) > 0) {
+    ListenOrNot();
+  }
   parking_.EraseClosed();
   return std::exchange(closed_, {});
 }

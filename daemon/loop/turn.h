@@ -39,6 +39,11 @@ class Turn final : public ConnectionListener {
   void NeedsFlush(Connection& connection);
   // The store has news.
   void Woken() { woken_ = true; }
+  // Commands that wait for room, news or the end of a pause run again.
+  void LookAgain() { look_again_ = true; }
+  // Whether the connection sees what all do. One that does not read it is
+  // closed at limits.output_bytes.
+  void SetMonitor(Connection& connection, bool monitors);
 
   void Arrived(Connection& connection) override { Ready(connection); }
   void Drained(Connection& connection) override { NeedsFlush(connection); }
@@ -64,6 +69,8 @@ class Turn final : public ConnectionListener {
 
  private:
   void TakeNews();
+  void ShowMonitors(std::string_view line, Seq seq);
+  void ListenOrNot();
   void RetryForRoom();
   void RetryForNews();
   void RetryWithValues();
@@ -86,6 +93,7 @@ class Turn final : public ConnectionListener {
   EventLoop& loop_;
   ServerState& service_;
   bool woken_ = false;
+  bool look_again_ = false;
   bool worked_ = false;  // Some turn since KeepHouse().
   bool executing_ = true;
   size_t executed_ = 0;  // Commands, by ExecuteFirst().
@@ -99,6 +107,7 @@ class Turn final : public ConnectionListener {
   std::vector<Connection*> ready_;
   std::vector<Connection*> waiting_;  // With withheld replies.
   std::vector<Connection*> flush_;
+  std::vector<Connection*> monitors_;
   std::vector<Connection*> closed_;
 
   // Started while the loop must not sleep.

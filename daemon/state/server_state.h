@@ -6,9 +6,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.h"
@@ -37,23 +40,37 @@ struct ServiceStats {
   uint64_t keyspace_hits = 0;
   uint64_t keyspace_misses = 0;
   uint64_t protocol_errors = 0;
-  uint64_t http_closed = 0;      // Connections that spoke HTTP.
-  uint64_t commands_per_s = 0;   // Over the last second.
+  uint64_t http_closed = 0;     // Connections that spoke HTTP.
+  uint64_t commands_per_s = 0;  // Over the last second, as the next two.
+  uint64_t input_bytes_per_s = 0;
+  uint64_t output_bytes_per_s = 0;
   uint64_t parked = 0;           // Connections whose command waits for room.
   int64_t flush_stalled_ms = 0;  // How long nothing has become durable though
                                  // something should.
 };
 
+// Commands that CLIENT PAUSE holds back. Whatever works while the store loads
+// works during a pause, so that one can look and end it.
+struct Pause {
+  enum class Of : uint8_t { kNothing, kWrites, kAll };
+
+  Of of = Of::kNothing;
+  int64_t end_ms = 0;  // Monotonic.
+};
+
 // Thread: loop.
 struct ServerState {
   Store* store = nullptr;  // Null while it loads.
-  const Config& config;
+  const Config& config;    // Changes by `configure` alone.
   Clock& clock;
 
   LoadStatus loading = {};  // Of use while there is no store.
   int64_t started_ms = 0;   // Monotonic.
   std::string socket_path = {};
   int64_t connections_max = 0;
+  // What descriptors allow, whatever the settings say.
+  int64_t connections_possible = std::numeric_limits<int64_t>::max();
+  std::string config_file = {};  // Empty: there is none.
 
   ServiceStats stats = {};
   AllCommandStats command_stats = {};
@@ -73,6 +90,30 @@ struct ServerState {
   bool kill_requested = false;
   // Begins the clean stop, as SIGTERM does.
   std::function<void()> stop = [] {};
+
+  // Makes `config` say this, and has everything follow it. Only settings that
+  // are changeable at run time differ.
+  std::function<void(const Config&)> configure = [](const Config&) {};
+  std::set<std::string> changed_settings = {};  // By CONFIG SET.
+
+  Pause pause = {};
+  std::function<void()> pause_changed = [] {};
+  // Has commands that wait for room, news or the end of a pause run again so
+  // soon at the latest, in ms.
+  std::function<void(int64_t)> look_again_in = [](int64_t) {};
+  // Has a session, by its id, see what all do, or no longer.
+  std::function<void(uint64_t, bool)> set_monitor = [](uint64_t, bool) {};
+  // Shows monitors a line and the newest change in it; null if there is none.
+  std::function<void(std::string_view, Seq)> monitor = nullptr;
+  bool removes_expired = true;  // DEBUG SET-ACTIVE-EXPIRE.
+
+  // What is held back now.
+  Pause::Of Paused() const {
+    if (pause.of == Pause::Of::kNothing || NowMs() < pause.end_ms) {
+      return pause.of;
+    }
+    return Pause::Of::kNothing;
+  }
 
   int64_t ReadClock() { return clock_read_ns = clock.MonotonicNs(); }
   int64_t NowMs() const { return clock.MonotonicUs() / 1000; }

@@ -49,9 +49,19 @@ struct Session : SessionSettings {
   CommandStats* last_stats = nullptr;  // The same row's.
   uint64_t commands = 0;
   bool pipelines = false;  // Its command came together with others.
+  bool monitors = false;   // Sees what all do: service.set_monitor changes it.
 
   // The compaction that its command waits for; 0 for none.
   uint64_t awaited_compaction = 0;
+  // The change whose durability its command waits for; 0 for none.
+  uint64_t awaited_seq = 0;
+  int64_t waits_until_ms = 0;  // With awaited_seq; 0: for as long as it takes.
+  // How CLIENT UNBLOCK ends such a wait.
+  enum class Unblocked : uint8_t { kNo, kAsTimeout, kWithError };
+  Unblocked unblocked = Unblocked::kNo;
+  bool is_blocked() const {
+    return awaited_compaction != 0 || awaited_seq != 0;
+  }
   // What its command has made of its reply; null if it is not under way.
   std::unique_ptr<Listing> listing;
 
@@ -94,6 +104,9 @@ struct Session : SessionSettings {
   // As of the last turn, for CLIENT LIST.
   size_t input_bytes = 0;
   size_t output_bytes = 0;
+  // Since it connected.
+  uint64_t input_total_bytes = 0;
+  uint64_t output_total_bytes = 0;
 };
 
 }  // namespace kvd

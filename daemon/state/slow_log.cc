@@ -53,9 +53,19 @@ void SlowLog::Add(int64_t unix_s, int64_t us,
   entry.word_ends.shrink_to_fit();
   memory_bytes_ += entry.memory_bytes();
   entries_.push_front(std::move(entry));
-  if (entries_.size() <= length_) return;
-  memory_bytes_ -= entries_.back().memory_bytes();
-  entries_.pop_back();
+  DropOldest();
+}
+
+void SlowLog::set_length(int64_t length) {
+  length_ = static_cast<size_t>(length);
+  DropOldest();
+}
+
+void SlowLog::DropOldest() {
+  while (entries_.size() > length_) {
+    memory_bytes_ -= entries_.back().memory_bytes();
+    entries_.pop_back();
+  }
 }
 
 void SlowLog::Clear() {

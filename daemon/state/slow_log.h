@@ -53,13 +53,17 @@ class SlowLog {
   // `client_name` has kClientNameBytesMax at the most.
   void Add(int64_t unix_s, int64_t us, std::span<const std::string_view> words,
            std::string_view client_name, Seq seq);
+  // Keeps so many from now on.
+  void set_length(int64_t length);
   // Newest first.
   const std::deque<Entry>& entries() const { return entries_; }
   void Clear();
   size_t memory_bytes() const { return memory_bytes_; }
 
  private:
-  const size_t length_;
+  void DropOldest();
+
+  size_t length_;
   uint64_t next_id_ = 0;
   size_t memory_bytes_ = 0;  // Of all entries.
   std::deque<Entry> entries_;

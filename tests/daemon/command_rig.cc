@@ -21,6 +21,7 @@ void CommandRig::Restart() {
   service_.emplace(ServerState{store_.get(), config_, clock_});
   service_->socket_path = "/run/s";
   service_->connection_bytes = [this] { return session_.memory_bytes(); };
+  service_->configure = [this](const Config& next) { config_ = next; };
   session_ = {};
   session_.id = 1;
   service_->sessions.push_back(&session_);
