@@ -20,6 +20,7 @@ _LINES_MAX = {
     "CONTRIBUTING.md": None,
     "README.md": None,
     "daemon/README.md": 100,
+    "daemon/commands/COMMANDS.md": None,
     "lib/README.md": 250,
     "lib/log/FORMAT.md": None,
     "lib/log/README.md": 100,
