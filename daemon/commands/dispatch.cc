@@ -297,13 +297,6 @@ std::string MonitorLine(const Call& call, const Command& command) {
   return line + "\r\n";
 }
 
-// Commands of people who look after the daemon are shown to nobody. Source:
-// Redis.
-void ShowMonitors(const Call& call, const Command& command, Seq seen) {
-  if (command.access == Access::kAdmin) return;
-  call.service.monitor(MonitorLine(call, command), seen);
-}
-
 enum class Admission {
   kRun,
   kRejected,
@@ -430,6 +423,14 @@ void DoNotRun(Call& call, const Admitted& admitted, size_t start) {
 }
 
 }  // namespace
+
+void ShowMonitors(Call& call, const Command& command, Seq seen) {
+  if (command.access == Access::kAdmin) return;
+  call.WhenCertain(
+      [&service = call.service, line = MonitorLine(call, command), seen] {
+        if (service.monitor != nullptr) service.monitor(line, seen);
+      });
+}
 
 const CommandRow* FindRow(Call& call) {
   const Admitted admitted = Check(call);

@@ -43,5 +43,9 @@ std::string RefusalOf(const Call& call, const ColdValues& cold);
 std::string NoRoomText(Room room, const Store& store);
 // Counts an error reply, which begins with its code.
 void CountError(ServerState& service, std::string_view text);
+// Shows a command that ran to those that MONITOR, but for those of people who
+// look after the daemon. `seen`: the newest change that its reply shows.
+// Source: Redis.
+void ShowMonitors(Call& call, const Command& command, Seq seen);
 
 }  // namespace kvd

@@ -209,17 +209,6 @@ void DebugHelp(Call& call) {
   ReplyLines(call, kLines);
 }
 
-void ResetStatistics(ServerState& service) {
-  const ServiceStats before = service.stats;
-  service.stats = {};
-  // These are states, not counts.
-  service.stats.parked = before.parked;
-  service.stats.flush_stalled_ms = before.flush_stalled_ms;
-  service.command_stats.Reset();
-  service.errors.clear();
-  if (service.store != nullptr) service.store->ResetLogFigures();
-}
-
 }  // namespace
 
 void HandleInfo(Call& call) {

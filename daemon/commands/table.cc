@@ -541,10 +541,10 @@ constexpr Command kCommands[] = {
     {"WAITAOF", 4, 4, kNoKeys, kNone, kServer, kNoScript, HandleWaitAof,
      "7.2.0", "O(1)", "numlocal numreplicas timeout",
      "Returns once everything that was written is on disk.", {},
+     "Waits for this disk alone, as no replica can come."},
     {"WATCH", 2, kWordsMax, kAll, kRead, kTransactions,
      kNoScript | kFast | kAtOnce, HandleWatch, "2.2.0", "O(N)",
      "key [key ...]", "Lets the next EXEC do nothing if a key changes."},
-     "Waits for this disk alone, as no replica can come."},
 };
 // clang-format on
 

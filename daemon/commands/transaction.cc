@@ -157,6 +157,7 @@ Attempt::Outcome Attempt::Run(const CommandRow& row,
   }
   if (op) seen_ = std::max({seen_, op->seen(), inner.shows});
   Count(row, inner, ns, std::string_view(*out).substr(start), in_slow_log);
+  if (service.monitor != nullptr) ShowMonitors(inner, *row.command, seen_);
   return refusal().empty() ? Outcome::kRan : Outcome::kRefused;
 }
 

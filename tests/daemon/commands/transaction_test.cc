@@ -716,7 +716,8 @@ std::vector<Words> WordsOf(const CommandRow& row) {
   if (row.container != row.command) words.emplace_back(row.command->name);
   const auto size = static_cast<size_t>(row.command->words_min);
   while (words.size() < size) words.emplace_back("2");
-  ForEachKey(*row.command, words.size(), [&](size_t i) { words[i] = "text"; });
+  const std::vector<std::string_view> views(words.begin(), words.end());
+  ForEachKey(*row.command, views, [&](size_t i) { words[i] = "text"; });
   return {words};
 }
 
