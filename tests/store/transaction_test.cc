@@ -470,7 +470,7 @@ class Model {
 
   Part RandomPart() {
     const int database = Below(2) == 0 ? 0 : Below(3);
-    switch (Below(16)) {
+    switch (Below(17)) {
       case 0:
       case 1:
       case 2:
@@ -494,6 +494,8 @@ class Model {
         return Part::Flush(database);
       case 14:
         return Part::FlushAll();
+      case 15:
+        return Part::Move(Key(), database, (database + 1 + Below(2)) % 3);
       default:
         return Part::Swap(database, (database + 1 + Below(2)) % 3);
     }

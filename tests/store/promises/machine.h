@@ -59,6 +59,7 @@ struct Part {
     kPut,
     kAppend,
     kDelete,
+    kMove,
     kGet,
     kCount,
     kFlush,
@@ -83,6 +84,11 @@ struct Part {
   }
   static Part Delete(std::string key, int database = 0) {
     return {Kind::kDelete, database, std::move(key), {}};
+  }
+  // To another database, where it replaces what is there, and loses its
+  // deadline.
+  static Part Move(std::string key, int from, int to) {
+    return {Kind::kMove, from, std::move(key), {}, 0, to};
   }
   static Part Get(std::string key, int database = 0) {
     return {Kind::kGet, database, std::move(key), {}};
@@ -188,6 +194,7 @@ class Machine {
   Room RunPut(const Part& part, Operation& operation, Contents* state);
   Room RunAppend(const Part& part, Operation& operation, Contents* state);
   Room RunDelete(const Part& part, Operation& operation, Contents* state);
+  Room RunMove(const Part& part, Operation& operation, Contents* state);
   Room RunGet(const Part& part, Operation& operation, Contents* state);
   Room RunCount(const Part& part, Operation& operation, const Contents& state);
   Room RunFlush(const Part& part, Operation& operation, Contents* state);

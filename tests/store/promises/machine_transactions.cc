@@ -90,6 +90,8 @@ Room Machine::Run(const Part& part, Contents* state) {
       return RunAppend(part, operation, state);
     case Part::Kind::kDelete:
       return RunDelete(part, operation, state);
+    case Part::Kind::kMove:
+      return RunMove(part, operation, state);
     case Part::Kind::kGet:
       return RunGet(part, operation, state);
     case Part::Kind::kCount:
@@ -158,6 +160,25 @@ Room Machine::RunDelete(const Part& part, Operation& operation,
   if (room != Room::kReady) return room;
   operation.Remove(part.key);
   state->erase({part.database, part.key});
+  return room;
+}
+
+Room Machine::RunMove(const Part& part, Operation& operation, Contents* state) {
+  const Entry* entry = FindInside(operation, part, state);
+  if (entry == nullptr) return operation.blocked();
+  const std::string_view value = operation.Value(*entry);
+  const Room room =
+      operation.Reserve(Operation::PutBytes(part.key.size(), value.size()) +
+                            Operation::RemoveBytes(part.key.size()),
+                        Purpose::kWrite);
+  if (room != Room::kReady) return room;
+  operation.UseDatabase(part.other);
+  const Seq seq = operation.Put(part.key, value, 0);
+  operation.UseDatabase(part.database);
+  operation.Remove(part.key);
+  const auto held = state->find({part.database, part.key});
+  (*state)[{part.other, part.key}] = {held->second.value, seq, 0};
+  state->erase(held);
   return room;
 }
 

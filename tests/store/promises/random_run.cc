@@ -229,7 +229,7 @@ class RandomRun {
   Part RandomPart() {
     const std::string key = Key();
     const int database = Below(3) == 0 ? 1 + Below(2) : 0;
-    switch (Below(10)) {
+    switch (Below(11)) {
       case 0:
       case 1:
         return Part::Put(key, Value(), 0, database);
@@ -247,6 +247,8 @@ class RandomRun {
         return Part::Count(database);
       case 8:
         return Part::Swap(database, (database + 1 + Below(2)) % 3);
+      case 9:
+        return Part::Move(key, database, (database + 1 + Below(2)) % 3);
       default:
         return Below(4) == 0 ? Part::FlushAll() : Part::Flush(database);
     }

@@ -132,7 +132,8 @@ void MixedTransactions(Machine& m, int life) {
   FillSegments(m, 6, 2000);
   m.Put("elsewhere", Value(life, 30), 0, 1);
   m.Transact({Part::Append(Key(0), Value(life, 100)), Part::Delete(Key(1)),
-              Part::Put("new", Value(life, 2500)), Part::Count()});
+              Part::Put("new", Value(life, 2500)), Part::Count(),
+              Part::Move(Key(3), 0, 2)});
   m.Turn();
   m.Transact({Part::Put("fresh", "1"), Part::Append(Key(2), "+"),
               Part::Swap(0, 1), Part::Put("fresh", "2"), Part::Flush(1),
@@ -420,7 +421,7 @@ const std::vector<Workload>& CrashWorkloads() {
       {"LargeTransactions", LargerSegments(), OneLife(LargeTransactions)},
       {"MixedTransactions", SmallStore(), Lives(2, MixedTransactions)},
       {"UnsyncedTransactions", SmallStore(SyncMode::kNever),
-       Lives(2, MixedTransactions)},
+       Lives(1, MixedTransactions)},
       {"TransactionsWithDeadlines", SmallStore(),
        OneLife(TransactionsWithDeadlines)},
       {"TransactionsInLittleMemory", LittleMemory(),
