@@ -103,6 +103,15 @@ TEST_F(KeyTest, ARefusedMoveWaitsForWhatIsInTheWay) {
   EXPECT_TRUE(reply.ends_with(":0\r\n:0\r\n"));
 }
 
+TEST_F(KeyTest, ARefusedCopyWaitsForTheSwapThatBroughtIt) {
+  Send("SET a one");
+  In(2, "SET a two");
+  std::string reply;
+  const Executed swap = Run({"SWAPDB", "1", "2"}, &reply);
+  EXPECT_EQ(Run({"COPY", "a", "a", "DB", "1"}, &reply).seen, swap.seen);
+  EXPECT_TRUE(reply.ends_with(":0\r\n"));
+}
+
 TEST_F(KeyTest, OtherDatabasesAreNamedRightly) {
   Send("SET a one");
   const char kNumber[] = "-ERR value is not an integer or out of range\r\n";
