@@ -125,7 +125,6 @@ OPTIONS = [
     ("CLIENT", "KILL", "ID", "999999", "TYPE", "nope"),
     ("CLIENT", "LIST", "TYPE", "nope"), ("CLIENT", "LIST", "TYPE"),
     ("CLIENT", "LIST", "ID"), ("CLIENT", "LIST", "ID", "1", "x"),
-    ("CLIENT", "LIST", "TYPE", "normal", "ID", "1"),
     ("CLIENT", "LIST", "TYPE", "pubsub"),
     ("CLIENT", "REPLY", "maybe"), ("CLIENT", "NO-EVICT", "maybe"),
     ("CLIENT", "SETNAME", "a b"), ("CLIENT", "SETNAME", "a\nb"),
