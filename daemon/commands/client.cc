@@ -222,7 +222,7 @@ int64_t Kill(Call& call, const Filter& filter) {
     ++killed;
     if (session == &call.session) {
       // The reply to this command goes out first.
-      call.session.closing = true;
+      call.WhenCertain([&own = call.session] { own.closing = true; });
     } else {
       others.push_back(session->id);
     }
