@@ -5,12 +5,11 @@ What kvd shares with Redis is not written down here a second time: the same
 commands go to Debian's redis-server, and the replies must be the same bytes.
 """
 
-import random
 import time
 import unittest
 
 from harness import Closed, Connection, E2eTest, ReplyError, as_map, command
-from harness import scaled, say, seed_from_environment, wait_until
+from harness import wait_until
 
 FAR_S = 4_000_000_000          # A deadline in the year 2096.
 FAR_MS = FAR_S * 1000 + 123
@@ -452,171 +451,6 @@ class AgainstRedis(E2eTest):
             with self.subTest(pattern=pattern):
                 self.assertEqual(sorted(pair.kvd.call("KEYS", pattern)),
                                  sorted(pair.redis.call("KEYS", pattern)))
-
-    def test_random_commands_in_resp2(self):
-        self.random_commands(2, seed_from_environment(20261))
-
-    def test_random_commands_in_resp3(self):
-        self.random_commands(3, seed_from_environment(20262))
-
-    def random_commands(self, protocol, seed):
-        say(f"KVD_SEED={seed}")
-        source = RandomCommands(random.Random(seed))
-        pair = self.pair(protocol)
-        count = scaled(30_000, 6_000)
-        for _ in range(count // 100):
-            self.compare(pair, [source.next() for _ in range(100)])
-        # In the end each database holds the same.
-        for database in range(3):
-            pair.send(command("SELECT", database))
-            self.assertEqual(pair.kvd.raw_reply(), pair.redis.raw_reply())
-            keys = sorted(pair.redis.call("KEYS", "*"))
-            self.assertEqual(sorted(pair.kvd.call("KEYS", "*")), keys)
-            self.compare(pair, [(name, key) for key in keys
-                                for name in ("GET", "PEXPIRETIME")])
-
-
-class RandomCommands:
-    """An endless stream of commands that meet each other's keys."""
-
-    KEYS = [b"k%d" % i for i in range(12)] + [b"", b"\x00\xff", b"key with\r\n"]
-    WORDS = ["0", "-1", "1", "10", "9223372036854775807",
-             "-9223372036854775808", "3.5", "x", "", "  7", "007"]
-
-    def __init__(self, random_source):
-        self.random = random_source
-
-    def key(self):
-        return self.random.choice(self.KEYS)
-
-    def value(self):
-        kind = self.random.randrange(10)
-        if kind < 4:
-            return str(self.random.randrange(-1000, 1000))
-        if kind < 6:
-            return self.random.choice(self.WORDS)
-        if kind == 6:
-            return self.random.randbytes(self.random.randrange(3000))
-        return self.random.randbytes(self.random.randrange(20))
-
-    def integer(self):
-        if self.random.randrange(8) == 0:
-            return self.random.choice(self.WORDS)
-        return str(self.random.randrange(-100, 100))
-
-    def deadline(self):
-        """A word and a time that does not depend on when it is executed."""
-        word = self.random.choice(["EXAT", "PXAT"])
-        base = FAR_S if word == "EXAT" else FAR_MS
-        return [word, base + self.random.randrange(1000)]
-
-    def set_options(self):
-        # Alone, since of two errors kvd may name the other one.
-        if self.random.randrange(20) == 0:
-            return self.random.choice([["EXAT", "0"], ["PXAT", "-5"],
-                                       ["EX", "x"], ["NOPE"], ["PX"]])
-        options = []
-        for words, chance in ((["NX"], 6), (["XX"], 6), (["GET"], 4),
-                              (["KEEPTTL"], 5), (self.deadline(), 4)):
-            if self.random.randrange(chance) == 0:
-                options.append(words)
-        self.random.shuffle(options)
-        words = [word for words in options for word in words]
-        return [self.any_case(word) for word in words]
-
-    def any_case(self, word):
-        return (word.lower() if isinstance(word, str)
-                and self.random.randrange(2) else word)
-
-    def field(self):
-        """The encoding and the place of a number in a value."""
-        sign = self.random.choice("iu")
-        bits = self.random.choice([1, 5, 8, 16, 33, 63, 64])
-        place = self.random.randrange(100)
-        return [f"{sign}{bits}",
-                self.random.choice([str(place), f"#{place % 9}"])]
-
-    def field_step(self):
-        kind = self.random.randrange(4)
-        if kind == 0:
-            return ["OVERFLOW", self.random.choice(["WRAP", "SAT", "FAIL"])]
-        if kind == 1:
-            return ["GET", *self.field()]
-        return [self.random.choice(["SET", "INCRBY"]), *self.field(),
-                self.random.choice([self.integer(),
-                                    str(self.random.getrandbits(64) -
-                                        (1 << 63))])]
-
-    def range(self):
-        """Of bytes or bits, whole or not."""
-        index = self.random.randrange
-        return self.random.choice(
-            [[], [str(index(-20, 20)), str(index(-20, 20))],
-             [str(index(-150, 150)), str(index(-150, 150)),
-              self.random.choice(["BIT", "BYTE", "bit"])]])
-
-    def next(self):
-        key = self.key
-        choose = self.random.choice
-        makers = [
-            lambda: ["SET", key(), self.value(), *self.set_options()],
-            lambda: ["SET", key(), self.value()],
-            lambda: ["GET", key()],
-            lambda: ["GETSET", key(), self.value()],
-            lambda: ["GETDEL", key()],
-            # A bad deadline is an error here even if there is no such key.
-            lambda: ["GETEX", key(), *choose(
-                [[], ["PERSIST"], ["EXAT", FAR_S + self.random.randrange(9)],
-                 ["PXAT", "1"]])],
-            lambda: ["SETNX", key(), self.value()],
-            lambda: ["MGET"] + [key() for _ in range(choose([1, 3, 9]))],
-            lambda: ["MSET"] + [word for _ in range(choose([1, 2, 5]))
-                                for word in (key(), self.value())],
-            lambda: ["MSETNX"] + [word for _ in range(2)
-                                  for word in (key(), self.value())],
-            lambda: ["APPEND", key(), self.value()],
-            lambda: ["STRLEN", key()],
-            lambda: [choose(["INCR", "DECR"]), key()],
-            lambda: [choose(["INCRBY", "DECRBY"]), key(), self.integer()],
-            lambda: [choose(["DEL", "UNLINK", "EXISTS"])] +
-                    [key() for _ in range(choose([1, 2, 4]))],
-            lambda: [choose(["EXPIREAT", "PEXPIREAT"]), key(),
-                     FAR_MS + self.random.randrange(5),
-                     *choose([[], [choose(["NX", "XX", "GT", "LT"])]])],
-            lambda: ["PEXPIREAT", key(), "1"],
-            lambda: [choose(["EXPIRETIME", "PEXPIRETIME"]), key()],
-            lambda: ["PERSIST", key()],
-            lambda: ["TYPE", key()],
-            lambda: ["DBSIZE"],
-            lambda: ["SELECT", choose("012")],
-            lambda: ["ECHO", self.value()],
-            lambda: ["SWAPDB", choose("012"), choose("012")],
-            lambda: ["SETBIT", key(), self.random.randrange(300), choose("01")],
-            lambda: ["GETBIT", key(), self.random.randrange(300)],
-            lambda: ["SETRANGE", key(), self.random.randrange(50),
-                     self.value()],
-            lambda: ["BITCOUNT", key(), *self.range()],
-            lambda: ["BITPOS", key(), choose("01"), *self.range()],
-            lambda: ["BITOP", choose(["AND", "OR", "XOR"]), key()] +
-                    [key() for _ in range(choose([1, 2, 4]))],
-            lambda: ["BITOP", "NOT", key(), key()],
-            lambda: ["BITFIELD", key()] +
-                    [word for _ in range(choose([1, 3, 6]))
-                     for word in self.field_step()],
-            lambda: ["BITFIELD_RO", key(), "GET", *self.field()],
-            lambda: ["LCS", key(), key(), *choose(
-                [[], ["LEN"], ["IDX"], ["IDX", "WITHMATCHLEN"],
-                 ["IDX", "MINMATCHLEN", "2"]])],
-            lambda: ["COPY", key(), key(), *choose(
-                [[], ["REPLACE"], ["DB", choose("012")],
-                 ["DB", choose("012"), "REPLACE"]])],
-            lambda: ["MOVE", key(), choose("012")],
-            lambda: [choose(["GET", "SET", "INCRBY", "MSET", "PERSIST"])],
-        ]
-        if self.random.randrange(400) == 0:
-            return [choose(["FLUSHDB", "FLUSHALL"])]
-        words = choose(makers)()
-        return [self.any_case(words[0]), *words[1:]]
 
 
 class OwnCommands(E2eTest):
