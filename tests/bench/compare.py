@@ -7,7 +7,7 @@
                            [--before KVD]
 
 A person runs this on an idle machine; CI does not, since its figures would mean
-nothing there. Without --rows it measures the rows that have a target, with
+nothing there. Without --rows it measures the rows of "targets", with "units",
 "matrix", "sustained", "growth" or "all" those sets, and else the rows whose
 names match: --rows 'set-*-50x16-*,kvctl-get'.
 

@@ -11,6 +11,7 @@ from rows.loads import BesideDisk, Load, ManyKeys, Sustained
 from rows.processes import GetProcess
 from rows.row import at_least, at_most, at_most_above
 from rows.stores import MEMORY_KEYS, Memory, Restart, memory_figure
+from rows.units import Units
 
 SHAPES = tuple(itertools.product((1, 50), (1, 16, 100)))
 VALUE_BYTES = (16, 100, 4096, 65536)
@@ -52,6 +53,10 @@ TARGETS = (
     *(RawDisk(size) for size in (4 << 10, 64 << 10, 1 << 20)),
 )
 
+UNITS = tuple(
+    Units(unit, clients, targets=(at_least(RATE, 1.0, "redis"),))
+    for unit in ("exec", "lock") for clients in (1, 50))
+
 SUSTAINED = tuple(Sustained("set", *shape) for shape in SHAPES)
 
 MATRIX = tuple(
@@ -62,7 +67,8 @@ MATRIX = tuple(
     # Counters have no size of their own.
     (kind != "incr" or value_bytes == 100))
 
-SETS = {"targets": TARGETS, "sustained": SUSTAINED, "matrix": MATRIX,
+SETS = {"targets": TARGETS, "units": UNITS, "sustained": SUSTAINED,
+        "matrix": MATRIX,
         "growth": tuple(point.load for curve in CURVES
                         for point in curve.points)}
 SETS["all"] = tuple(itertools.chain(*SETS.values()))
