@@ -44,7 +44,8 @@ _FOLDERS = {
     "daemon": {
         "": ["loop"],
         "loop": ["commands"],
-        "commands": ["state"],
+        "commands": ["script"],
+        "script": ["state"],
         "state": ["host"],
         "host": [],
     },
@@ -53,6 +54,7 @@ _FOLDERS = {
 # An include that starts so may stand only in paths that start so.
 _ROOMS = {
     "uv.h": ["daemon/"],
+    "lua": ["daemon/script/"],
     "toml++/": ["lib/config/"],
     "nlohmann/": ["cli/"],
     "liburing": ["lib/fs/"],
