@@ -268,13 +268,13 @@ def sanitizer_reports(folder):
     return counts
 
 
-def e2e(kind):
+def e2e(kind, pattern="tests/e2e/**/test_*.py"):
     folder = log_folder(f"{kind}-e2e")
     env = {"KVD_BIN_DIR": os.path.abspath(f"build/{kind}/bin"),
            "KVD_E2E_KIND": kind}
     for name, value in SANITIZER_OPTIONS.items():
         env[name] = f"{value}:log_path={folder}/sanitizer"
-    paths = sorted(glob.glob("tests/e2e/**/test_*.py", recursive=True))
+    paths = sorted(glob.glob(pattern, recursive=True))
     counts = in_parallel(run_python_test,
                          [(folder, path, env) for path in paths])
     counts.add(sanitizer_reports(folder))
@@ -345,6 +345,9 @@ STAGES = {
     "release-build": lambda: build("release", "-DKVD_TESTS=ON"),
     "release-unit": lambda: units("release"),
     "release-e2e": lambda: e2e("release"),
+    # Without what is optional.
+    "bare-build": lambda: build("bare", target="kvd"),
+    "bare-e2e": lambda: e2e("bare", "tests/e2e/commands/test_scripts.py"),
     "systemd": lambda: python_tests("systemd", "tests/systemd/test_*.py"),
     "asan-build": lambda: build("asan"),
     # A release has no bugs that tests could plant.

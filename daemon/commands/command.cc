@@ -30,6 +30,8 @@ std::string_view NameOf(CommandGroup group) {
       return "kv";
     case CommandGroup::kTransactions:
       return "transactions";
+    case CommandGroup::kScripting:
+      return "scripting";
   }
   return "";
 }
@@ -73,6 +75,8 @@ std::vector<std::string> CategoriesOf(const Command& command) {
   if (command.group == CommandGroup::kKv) categories.push_back("@kv");
   if (command.group == CommandGroup::kTransactions)
     categories.push_back("@transaction");
+  if (command.group == CommandGroup::kScripting)
+    categories.push_back("@scripting");
   if ((command.flags & kDangerous) != 0) categories.push_back("@dangerous");
   categories.push_back((command.flags & kFast) != 0 ? "@fast" : "@slow");
   return categories;

@@ -127,6 +127,18 @@ void HandleTime(Call& call);
 void HandleWait(Call& call);
 void HandleWaitAof(Call& call);
 
+// eval.cc
+void HandleEval(Call& call);
+void HandleEvalRo(Call& call);
+void HandleEvalSha(Call& call);
+void HandleEvalShaRo(Call& call);
+void HandleScriptExists(Call& call);
+void HandleScriptFlush(Call& call);
+void HandleScriptHelp(Call& call);
+void HandleScriptKill(Call& call);
+void HandleScriptLoad(Call& call);
+void HandleScriptShow(Call& call);
+
 // latency.cc
 void HandleKvLatencyCommands(Call& call);
 void HandleKvLatencyLog(Call& call);

@@ -123,6 +123,15 @@ std::string Memory(ServerState& service) {
   lines.Add("maxmemory", figures.limit);
   lines.Add("maxmemory_human", HumanBytes(figures.limit));
   lines.Add("maxmemory_policy", "noeviction");
+  const ScriptFigures& scripts = service.script_figures;
+  lines.Add("used_memory_lua", scripts.interpreter_bytes);
+  lines.Add("used_memory_vm_eval", scripts.interpreter_bytes);
+  lines.Add("used_memory_scripts_eval", scripts.cache_bytes);
+  lines.Add("used_memory_scripts", figures.scripts);
+  lines.Add("used_memory_scripts_human", HumanBytes(figures.scripts));
+  lines.Add("number_of_cached_scripts", scripts.cached);
+  lines.Add("number_of_functions", 0);
+  lines.Add("number_of_libraries", 0);
   lines.Add("mem_fragmentation_ratio",
             fmt::format("{:.2f}", used == 0 ? 0.0
                                             : static_cast<double>(resident) /
@@ -146,6 +155,7 @@ std::string Memory(ServerState& service) {
   lines.Add("kvd_connection_bytes", figures.connections);
   lines.Add("kvd_log_buffer_bytes", figures.log_buffers);
   lines.Add("kvd_slow_log_bytes", figures.slow_log);
+  lines.Add("kvd_script_bytes", figures.scripts);
   // … and this is what the values among them may take.
   lines.Add("kvd_value_cache_bytes", figures.value_cache);
   return lines.Take();
@@ -279,6 +289,7 @@ std::string Stats(ServerState& service) {
   lines.Add("rejected_connections", stats.connections_rejected);
   lines.Add("expired_keys", store.expired_keys);
   lines.Add("evicted_keys", 0);
+  lines.Add("evicted_scripts", service.script_figures.evicted);
   lines.Add("keyspace_hits", stats.keyspace_hits);
   lines.Add("keyspace_misses", stats.keyspace_misses);
   lines.Add("pubsub_channels", 0);

@@ -139,6 +139,7 @@ void HandleMemoryStats(Call& call) {
   pairs.Number("clients.normal", figures.connections);
   pairs.Number("aof.buffer", figures.log_buffers);
   pairs.Number("kvd.slow-log", figures.slow_log);
+  pairs.Number("kvd.scripts", figures.scripts);
   pairs.Number("overhead.total", used - dataset);
   pairs.Number("keys.count", keys);
   pairs.Number("keys.bytes-per-key",

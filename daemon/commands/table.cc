@@ -18,6 +18,9 @@ constexpr KeySpec kAll = {1, -1, 1};
 constexpr KeySpec kFromSecond = {2, -1, 1};
 constexpr KeySpec kPairs = {1, -1, 2};
 constexpr KeySpec kCountedPairs = {2, 0, 2, 1};
+#ifdef KVD_SCRIPTS
+constexpr KeySpec kCountedBySecond = {3, 0, 1, 2};
+#endif
 
 // Works at any time, on the connection's own account.
 constexpr uint16_t kAnyTime = kLoading | kNoScript;
@@ -230,6 +233,26 @@ constexpr Command kObjectCommands[] = {
      "Also 1 for small numbers, which Redis shares."},
 };
 
+#ifdef KVD_SCRIPTS
+constexpr Command kScriptCommands[] = {
+    {"EXISTS", 3, kNamesMax, kNoKeys, kNone, kScripting, kNoScript,
+     HandleScriptExists, "2.6.0", "O(N)", "sha1 [sha1 ...]",
+     "Returns whether scripts are known by their SHA-1."},
+    {"FLUSH", 2, 3, kNoKeys, kNone, kScripting, kNoScript, HandleScriptFlush,
+     "2.6.0", "O(N)", "[ASYNC|SYNC]", "Forgets all scripts."},
+    {"HELP", 2, 2, kNoKeys, kNone, kScripting, kLoading, HandleScriptHelp,
+     "5.0.0", "O(1)", "", "Returns what the subcommands do."},
+    {"KILL", 2, 2, kNoKeys, kNone, kScripting, kNoScript, HandleScriptKill,
+     "2.6.0", "O(1)", "", "Answers that no script runs.", {},
+     "Scripts end in time by themselves."},
+    {"LOAD", 3, 3, kNoKeys, kNone, kScripting, kNoScript, HandleScriptLoad,
+     "2.6.0", "O(N)", "script",
+     "Keeps a script and returns its SHA-1."},
+    {"SHOW", 3, 3, kNoKeys, kNone, kScripting, kNoScript, HandleScriptShow,
+     "8.0.0", "O(1)", "sha1", "Returns a script."},
+};
+#endif
+
 constexpr Command kSlowLogCommands[] = {
     {"GET", 2, 3, kNoKeys, kAdmin, kServer, kAnyTime | kDangerous,
      HandleSlowLogGet, "2.2.12", "O(N)", "[count]",
@@ -328,6 +351,25 @@ constexpr Command kCommands[] = {
      "Forgets what was sent since MULTI."},
     {"ECHO", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast, HandleEcho,
      "1.0.0", "O(1)", "message", "Returns the message."},
+#ifdef KVD_SCRIPTS
+    {"EVAL", 3, kWordsMax, kCountedBySecond, kWrite, kScripting, kNoScript, HandleEval,
+     "2.6.0", "Depends on the script.",
+     "script numkeys [key [key ...]] [arg [arg ...]]", "Runs a script.", {},
+     "Bounded in time and memory; a stopped script has changed nothing. No "
+     "struct, no cmsgpack."},
+    {"EVALSHA", 3, kWordsMax, kCountedBySecond, kWrite, kScripting, kNoScript,
+     HandleEvalSha, "2.6.0", "Depends on the script.",
+     "sha1 numkeys [key [key ...]] [arg [arg ...]]",
+     "Runs a script that is known by its SHA-1."},
+    {"EVALSHA_RO", 3, kWordsMax, kCountedBySecond, kRead, kScripting, kNoScript,
+     HandleEvalShaRo, "7.0.0", "Depends on the script.",
+     "sha1 numkeys [key [key ...]] [arg [arg ...]]",
+     "Runs a script that is known by its SHA-1 and changes nothing."},
+    {"EVAL_RO", 3, kWordsMax, kCountedBySecond, kRead, kScripting, kNoScript,
+     HandleEvalRo, "7.0.0", "Depends on the script.",
+     "script numkeys [key [key ...]] [arg [arg ...]]",
+     "Runs a script that changes nothing."},
+#endif
     {"EXEC", 1, 1, kNoKeys, kNone, kTransactions, kAnyTime | kAtOnce,
      HandleExec, "1.2.0", "Depends on commands in the transaction.", "",
      "Executes what was sent since MULTI, as a whole or not at all."},
@@ -495,6 +537,12 @@ constexpr Command kCommands[] = {
      "O(N)", "cursor [MATCH pattern] [COUNT count] [TYPE type]",
      "Returns some of the keys and where to go on.", {},
      "Stops after 1 MiB of keys."},
+#ifdef KVD_SCRIPTS
+    {"SCRIPT", 2, kWordsMax, kNoKeys, kNone, kScripting, kLoading, nullptr,
+     "2.6.0", "Depends on subcommand.", "",
+     "A container for commands about scripts.", kScriptCommands,
+     "No DEBUG."},
+#endif
     {"SELECT", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast,
      HandleSelect, "1.0.0", "O(1)", "index",
      "Selects one of the 16 databases."},

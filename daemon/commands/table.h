@@ -79,6 +79,7 @@ enum class CommandGroup : uint8_t {
   kConnection,    // connection.cc, client.cc
   kServer,        // server.cc, command.cc, config.cc, latency.cc, memory.cc
   kTransactions,  // transaction.cc
+  kScripting,     // eval.cc
   kKv             // kv.cc and, of KV.LATENCY, latency.cc.
 };
 

@@ -270,6 +270,7 @@ class JsonDecoder {
   char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
   // Raises what was expected, and what is there instead.
   void Expected(const char* what);
+  const char* Found() const;
 
   lua_State* const lua_;
   const JsonSettings& settings_;
@@ -278,9 +279,35 @@ class JsonDecoder {
   size_t at_ = 0;
 };
 
+// What is there, in the words of cjson.
+const char* JsonDecoder::Found() const {
+  if (at_ >= text_.size()) return "T_END";
+  switch (text_[at_]) {
+    case '{':
+      return "T_OBJ_BEGIN";
+    case '}':
+      return "T_OBJ_END";
+    case '[':
+      return "T_ARR_BEGIN";
+    case ']':
+      return "T_ARR_END";
+    case '"':
+      return "T_STRING";
+    case ':':
+      return "T_COLON";
+    case ',':
+      return "T_COMMA";
+    default:
+      break;
+  }
+  const std::string_view rest = text_.substr(at_);
+  if (rest[0] >= '0' && rest[0] <= '9') return "T_NUMBER";
+  if (rest.starts_with("true") || rest.starts_with("false")) return "T_BOOLEAN";
+  return rest.starts_with("null") ? "T_NULL" : "invalid token";
+}
+
 void JsonDecoder::Expected(const char* what) {
-  luaL_error(lua_, "Expected %s but found %s at character %d", what,
-             at_ >= text_.size() ? "T_END" : "invalid token",
+  luaL_error(lua_, "Expected %s but found %s at character %d", what, Found(),
              static_cast<int>(at_ + 1));
 }
 

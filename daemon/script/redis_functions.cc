@@ -51,7 +51,7 @@ void NumberToText(lua_State* lua, int index) {
 const char* TakeWords(lua_State* lua) {
   const int count = lua_gettop(lua);
   if (count == 0) {
-    return "ERR Please specify at least one argument for this redis.call()";
+    return "ERR Please specify at least one argument for this redis lib call";
   }
   for (int i = 1; i <= count; ++i) {
     const int type = lua_type(lua, i);

@@ -107,7 +107,9 @@ bool IsFrozen(lua_State* lua, int index) {
 }
 
 void RefuseIfFrozen(lua_State* lua, int index) {
-  if (lua_istable(lua, index) && IsFrozen(lua, index)) RefuseChange(lua);
+  if (!lua_istable(lua, index) || !IsFrozen(lua, index)) return;
+  lua_pushstring(lua, kReadOnly);
+  lua_error(lua);
 }
 
 void Unfreeze(lua_State* lua, int index) {

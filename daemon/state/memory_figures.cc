@@ -12,6 +12,8 @@ MemoryFigures MemoryFiguresOf(const ServerState& service) {
   MemoryFigures figures;
   figures.connections = service.connection_bytes();
   figures.slow_log = service.slow_log.memory_bytes();
+  figures.scripts = service.script_figures.cache_bytes +
+                    service.script_figures.interpreter_bytes;
   if (service.store == nullptr) return figures;
   const StoreStats stats = service.store->Stats();
   figures.entries = stats.entry_bytes - stats.value_bytes;

@@ -22,6 +22,7 @@ struct MemoryFigures {
   uint64_t connections = 0;  // Buffers, names, and values read from disk.
   uint64_t log_buffers = 0;
   uint64_t slow_log = 0;
+  uint64_t scripts = 0;  // Those that are kept, and their interpreter.
 
   uint64_t value_cache = 0;  // What values may take now.
   uint64_t limit = 0;        // 0 for none.
@@ -31,7 +32,7 @@ struct MemoryFigures {
     return entries + values + index + deadlines + queued;
   }
   uint64_t used() const {
-    return keys_and_values() + connections + log_buffers + slow_log;
+    return keys_and_values() + connections + log_buffers + slow_log + scripts;
   }
 };
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -24,6 +25,8 @@
 #include "store/store.h"
 
 namespace kvd {
+
+struct Scripts;  // daemon/script/scripts.h
 
 inline constexpr char kVersion[] = KVD_VERSION;
 // The release whose commands kvd's follow; clients read it to learn what they
@@ -58,6 +61,14 @@ struct Pause {
   int64_t end_ms = 0;  // Monotonic.
 };
 
+// As of the last command that changed them.
+struct ScriptFigures {
+  size_t cached = 0;  // Scripts that clients may name by their SHA-1.
+  size_t cache_bytes = 0;
+  size_t interpreter_bytes = 0;
+  uint64_t evicted = 0;  // Scripts that went to make room.
+};
+
 // Thread: loop.
 struct ServerState {
   Store* store = nullptr;  // Null while it loads.
@@ -80,6 +91,11 @@ struct ServerState {
   uint64_t memory_peak = 0;   // The most that was used at any look.
   int64_t all_durable_s = 0;  // The wall clock when nothing was undurable, as
                               // of the last look.
+  // Made for the first script; null in a build without them.
+  std::unique_ptr<Scripts, void (*)(Scripts*)> scripts = {nullptr, nullptr};
+  ScriptFigures script_figures = {};
+  // CPU time of the loop, for scripts' limit; empty: what the system says.
+  std::function<int64_t()> cpu_ns = {};
   int64_t clock_read_ns = 0;  // What the clock said when it was last asked.
 
   // All sessions, oldest first.

@@ -74,6 +74,12 @@ struct Session : SessionSettings {
   uint64_t undone_bytes = 0;
   Purpose undone_purpose = Purpose::kWrite;
 
+  // Of its script, which may have to run again: what it has taken so far.
+  struct ScriptProgress {
+    int64_t spent_ns = 0;  // CPU time.
+    int runs = 0;          // That ended because a value was on disk.
+  } script;
+
   // No further command of this connection is executed; it closes once its
   // replies are out.
   bool closing = false;

@@ -54,6 +54,7 @@ enum class PlantedBug {
   kExpiryFromReserve,       // Expiry takes what is kept for removals.
   kStaysFull,               // A full disk's mark outlives its cause.
   kPassingIsFinal,          // What passes by itself is taken for the end.
+  kStoppedApplies,          // What a stopped script has done stays done.
   kSpareNotSafe,            // What may be the durable MANIFEST is written over.
   kTransactionInParts,      // The records of one are in two groups.
   kUndoForgetsDeadline,     // A key that is put back never expires.

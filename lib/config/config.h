@@ -96,6 +96,11 @@ struct Config {
     int64_t reserved_descriptors = 64;
   } limits;
 
+  struct Script {
+    uint64_t memory_bytes = uint64_t{64} << 20;
+    int64_t time_ms = 50;
+  } script;
+
   struct SlowLog {
     int64_t threshold_us = 10'000;  // 0: all commands; INT64_MAX: none.
     int64_t length = 128;           // 0: none is kept.

@@ -93,6 +93,11 @@ constexpr Setting kSettings[] = {
     {"limits.reserved_descriptors",
      CountKind{KVD_FIELD(limits.reserved_descriptors), 16, 4096}},
 
+    {"script.memory_limit",
+     SizeKind{KVD_FIELD(script.memory_bytes), kMiB, 4 * kGiB}},
+    {"script.time_limit",
+     DurationKind{KVD_FIELD(script.time_ms), 1, 10 * kSecond}},
+
     {"slowlog.threshold",
      FineDurationKind{KVD_FIELD(slowlog.threshold_us), 0, kHour * 1000, true},
      kRunning},

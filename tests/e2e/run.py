@@ -5,11 +5,12 @@
 
 What a test finds in its environment:
   KVD_BIN_DIR   the folder of kvd and kvctl (build/release/bin by default)
-  KVD_E2E_KIND  how they were built: release, asan or tsan
+  KVD_E2E_KIND  how they were built: release, asan, tsan or bare
 
 A class or a method may say where it makes sense:
   release_only = True   what a sanitizer would only slow down or falsify
   threaded = True       is what the tsan run consists of
+  bare_only = True      is what the run without optional parts consists of
 Others run in release and asan. A test that is not selected is not a skip: it
 has run in another kind.
 """
@@ -51,6 +52,8 @@ def _is_marked(test, mark):
 
 
 def _is_selected(test, kind):
+    if kind == "bare" or _is_marked(test, "bare_only"):
+        return kind == "bare" and _is_marked(test, "bare_only")
     if kind == "release":
         return True
     if _is_marked(test, "release_only"):

@@ -24,13 +24,17 @@ void CheckRow(const Command& command, int name_words) {
   EXPECT_GE(command.words_max, command.words_min);
   EXPECT_TRUE(command.handler != nullptr || !command.subcommands.empty());
   // A command of keys needs words for them. Few of them have another one first:
-  // what counts the keys, or says what to do.
+  // what counts the keys, or says what to do. A script comes before both, and
+  // may have no keys.
   if (command.keys.first != 0) {
-    const int others = command.name == "BITOP" || command.keys.count != 0;
+    const int script = command.group == CommandGroup::kScripting;
+    const int others =
+        script + (command.name == "BITOP" || command.keys.count != 0);
     EXPECT_EQ(command.keys.first, name_words + others);
-    EXPECT_TRUE(command.keys.count == 0 || command.keys.count == name_words);
+    EXPECT_TRUE(command.keys.count == 0 ||
+                command.keys.count == name_words + script);
     EXPECT_GT(command.keys.step, 0);
-    EXPECT_GT(command.words_min, name_words + others);
+    EXPECT_GT(command.words_min, name_words + others - script);
     EXPECT_EQ(command.syntax.starts_with("key"), others == 0) << command.syntax;
     EXPECT_TRUE(command.access == Access::kRead ||
                 command.access == Access::kWrite);

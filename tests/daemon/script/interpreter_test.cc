@@ -37,7 +37,7 @@ TEST_F(InterpreterTest, NumbersBecomeWords) {
                                "strings or integers script: "));
   EXPECT_TRUE(Eval("return redis.call()")
                   .starts_with("-ERR Please specify at least one argument for "
-                               "this redis.call() script: "));
+                               "this redis lib call script: "));
 }
 
 TEST_F(InterpreterTest, ErrorsSayWhere) {

@@ -102,7 +102,7 @@ class WhatItSays(E2eTest):
     PARTS = ("kvd_entry_bytes", "kvd_value_bytes", "kvd_index_bytes",
              "kvd_deadline_bytes", "kvd_queued_bytes",
              "kvd_connection_bytes", "kvd_log_buffer_bytes",
-             "kvd_slow_log_bytes")
+             "kvd_slow_log_bytes", "kvd_script_bytes")
 
     def figures(self, kvd):
         info = kvd.info()

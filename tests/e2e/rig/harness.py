@@ -138,7 +138,7 @@ class Connection:
             return rest.decode("latin-1")
         if kind == b"-":
             return ReplyError(rest.decode("latin-1"))
-        if kind == b":":
+        if kind in (b":", b"("):
             return int(rest)
         if kind == b"_":
             return None
