@@ -59,7 +59,7 @@ class RandomCommands:
         self.random = random_source
         self._families = [
             (10, self._string), (5, self._key), (5, self._bits),
-            (3, self._transaction), (0, self._script), (1, self._server)]
+            (3, self._transaction), (2, self._script), (1, self._server)]
         self._weights = [weight for weight, _ in self._families]
 
     def next(self):
