@@ -460,6 +460,10 @@ TEST_F(TransactionLimits, OfValuesThatFewWordsMake) {
   Send("SETRANGE large 12000 x");
   EXPECT_EQ(Refusal({"RENAME large larger", "RENAME larger large"}), kTooLarge);
   EXPECT_EQ(Refusal({"EXPIRE large 100", "PERSIST large"}), kTooLarge);
+  EXPECT_EQ(Refusal({"COPY large a", "MOVE large 1"}), kTooLarge);
+  EXPECT_EQ(Refusal({"SETBIT a 159999 1"}), kTooLarge);
+  EXPECT_EQ(Refusal({"BITFIELD a SET u1 159999 1"}), kTooLarge);
+  EXPECT_EQ(Refusal({"BITOP NOT a large", "BITOP NOT b large"}), kTooLarge);
   EXPECT_EQ(Exec({"SETRANGE a 9000 x", "STRLEN a"}),
             "*2\r\n:9001\r\n:9001\r\n");
 }
@@ -570,6 +574,10 @@ class Twin : public CommandRig {
     other_.id = 2;
     service_->sessions.push_back(&other_);
     service_->stop = [this] { ++stops_; };
+    service_->configure = [this](const Config& config) { config_ = config; };
+    service_->pause_changed = [this] { ++pauses_; };
+    service_->set_monitor = [this](uint64_t, bool) { ++monitors_; };
+    service_->monitor = [this](std::string_view, Seq) { ++shown_; };
     Send({"SET", "text", "some text"});
     Send({"SET", "number", "41"});
     Send({"SET", "other", "another text"});
@@ -585,6 +593,7 @@ class Twin : public CommandRig {
     return Run(words, reply).waits_for;
   }
 
+  void Pass(int64_t ms) { clock_.AdvanceMs(ms); }
   // What a command might change of client, service and store.
   std::string State() {
     const Session& s = session_;
@@ -595,8 +604,16 @@ class Twin : public CommandRig {
         s.no_touch, s.name, s.library_name, s.library_version, s.closing,
         s.killed, s.awaited_compaction, s.listing != nullptr, s.commands,
         s.queued_commands(), s.watched_keys());
+    text += fmt::format("waits: for {} until {} unblocked {}\n", s.awaited_seq,
+                        s.waits_until_ms, static_cast<int>(s.unblocked));
     text += fmt::format("other: killed {}, kills {}, stops {}\n", other_.killed,
                         service_->kill_requested, stops_);
+    text += fmt::format(
+        "service: pause {} until {}, {} pauses, {} monitors, shown {}, expires "
+        "{}, {} set\n",
+        static_cast<int>(service_->pause.of), service_->pause.end_ms, pauses_,
+        monitors_, shown_, service_->removes_expired,
+        service_->changed_settings.size());
     const ServiceStats& stats = service_->stats;
     text +=
         fmt::format("stats: {} commands {} errors {} hits {} misses {}\n",
@@ -658,6 +675,9 @@ class Twin : public CommandRig {
 
   Session other_;
   int stops_ = 0;
+  int pauses_ = 0;
+  int monitors_ = 0;  // Sessions that became one, or stopped.
+  int shown_ = 0;     // Lines to monitors.
 };
 
 // Words with which a command has an effect; others get words made up by their
@@ -665,16 +685,24 @@ class Twin : public CommandRig {
 const std::map<std::string, std::vector<Words>>& PlausibleWords() {
   static const std::map<std::string, std::vector<Words>> kWords = {
       {"append", {{"APPEND", "text", "!"}, {"APPEND", "new", "!"}}},
+      {"bitfield",
+       {{"BITFIELD", "text", "SET", "u8", "0", "1", "INCRBY", "i8", "900",
+         "1"}}},
+      {"bitop", {{"BITOP", "XOR", "new", "text", "brief"}}},
       {"client|kill",
        {{"CLIENT", "KILL", "ID", "2"},
         {"CLIENT", "KILL", "ID", "1", "SKIPME", "NO"}}},
       {"client|list", {{"CLIENT", "LIST"}}},
       {"client|no-evict", {{"CLIENT", "NO-EVICT", "ON"}}},
       {"client|no-touch", {{"CLIENT", "NO-TOUCH", "ON"}}},
+      {"client|pause", {{"CLIENT", "PAUSE", "10"}}},
       {"client|setinfo", {{"CLIENT", "SETINFO", "LIB-NAME", "lib"}}},
       {"client|setname", {{"CLIENT", "SETNAME", "me"}}},
+      {"config|set", {{"CONFIG", "SET", "slowlog-max-len", "5"}}},
+      {"copy", {{"COPY", "text", "new"}, {"COPY", "brief", "2", "DB", "1"}}},
       {"decr", {{"DECR", "number"}, {"DECR", "text"}}},
       {"del", {{"DEL", "text", "new", "number"}}},
+      {"delex", {{"DELEX", "text", "IFEQ", "some text"}}},
       {"delifeq", {{"DELIFEQ", "text", "some text"}}},
       {"eval",
        {{"EVAL",
@@ -699,7 +727,9 @@ const std::map<std::string, std::vector<Words>>& PlausibleWords() {
       {"kv.get", {{"KV.GET", "text"}}},
       {"kv.set", {{"KV.SET", "text", "new"}, {"KV.SET", "new", "v"}}},
       {"mget", {{"MGET", "text", "new", "brief"}}},
+      {"move", {{"MOVE", "brief", "1"}, {"MOVE", "text", "1"}}},
       {"mset", {{"MSET", "text", "1", "new", "2"}}},
+      {"msetex", {{"MSETEX", "2", "new", "1", "brief", "2", "KEEPTTL"}}},
       {"msetnx", {{"MSETNX", "new", "1", "k", "2"}}},
       {"persist", {{"PERSIST", "brief"}}},
       {"rename", {{"RENAME", "text", "new"}, {"RENAME", "brief", "text"}}},
@@ -710,6 +740,7 @@ const std::map<std::string, std::vector<Words>>& PlausibleWords() {
        {{"SET", "text", "new"},
         {"SET", "brief", "new", "KEEPTTL", "GET"},
         {"SET", "new", "v", "EX", "100"}}},
+      {"setbit", {{"SETBIT", "text", "900", "1"}}},
       {"setrange", {{"SETRANGE", "text", "5", "X"}}},
       {"swapdb", {{"SWAPDB", "0", "1"}}},
       {"unlink", {{"UNLINK", "text"}}},
@@ -779,6 +810,8 @@ TEST_P(EveryCommand, TakesEffectOnceHoweverOftenItsTransactionIsTried) {
     }
     cold.MakeDurable();
     EXPECT_EQ(cold.State(), warm.State());
+    // CLIENT PAUSE is over then.
+    for (Twin* twin : {&cold, &warm}) twin->Pass(100);
     EXPECT_EQ(cold.Contents(), warm.Contents());
   }
 }
