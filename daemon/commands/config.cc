@@ -12,10 +12,12 @@
 #include <utility>
 #include <vector>
 
+#include "base/check.h"
 #include "config/rewrite.h"
 #include "daemon/commands/handlers.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
+#include "daemon/host/logging.h"
 #include "fs/replace_file.h"
 
 namespace kvd {
@@ -317,12 +319,18 @@ void Refuse(Call& call, std::string_view name, const Error& error) {
       Quoted(name), error.message()));
 }
 
+// The changes fitted when the command came. In a transaction others may have
+// been made since, with which they do not.
 void Apply(ServerState& service, const std::vector<NameAndValue>& changes) {
   Config config = service.config;
   for (const auto& [name, value] : changes) {
-    // Each was checked; together with what has changed since they may not fit.
-    const auto set = SetSetting(&config, name, value);
-    if (!set || !CheckRelations(config)) return;
+    KVD_CHECK(SetSetting(&config, name, value).ok());
+  }
+  if (const auto fits = CheckRelations(config); !fits) {
+    return LogWarning("CONFIG SET of {} changes nothing: {}",
+                      changes.front().first, fits.error().message());
+  }
+  for (const auto& [name, value] : changes) {
     service.changed_settings.insert(name);
   }
   service.configure(config);

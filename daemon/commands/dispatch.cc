@@ -272,7 +272,7 @@ bool IsPaused(const Call& call, const Command& command) {
     case Pause::Of::kWrites:
       return MayWrite(call.session, command);
     case Pause::Of::kAll:
-      return (command.flags & kLoading) == 0;
+      return (command.flags & kLoading) == 0 || MayWrite(call.session, command);
   }
   return false;
 }

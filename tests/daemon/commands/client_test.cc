@@ -161,6 +161,18 @@ TEST_F(ClientTest, APauseOfAllLeavesAWayToLookAndToEndIt) {
   EXPECT_EQ(Send("GET a"), "$-1\r\n");
 }
 
+TEST_F(ClientTest, APauseHoldsBackATransactionThatWrites) {
+  Send("MULTI");
+  EXPECT_EQ(Send("SET a 1"), "+QUEUED\r\n");
+  std::string reply;
+  for (const Pause::Of of : {Pause::Of::kWrites, Pause::Of::kAll}) {
+    service_->pause = {of, service_->NowMs() + 1000};
+    EXPECT_EQ(Run({"EXEC"}, &reply).waits_for, WaitsFor::kRoom);
+  }
+  service_->pause = {};
+  EXPECT_EQ(Send("EXEC"), "*1\r\n+OK\r\n");
+}
+
 TEST_F(ClientTest, ASecondPauseTakesNothingAway) {
   std::string reply;
   Send("CLIENT PAUSE 1000 ALL");

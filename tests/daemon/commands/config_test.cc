@@ -51,6 +51,17 @@ TEST_F(ConfigTest, SetsAllOrNone) {
   EXPECT_TRUE(service_->changed_settings.empty());
 }
 
+TEST_F(ConfigTest, ValuesThatNeedEachOtherFitInAnyOrder) {
+  EXPECT_EQ(
+      Send("CONFIG SET limits.output_bytes 20MiB limits.value_size 10MiB"),
+      "+OK\r\n");
+  EXPECT_EQ(Get("limits.output_bytes"), "20MiB");
+  EXPECT_EQ(
+      Send("CONFIG SET limits.value_size 30MiB limits.output_bytes 40MiB"),
+      "+OK\r\n");
+  EXPECT_EQ(Get("limits.value_size"), "30MiB");
+}
+
 TEST_F(ConfigTest, RefusesASettingTwice) {
   EXPECT_EQ(Send("CONFIG SET slowlog.length 7 slowlog-max-len 8"),
             "-ERR CONFIG SET failed (possibly related to argument "
