@@ -472,8 +472,8 @@ TEST_F(CommandsTest, MemoryStatsAreAMapOfFigures) {
   Send("SET a 1");
   Send("HELLO 3");
   const std::string stats = Send("MEMORY STATS");
-  EXPECT_TRUE(stats.starts_with("%21\r\n")) << stats;
-  EXPECT_EQ(std::count(stats.begin(), stats.end(), '$'), 21);
+  EXPECT_TRUE(stats.starts_with("%22\r\n")) << stats;
+  EXPECT_EQ(std::count(stats.begin(), stats.end(), '$'), 22);
   EXPECT_NE(stats.find("keys.count\r\n:1\r\n"), std::string::npos);
   // Header, key and value.
   EXPECT_NE(stats.find(fmt::format("dataset.bytes\r\n:{}\r\n",
