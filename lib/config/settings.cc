@@ -69,7 +69,7 @@ constexpr Setting kSettings[] = {
      MemoryKind{KVD_FIELD(memory.value_cache), kMiB, 1024 * 1024 * kGiB, false},
      kRunning},
     {"memory.limit",
-     MemoryKind{KVD_FIELD(memory.limit), kMiB, 1024 * 1024 * kGiB, true},
+     MemoryKind{KVD_FIELD(memory.limit), 1, 1024 * 1024 * kGiB, true},
      kRunning},
 
     {"limits.connections",
