@@ -372,7 +372,9 @@ constexpr Command kCommands[] = {
 #endif
     {"EXEC", 1, 1, kNoKeys, kNone, kTransactions, kAnyTime | kAtOnce,
      HandleExec, "1.2.0", "Depends on commands in the transaction.", "",
-     "Executes what was sent since MULTI, as a whole or not at all."},
+     "Executes what was sent since MULTI, as a whole or not at all.", {},
+     "Changes nothing if a command in it meets memory.limit, a full disk, a "
+     "damaged value or too large a reply; limits.transaction_bytes bounds it."},
     {"EXISTS", 2, kWordsMax, kAll, kRead, kGeneric, kFast, HandleExists,
      "1.0.0", "O(N)", "key [key ...]", "Returns how many of the keys exist."},
     {"EXPIRE", 3, kWordsMax, kFirst, kWrite, kGeneric, kFast, HandleExpire,
@@ -491,7 +493,8 @@ constexpr Command kCommands[] = {
      "Sets several values if none of the keys exists."},
     {"MULTI", 1, 1, kNoKeys, kNone, kTransactions,
      kAnyTime | kFast | kAtOnce, HandleMulti, "1.2.0", "O(1)", "",
-     "Begins a transaction: what follows waits for EXEC."},
+     "Begins a transaction: what follows waits for EXEC.", {},
+     "Refuses CLIENT REPLY and KV.COMPACT WAIT in it, beside what Valkey does."},
     {"OBJECT", 2, kWordsMax, kNoKeys, kNone, kGeneric, kLoading, nullptr,
      "2.2.3", "Depends on subcommand.", "",
      "A container for commands about how values are kept.", kObjectCommands},
@@ -540,8 +543,7 @@ constexpr Command kCommands[] = {
 #ifdef KVD_SCRIPTS
     {"SCRIPT", 2, kWordsMax, kNoKeys, kNone, kScripting, kLoading, nullptr,
      "2.6.0", "Depends on subcommand.", "",
-     "A container for commands about scripts.", kScriptCommands,
-     "No DEBUG."},
+     "A container for commands about scripts.", kScriptCommands},
 #endif
     {"SELECT", 2, 2, kNoKeys, kNone, kConnection, kLoading | kFast,
      HandleSelect, "1.0.0", "O(1)", "index",
@@ -602,7 +604,8 @@ constexpr Command kCommands[] = {
      "Waits for this disk alone, as no replica can come."},
     {"WATCH", 2, kWordsMax, kAll, kRead, kTransactions,
      kNoScript | kFast | kAtOnce, HandleWatch, "2.2.0", "O(N)",
-     "key [key ...]", "Lets the next EXEC do nothing if a key changes."},
+     "key [key ...]", "Lets the next EXEC do nothing if a key changes.", {},
+     "What a client watches takes 16 MiB at the most."},
 };
 // clang-format on
 
