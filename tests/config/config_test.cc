@@ -173,7 +173,7 @@ TEST(Config, RefusesBadInputWithPlaceAndReason) {
       {"[memory]\nvalue_cache = \"0B\"", "0B is out of bounds"},
       {"[memory]\nlimit = \"101%\"",
        "f:2:9: memory.limit: 101% is out of bounds; between 1% and 100%"},
-      {"[memory]\nlimit = \"0B\"", "0B is out of bounds; between 1MiB"},
+      {"[memory]\nlimit = \"0B\"", "0B is out of bounds; between 1B"},
       {"[memory]\nlimit = \"12.5%\"",
        "\"12.5%\" is not a whole number of percent, such as \"25%\""},
       {"[memory]\nlimit = \"-5%\"", "is not a whole number of percent"},
