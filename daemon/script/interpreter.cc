@@ -276,8 +276,7 @@ int ForgetRun(lua_State* lua) {
 ScriptEnd Interpreter::Do(Job& job, ScriptHost& host) {
   if (lua_ == nullptr) Open();
   ScriptContext& context = *context_;
-  const char here = 0;
-  context.stack = &here;
+  context.stack = StackEnd();
   context.host = &host;
   context.protocol = 2;
   context.random.Seed(0);

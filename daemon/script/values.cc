@@ -196,7 +196,7 @@ class ValueWriter {
 
 void ValueWriter::Write() {
   Charge(lua_, kNsPerElement);
-  if (lua_checkstack(lua_, kSlotsPerLevel) == 0) {
+  if (lua_checkstack(lua_, kSlotsPerLevel) == 0 || NestsTooDeep(lua_)) {
     lua_pop(lua_, 1);
     return reply_.Error("ERR reached lua stack limit");
   }

@@ -55,7 +55,7 @@ class Rows {
 
  private:
   uint64_t* PlacesOf(char byte) {
-    return &places_[static_cast<unsigned char>(byte) * words_];
+    return places_.data() + static_cast<unsigned char>(byte) * words_;
   }
 
   const size_t words_;

@@ -128,7 +128,7 @@ TEST_F(ConfigTest, RefusesValuesThatAreNone) {
               StartsWith("-ERR"));
   EXPECT_THAT(Send("CONFIG SET maxmemory 18446744073709551615gb"),
               StartsWith("-ERR"));
-  EXPECT_THAT(Send("CONFIG SET maxmemory 1000"),
+  EXPECT_THAT(Send("CONFIG SET memory.value_cache 1000B"),
               HasSubstr("1000B is out of bounds; between 1MiB and"));
   EXPECT_THAT(Send("CONFIG SET limits.output_bytes 1MiB"),
               HasSubstr("limits.output_bytes (1MiB) must hold"));
