@@ -14,6 +14,7 @@ namespace {
 
 // Elements of any kind cost about this much to read or write.
 constexpr uint64_t kNsPerElement = 50;
+constexpr char kNestedTooDeep[] = "the reply is nested too deep";
 // What a level of nesting keeps on Lua's stack.
 constexpr int kSlotsPerLevel = 8;
 
@@ -126,7 +127,8 @@ void ReplyReader::SkipAttribute(int64_t count) {
 
 void ReplyReader::Push() {
   Charge(lua_, kNsPerElement);
-  luaL_checkstack(lua_, kSlotsPerLevel, "the reply is nested too deep");
+  if (NestsTooDeep(lua_)) luaL_error(lua_, "%s", kNestedTooDeep);
+  luaL_checkstack(lua_, kSlotsPerLevel, kNestedTooDeep);
   const std::string_view line = Line();
   const char type = line.empty() ? '_' : line[0];
   const std::string_view text = line.substr(line.empty() ? 0 : 1);

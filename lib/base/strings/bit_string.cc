@@ -44,7 +44,7 @@ struct Block {
     const std::string_view part =
         source.substr(std::min(at, source.size()), kBytes);
     char* const to = reinterpret_cast<char*>(words);
-    std::memcpy(to, part.data(), part.size());
+    if (!part.empty()) std::memcpy(to, part.data(), part.size());
     std::memset(to + part.size(), 0, kBytes - part.size());
   }
 
