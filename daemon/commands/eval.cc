@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/planted_bug.h"
+#include "base/random.h"
 #include "config/units.h"
 #include "daemon/commands/dispatch.h"
 #include "daemon/commands/handlers.h"
@@ -137,6 +138,14 @@ struct Evaluation {
   bool read_only = false;
 };
 
+// Of a script's random numbers: the same in each of its runs, or one that looks
+// for values by chance would never have read them all.
+uint32_t SeedOf(Session& session) {
+  uint32_t& seed = session.script.seed;
+  if (seed == 0) seed = static_cast<uint32_t>(RandomU64()) | 1;
+  return seed;
+}
+
 ScriptCall CallOf(const Call& call, const Script& script) {
   const Config::Script& config = call.service.config.script;
   return {.sha = View(script.sha),
@@ -215,6 +224,7 @@ bool RunInAttempt(Call& call, const Evaluation& evaluation) {
   if (attempt.outcome() == Attempt::Outcome::kRan) {
     EvalHost host(call, &attempt, evaluation.read_only);
     ScriptCall script = CallOf(call, *evaluation.script);
+    script.seed = SeedOf(call.session);
     script.keys = evaluation.keys;
     script.args = evaluation.args;
     // What it selects is for its own commands.

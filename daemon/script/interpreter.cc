@@ -279,7 +279,7 @@ ScriptEnd Interpreter::Do(Job& job, ScriptHost& host) {
   context.stack = StackEnd();
   context.host = &host;
   context.protocol = 2;
-  context.random.Seed(0);
+  context.random.Seed(job.call.seed);
   context.json = {};
   context.running = lua_;
   context.meter.Begin(host, job.call.time_ns, job.call.memory_bytes);

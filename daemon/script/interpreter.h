@@ -26,6 +26,7 @@ struct ScriptCall {
   std::string_view code;  // Without a first line that is for the server.
   std::span<const std::string_view> keys = {};
   std::span<const std::string_view> args = {};
+  uint32_t seed = 0;    // Of its random numbers.
   int64_t time_ns = 0;  // Of CPU, at most.
   size_t memory_bytes = 0;
 };

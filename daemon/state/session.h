@@ -78,6 +78,7 @@ struct Session : SessionSettings {
   struct ScriptProgress {
     int64_t spent_ns = 0;  // CPU time.
     int runs = 0;          // That ended because a value was on disk.
+    uint32_t seed = 0;     // Of its random numbers; 0: not drawn yet.
   } script;
 
   // No further command of this connection is executed; it closes once its

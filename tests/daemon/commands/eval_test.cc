@@ -321,6 +321,11 @@ TEST_F(StoppedScripts, AStoppedScriptThatAppliesIsNoticed) {
 }
 #endif
 
+TEST_F(EvalTest, ScriptsDrawNumbersOfTheirOwn) {
+  const Words words = {"EVAL", "return tostring(math.random())", "0"};
+  EXPECT_NE(Send(words), Send(words));
+}
+
 // Values are on disk alone.
 class ColdScripts : public EvalTest {
  protected:
@@ -376,6 +381,17 @@ TEST_F(ColdScripts, DeclaredKeysAreReadTogether) {
   std::string reply;
   EXPECT_EQ(Tries(words, &reply), 2);
   EXPECT_EQ(reply, ":45\r\n");
+}
+
+TEST_F(ColdScripts, DrawTheSameNumbersInEachRun) {
+  std::string reply;
+  EXPECT_LE(Tries({"EVAL",
+                   "local n = 0 for i = 1, 30 do n = n + "
+                   "redis.call('GET', 'k' .. math.random(0, 99)) end return n",
+                   "0"},
+                  &reply),
+            31);
+  EXPECT_TRUE(reply.starts_with(":")) << reply;
 }
 
 TEST_F(ColdScripts, TooManyBeginningsAreRefused) {
