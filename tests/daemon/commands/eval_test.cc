@@ -22,7 +22,10 @@ class EvalTest : public testing::Test, protected CommandRig {
   using CommandRig::Run;  // Not the private one of testing::Test.
 
   explicit EvalTest(const StoreOptions& options = SmallStore())
-      : CommandRig(options) {}
+      : CommandRig(options) {
+    // No script is too slow, however slow the machine is.
+    service_->cpu_ns = [] { return 0; };
+  }
 
   std::string Eval(const std::string& script, const Words& keys = {},
                    const Words& args = {}) {
@@ -203,7 +206,6 @@ class StoppedScripts : public EvalTest {
  protected:
   StoppedScripts() {
     config_.script.memory_bytes = 1 << 20;
-    service_->cpu_ns = [] { return 0; };
     Send("SET a 1");
     Send("SET b 2");
     Send("SET c 3");
@@ -423,7 +425,6 @@ TEST_F(ColdScripts, TheTimeOfAllRunsCounts) {
 class FullScripts : public EvalTest {
  protected:
   FullScripts() : EvalTest(Options()) {
-    service_->cpu_ns = [] { return 0; };
     for (int i = 0; i < kFilling; ++i) {
       std::string reply;
       Run({"SET", fmt::format("{:1000}", i), ""}, &reply);
