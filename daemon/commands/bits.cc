@@ -69,7 +69,7 @@ std::optional<GivenRange> ParseRange(Call& call, size_t first) {
   return range.end ? std::optional(range) : std::nullopt;
 }
 
-// The bits that it means of so many bytes; nothing when there are none.
+// The bits that it means of a value of `bytes`; nothing when there are none.
 std::optional<BitRange> Resolve(const GivenRange& given, size_t bytes) {
   const auto size =
       static_cast<int64_t>(given.in_bits ? bytes * kByteBits : bytes);

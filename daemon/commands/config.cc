@@ -275,7 +275,7 @@ Result<std::optional<NameAndValue>> Translate(const ServerState& service,
   return NameAndValue(name, value);
 }
 
-// Whether there are descriptors for so many clients.
+// Whether there are descriptors for the clients that `config` allows.
 Result<void> CheckDescriptors(const ServerState& service,
                               const Config& config) {
   if (config.limits.connections == service.config.limits.connections ||

@@ -334,7 +334,7 @@ bool Rename(Call& call, const Entry& from) {
   return true;
 }
 
-// What Redis calls the way in which it keeps a value of so many bytes.
+// What Redis calls the way in which it keeps a value of that size.
 constexpr size_t kEmbeddedBytesMax = 44;
 constexpr size_t kIntegerBytesMax = 20;
 

@@ -65,8 +65,8 @@ inline int64_t DeadlineOf(const Entry* entry) {
   return entry == nullptr ? 0 : static_cast<int64_t>(entry->deadline_ms());
 }
 
-// Whether values of so many bytes in all may be made: not when that is too much
-// for the transaction that the call is in, which then is refused whole.
+// Whether values of `bytes` in all may be made: not when that is too much for
+// the transaction that the call is in, which then is refused whole.
 inline bool HasTransactionRoom(Call& call, uint64_t bytes) {
   return call.room == nullptr || call.room->Has(bytes);
 }

@@ -19,7 +19,7 @@ class TransactionRoom {
   TransactionRoom(uint64_t bytes_max, uint64_t used)
       : bytes_max_(bytes_max), used_(used) {}
 
-  // Whether new values and replies may take so many bytes more. If not, the
+  // Whether new values and replies may take `bytes` more. If not, the
   // transaction is refused. Asked before anything of that size is made.
   bool Has(uint64_t bytes) {
     if (bytes <= left()) return true;
