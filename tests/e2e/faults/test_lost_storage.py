@@ -140,7 +140,16 @@ class LostStorage(E2eTest):
         for i in range(100):
             self.assertEqual(client.call("SET", f"key{i % 60}", VALUE), "OK")
         self.assertEqual(client.call("SET", "last", "1", "PX", "3600000"), "OK")
+        wait_until(lambda: not self.has_records(live_segment(daemon, "prepared")),
+                   "the MANIFEST tells the next segment")
         return daemon
+
+    def has_records(self, segment):
+        # The MANIFEST says "prepared" of a segment that has become the active
+        # one until the one after it is there.
+        with open(segment, "rb") as stream:
+            content = stream.read()
+        return b"key" in content or b"last" in content
 
     def assert_lost(self, daemon):
         wait_until(lambda: daemon.status()["state"] == b"lost", "it is noticed")
