@@ -46,6 +46,7 @@ enum class PlantedBug {
   kRetireUnderRead,         // Victims go while somebody reads in them.
   kRunWithoutValue,         // A parked command has an effect before its value.
   kForgetSwaps,             // The MANIFEST does not follow durable swaps.
+  kHeadForgets,             // A head lacks what is not durable yet.
   kReplyLimitAfterChange,   // A reply's size is looked at when all is done.
   kJudgeUnreadInput,        // A half command's rest may be there, unread.
   kSwallowWord,             // An argument of a program is dropped.

@@ -25,6 +25,7 @@
 #include "fs/file_system.h"
 #include "log/format/manifest.h"
 #include "log/format/record.h"
+#include "log/format/segment_head.h"
 #include "log/write/commit_pipeline.h"
 #include "log/write/log_figures.h"
 #include "log/write/log_state.h"
@@ -57,7 +58,7 @@ class LogWriter {
 
   using Appended = CommitPipeline::Appended;
   // Appends within what RoomFor() granted.
-  Appended Append(RecordKind kind, uint8_t database, std::string_view key,
+  Appended Append(RecordKind kind, uint16_t database, std::string_view key,
                   std::string_view value, uint64_t deadline_ms) {
     return pipeline_.Append(kind, database, key, value, deadline_ms);
   }
@@ -100,6 +101,10 @@ class LogWriter {
   // one before the MANIFEST shows that it was given out.
   uint64_t ReserveSegmentIds(uint64_t count, uint64_t* first_id) {
     return supply_.ReserveSegmentIds(count, first_id);
+  }
+  // The head of segments that are to replace `victims`.
+  SegmentHead HeadBehind(const std::vector<SealedSegment>& victims) const {
+    return supply_.HeadBehind(victims);
   }
   // Puts compacted segments, durable in bytes and names, in the place of sealed
   // ones. The caller removes the files of those once it is durable. History is

@@ -100,9 +100,8 @@ Seq Changes::Flush(Keyspace& keyspace) {
 
 Seq Changes::Swap(uint8_t one, uint8_t other, int64_t now_ms) {
   if (undoable_) undo_list_.BeforeRecord();
-  const char value = static_cast<char>(other);
   const auto [seq, place] =
-      log_.Append(RecordKind::kSwap, one, {}, {&value, 1}, 0);
+      log_.Append(RecordKind::kSwap, one, {}, NumberValue(other).view(), 0);
   usage_.AddDatabaseChange(place.segment);
   if (!watched_.empty()) NoteSwap(one, other, seq, now_ms);
   if (undoable_) {

@@ -215,7 +215,7 @@ uint64_t Operation::RemoveBytes(size_t key_size) {
   return RecordBytes(key_size, 0);
 }
 
-uint64_t Operation::SwapBytes() { return RecordBytes(0, 1); }
+uint64_t Operation::SwapBytes() { return RecordBytes(0, kNumberBytes); }
 
 void Operation::Spend(uint64_t bytes) {
   KVD_CHECK(reserved_ >= bytes);

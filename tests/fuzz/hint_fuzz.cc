@@ -49,7 +49,7 @@ constexpr kvd::SealedSegment kSegment = {/*id=*/12,
 // Questions are asked of at most so many entries.
 constexpr size_t kQuestionsMax = 200;
 
-uint64_t CoarseHash(uint8_t database, std::string_view key) {
+uint64_t CoarseHash(uint16_t database, std::string_view key) {
   return database + (key.empty() ? 0 : static_cast<uint8_t>(key[0]) / 16);
 }
 
@@ -159,7 +159,7 @@ void Sign(std::string* bytes, uint64_t seed) {
 
 struct Listed {
   RecordKind kind;
-  uint8_t database;
+  uint16_t database;
   uint64_t seq;
   std::string key;
 };

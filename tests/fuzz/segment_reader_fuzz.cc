@@ -41,6 +41,13 @@ void SignRecords(std::string* bytes, size_t at, size_t end, uint64_t seed) {
   }
 }
 
+// Of a head or an end.
+void SignBody(std::string* bytes, size_t at, size_t end, uint64_t seed) {
+  if (end - at < 8) return;
+  StoreLe<uint64_t>(bytes->data() + at,
+                    Checksum({bytes->data() + at + 8, end - at - 8}, seed));
+}
+
 void SignGroups(std::string* bytes, uint64_t seed) {
   constexpr size_t kHeader = kvd::kGroupHeaderBytes;
   for (size_t at = kvd::kSegmentHeaderBytes; at + kHeader <= bytes->size();
@@ -48,8 +55,12 @@ void SignGroups(std::string* bytes, uint64_t seed) {
     if (bytes->compare(at, 4, "KVDG") != 0) continue;
     const uint64_t body = LoadLe<uint64_t>(bytes->data() + at + 40);
     const size_t room = bytes->size() - at - kHeader;
-    SignRecords(bytes, at + kHeader,
-                at + kHeader + std::min<uint64_t>(body, room), seed);
+    const size_t end = at + kHeader + std::min<uint64_t>(body, room);
+    if (LoadLe<uint32_t>(bytes->data() + at + 48) == 0) {
+      SignRecords(bytes, at + kHeader, end, seed);
+    } else {
+      SignBody(bytes, at + kHeader, end, seed);
+    }
     StoreLe<uint64_t>(bytes->data() + at + 56,
                       Checksum({bytes->data() + at, 56}, seed));
   }

@@ -26,7 +26,7 @@ struct OwnRecord {
   uint64_t seq = 0;
   std::string key;
   std::string value;
-  uint8_t database = 0;
+  uint16_t database = 0;
   uint64_t deadline_ms = 0;
 
   uint64_t bytes() const { return RecordBytes(key.size(), value.size()); }

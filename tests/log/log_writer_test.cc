@@ -1297,7 +1297,7 @@ TEST_F(LogWriterTest, FlushesAndSwapsEnterTheManifestOnceDurable) {
   log_->Pump();
   ASSERT_EQ(RoomFor(200), Room::kReady);
   log_->Append(RecordKind::kFlush, 3, "", "", 0);
-  log_->Append(RecordKind::kSwap, 1, "", "\x02", 0);
+  log_->Append(RecordKind::kSwap, 1, "", NumberValue(2).view(), 0);
   disk_.CompleteWrite();
   log_->Poll();
   log_->Pump();

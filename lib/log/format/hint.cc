@@ -17,7 +17,7 @@ namespace kvd {
 namespace {
 
 constexpr std::string_view kHintMagic = "kvdhint\n";
-constexpr uint32_t kHintVersion = 1;
+constexpr uint32_t kHintVersion = 2;
 constexpr size_t kHintChecksumAt = kHintHeaderBytes - 8;
 constexpr size_t kChunkBytes = size_t{1} << 20;
 constexpr size_t kEntriesAtFirst = 1024;
@@ -81,13 +81,12 @@ void EncodeEntry(char* to, const Record& record, uint64_t offset) {
   KVD_CHECK(record.value.size() <= kValueBytesMax);
   KVD_CHECK(record.database < kInternalDatabases);
 
-  StoreLe<uint64_t>(to, record.seq);
+  StoreLe<uint64_t>(to, static_cast<uint64_t>(record.kind) << 56 | record.seq);
   StoreLe<uint64_t>(to + 8, record.deadline_ms);
   StoreLe<uint32_t>(to + 16, static_cast<uint32_t>(offset));
   StoreLe<uint32_t>(to + 20, static_cast<uint32_t>(record.value.size()));
   StoreLe<uint16_t>(to + 24, static_cast<uint16_t>(record.key.size()));
-  StoreLe<uint8_t>(to + 26, record.database);
-  StoreLe<uint8_t>(to + 27, static_cast<uint8_t>(record.kind));
+  StoreLe<uint16_t>(to + 26, record.database);
   if (!record.key.empty()) {
     std::memcpy(to + kHintEntryBytes, record.key.data(), record.key.size());
   }
@@ -100,13 +99,14 @@ uint64_t EntryBytes(const char* entry) {
 // Of an entry that is there as a whole.
 HintEntry DecodeEntry(const char* from) {
   HintEntry entry;
-  entry.seq = LoadLe<uint64_t>(from);
+  const uint64_t kind_and_seq = LoadLe<uint64_t>(from);
+  entry.kind = static_cast<RecordKind>(kind_and_seq >> 56);
+  entry.seq = kind_and_seq & kSeqMax;
   entry.deadline_ms = LoadLe<uint64_t>(from + 8);
   entry.offset = LoadLe<uint32_t>(from + 16);
   entry.value_size = LoadLe<uint32_t>(from + 20);
   entry.key = {from + kHintEntryBytes, LoadLe<uint16_t>(from + 24)};
-  entry.database = LoadLe<uint8_t>(from + 26);
-  entry.kind = static_cast<RecordKind>(from[27]);
+  entry.database = LoadLe<uint16_t>(from + 26);
   return entry;
 }
 
@@ -196,7 +196,7 @@ bool MakesSense(const HintEntry& entry, const SealedSegment& segment) {
 
 }  // namespace
 
-uint64_t HintHash(uint8_t database, std::string_view key) {
+uint64_t HintHash(uint16_t database, std::string_view key) {
   return Checksum(key, database);
 }
 
@@ -479,7 +479,7 @@ Result<void> HintReader::ReadBlock(size_t block, const HintVisitor& visit) {
 }
 
 // The first entry of a key in the block that is loaded.
-std::optional<HintEntry> HintReader::FindLoaded(uint8_t database,
+std::optional<HintEntry> HintReader::FindLoaded(uint16_t database,
                                                 std::string_view key) const {
   for (size_t at = 0; at < bytes_.size();
        at += EntryBytes(bytes_.data() + at)) {
@@ -489,7 +489,8 @@ std::optional<HintEntry> HintReader::FindLoaded(uint8_t database,
   return std::nullopt;
 }
 
-Result<uint64_t> HintReader::OldestPut(uint8_t database, std::string_view key) {
+Result<uint64_t> HintReader::OldestPut(uint16_t database,
+                                       std::string_view key) {
   const uint64_t hash = hash_(database, key);
   const auto first_from =
       std::lower_bound(blocks_.begin(), blocks_.end(), hash,
@@ -523,7 +524,7 @@ Result<uint64_t> HintReader::OldestPut(uint8_t database, std::string_view key) {
   return found ? PutSeq(*found) : oldest;
 }
 
-HintAnswer HintReader::HoldsPutBelow(uint8_t database, std::string_view key,
+HintAnswer HintReader::HoldsPutBelow(uint16_t database, std::string_view key,
                                      uint64_t seq) {
   const Result<uint64_t> oldest = OldestPut(database, key);
   if (!oldest) return HintAnswer::kUnknown;

@@ -51,7 +51,7 @@ static_assert(kHintBlockBytes + kHintEntryBytes + kKeyBytesMax <=
 // A put or a removal of the segment.
 struct HintEntry {
   RecordKind kind = RecordKind::kPut;  // Or kDelete, kExpire.
-  uint8_t database = 0;
+  uint16_t database = 0;
   uint64_t seq = 0;
   uint64_t deadline_ms = 0;  // Since the epoch; 0 for none.
   uint32_t offset = 0;       // Of the record, in the segment.
@@ -61,8 +61,8 @@ struct HintEntry {
 
 // By which entries are sorted; part of the format. Tests may choose another
 // one, the same for builder and reader.
-using HintHashFunction = uint64_t (*)(uint8_t database, std::string_view key);
-uint64_t HintHash(uint8_t database, std::string_view key);
+using HintHashFunction = uint64_t (*)(uint16_t database, std::string_view key);
+uint64_t HintHash(uint16_t database, std::string_view key);
 
 // Collects the records of one segment in memory and writes their hint. Takes a
 // megabyte and less than one and a half times the segment's bytes, however
@@ -164,7 +164,7 @@ class HintReader {
   // a sequence number below `seq`. Reads one block of the file; a second one
   // when that begins with the key's very hash; more, by bisection, only when
   // one hash fills whole blocks.
-  HintAnswer HoldsPutBelow(uint8_t database, std::string_view key,
+  HintAnswer HoldsPutBelow(uint16_t database, std::string_view key,
                            uint64_t seq);
 
   uint64_t entries() const { return entries_; }
@@ -207,8 +207,8 @@ class HintReader {
   Result<void> Load(size_t block);
   bool IsWhole(size_t block) const;
   // UINT64_MAX when there is none.
-  Result<uint64_t> OldestPut(uint8_t database, std::string_view key);
-  std::optional<HintEntry> FindLoaded(uint8_t database,
+  Result<uint64_t> OldestPut(uint16_t database, std::string_view key);
+  std::optional<HintEntry> FindLoaded(uint16_t database,
                                       std::string_view key) const;
 
   static constexpr size_t kNoBlock = SIZE_MAX;

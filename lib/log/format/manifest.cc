@@ -14,8 +14,9 @@
 namespace kvd {
 namespace {
 
-constexpr std::string_view kFirstLine = "kvd-manifest 1";
+constexpr std::string_view kFirstLine = "kvd-manifest 2";
 constexpr std::string_view kFirstWord = "kvd-manifest ";
+constexpr size_t kFirstWordsShown = 40;
 constexpr std::string_view kChecksumWord = "checksum ";
 constexpr size_t kChecksumLineBytes = kChecksumWord.size() + 16 + 1;
 
@@ -140,7 +141,7 @@ bool ReadLine(std::string_view text, Manifest* manifest) {
   } else if (word == "next-segment") {
     manifest->next_segment = line.Number();
   } else if (word == "next-seq") {
-    manifest->next_seq = line.Number();
+    manifest->next_seq = line.Number(kSeqMax);
   } else if (word == "floor") {
     manifest->history_floor = line.Number();
   } else if (word == "clean") {
@@ -167,8 +168,7 @@ void DatabaseMap::Apply(const Record& record) {
   if (record.kind == RecordKind::kFlush) {
     flushed[record.database] = record.seq;
   } else if (record.kind == RecordKind::kSwap) {
-    std::swap(internal[record.database],
-              internal[static_cast<uint8_t>(record.value[0])]);
+    std::swap(internal[record.database], internal[NumberIn(record)]);
   }
 }
 
@@ -239,10 +239,11 @@ Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
   if (first_line.size() < text.size() && first_line.starts_with(kFirstWord) &&
       first_line != kFirstLine) {
     return Fail(ErrorCode::kFormat,
-                "{}: written in another format than 1, by a newer kvd or not "
-                "by kvd\n  Use the version of kvd that wrote it; nothing was "
-                "changed.",
-                path);
+                "{}: written in another format than 2 ({}), by another version "
+                "of kvd\n  Nothing was changed. Use the version that wrote it, "
+                "or move with it: \"kvctl export\" there, \"kvctl import\" "
+                "here. (Format 1 was never released.)",
+                path, first_line.substr(0, kFirstWordsShown));
   }
   const auto damaged = [&](std::string_view what) {
     return Fail(ErrorCode::kCorruption,

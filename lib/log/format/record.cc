@@ -13,14 +13,22 @@ namespace kvd {
 namespace {
 
 // Field offsets; FORMAT.md, "Record".
-constexpr size_t kSeqAt = 8;
+constexpr size_t kKindAndSeqAt = 8;
+constexpr int kKindShift = 56;
 constexpr size_t kDeadlineAt = 16;
 constexpr size_t kValueSizeAt = 24;
 constexpr size_t kKeySizeAt = 28;
 constexpr size_t kDatabaseAt = 30;
-constexpr size_t kKindAt = 31;
+
+bool IsNamespace(const Record& record) {
+  return record.database == 0 && !record.key.empty() &&
+         record.key.size() <= kNamespaceNameBytesMax &&
+         record.value.size() == kNumberBytes && record.deadline_ms == 0;
+}
 
 bool MakesSense(const Record& record) {
+  if (record.kind == RecordKind::kNamespace) return IsNamespace(record);
+  if (record.database >= kInternalDatabases) return false;
   switch (record.kind) {
     case RecordKind::kPut:
       return true;
@@ -31,27 +39,37 @@ bool MakesSense(const Record& record) {
       return record.key.empty() && record.value.empty() &&
              record.deadline_ms == 0;
     case RecordKind::kSwap:
-      return record.key.empty() && record.value.size() == 1 &&
-             static_cast<uint8_t>(record.value[0]) < kInternalDatabases &&
-             record.deadline_ms == 0;
+      return record.key.empty() && record.value.size() == kNumberBytes &&
+             NumberIn(record) < kInternalDatabases && record.deadline_ms == 0;
+    case RecordKind::kNamespace:
+      break;
   }
   return false;
 }
 
 }  // namespace
 
+NumberValue::NumberValue(uint16_t database) {
+  StoreLe<uint16_t>(bytes_, database);
+}
+
+uint16_t NumberIn(const Record& record) {
+  return LoadLe<uint16_t>(record.value.data());
+}
+
 void EncodeRecord(char* to, const Record& record, uint64_t seed) {
   KVD_CHECK(record.key.size() <= kKeyBytesMax);
   KVD_CHECK(record.value.size() <= kValueBytesMax);
-  KVD_CHECK(record.database < kInternalDatabases);
+  KVD_CHECK(record.seq <= kSeqMax);
 
-  StoreLe<uint64_t>(to + kSeqAt, record.seq);
+  StoreLe<uint64_t>(
+      to + kKindAndSeqAt,
+      static_cast<uint64_t>(record.kind) << kKindShift | record.seq);
   StoreLe<uint64_t>(to + kDeadlineAt, record.deadline_ms);
   StoreLe<uint32_t>(to + kValueSizeAt,
                     static_cast<uint32_t>(record.value.size()));
   StoreLe<uint16_t>(to + kKeySizeAt, static_cast<uint16_t>(record.key.size()));
-  StoreLe<uint8_t>(to + kDatabaseAt, record.database);
-  StoreLe<uint8_t>(to + kKindAt, static_cast<uint8_t>(record.kind));
+  StoreLe<uint16_t>(to + kDatabaseAt, record.database);
   char* body = to + kRecordHeaderBytes;
   if (!record.key.empty()) {
     std::memcpy(body, record.key.data(), record.key.size());
@@ -61,7 +79,8 @@ void EncodeRecord(char* to, const Record& record, uint64_t seed) {
                 record.value.size());
   }
   const uint64_t size = RecordBytes(record.key.size(), record.value.size());
-  StoreLe<uint64_t>(to, Checksum({to + kSeqAt, size - kSeqAt}, seed));
+  StoreLe<uint64_t>(to,
+                    Checksum({to + kKindAndSeqAt, size - kKindAndSeqAt}, seed));
 }
 
 std::optional<Record> DecodeRecord(std::string_view bytes, uint64_t seed) {
@@ -73,21 +92,20 @@ std::optional<Record> DecodeRecord(std::string_view bytes, uint64_t seed) {
   const uint64_t size = RecordBytes(key_size, value_size);
   if (size > bytes.size()) return std::nullopt;
   if (LoadLe<uint64_t>(from) !=
-          Checksum({from + kSeqAt, size - kSeqAt}, seed) &&
+          Checksum({from + kKindAndSeqAt, size - kKindAndSeqAt}, seed) &&
       !IsPlanted(PlantedBug::kSkipRecordChecksum)) {
     return std::nullopt;
   }
 
   Record record;
-  record.kind = static_cast<RecordKind>(from[kKindAt]);
-  record.database = LoadLe<uint8_t>(from + kDatabaseAt);
-  record.seq = LoadLe<uint64_t>(from + kSeqAt);
+  const uint64_t kind_and_seq = LoadLe<uint64_t>(from + kKindAndSeqAt);
+  record.kind = static_cast<RecordKind>(kind_and_seq >> kKindShift);
+  record.seq = kind_and_seq & kSeqMax;
+  record.database = LoadLe<uint16_t>(from + kDatabaseAt);
   record.deadline_ms = LoadLe<uint64_t>(from + kDeadlineAt);
   record.key = bytes.substr(kRecordHeaderBytes, key_size);
   record.value = bytes.substr(kRecordHeaderBytes + key_size, value_size);
-  if (record.database >= kInternalDatabases || !MakesSense(record)) {
-    return std::nullopt;
-  }
+  if (!MakesSense(record)) return std::nullopt;
   return record;
 }
 

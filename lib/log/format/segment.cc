@@ -91,7 +91,7 @@ void EncodeGroupHeader(char* to, const GroupHeader& header, uint64_t seed) {
   StoreLe<uint64_t>(to + 24, header.first_seq);
   StoreLe<uint64_t>(to + 32, header.durable_seq);
   StoreLe<uint64_t>(to + 40, header.body_bytes);
-  StoreLe<uint64_t>(to + 48, 0);
+  StoreLe<uint64_t>(to + 48, static_cast<uint32_t>(header.kind));
   StoreLe<uint64_t>(to + kGroupChecksumAt,
                     Checksum({to, kGroupChecksumAt}, seed));
 }
@@ -118,7 +118,12 @@ std::optional<GroupHeader> DecodeGroupHeader(std::string_view bytes,
   header.first_seq = LoadLe<uint64_t>(from + 24);
   header.durable_seq = LoadLe<uint64_t>(from + 32);
   header.body_bytes = LoadLe<uint64_t>(from + 40);
-  if (header.body_bytes > kSegmentBytesMax) return std::nullopt;
+  const uint64_t kind = LoadLe<uint64_t>(from + 48);
+  header.kind = static_cast<GroupKind>(kind);
+  const bool makes_sense = kind <= static_cast<uint64_t>(GroupKind::kEnd) &&
+                           (kind == 0 || header.records == 0) &&
+                           header.body_bytes <= kSegmentBytesMax;
+  if (!makes_sense) return std::nullopt;
   return header;
 }
 

@@ -14,7 +14,7 @@ namespace kvd {
 
 using StoreUuid = std::array<uint8_t, 16>;
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 inline constexpr uint64_t kSegmentHeaderBytes = 128;
 inline constexpr uint64_t kGroupHeaderBytes = 64;
 inline constexpr uint64_t kGroupAlignment = 8;
@@ -45,7 +45,7 @@ enum class HeaderOutcome {
   kHeader,
   kBlank,          // All zero: nothing was written yet.
   kBroken,         // Not a header of ours, or damaged.
-  kUnknownFormat,  // Intact, of a newer format or with unknown features.
+  kUnknownFormat,  // Intact, of another format or with unknown features.
 };
 
 // Writes kSegmentHeaderBytes to `to`.
@@ -54,13 +54,20 @@ void EncodeSegmentHeader(char* to, const SegmentHeader& header);
 HeaderOutcome DecodeSegmentHeader(std::string_view bytes,
                                   SegmentHeader* header);
 
+enum class GroupKind : uint32_t {
+  kRecords = 0,
+  kHead = 1,  // The first of a segment: segment_head.h.
+  kEnd = 2,   // The last of a compacted segment.
+};
+
 struct GroupHeader {
-  uint32_t records = 0;
-  uint64_t offset = 0;  // Its own, in the segment.
+  uint32_t records = 0;  // None but in kRecords.
+  uint64_t offset = 0;   // Its own, in the segment.
   uint64_t epoch = 0;
   uint64_t first_seq = 0;
   uint64_t durable_seq = 0;
   uint64_t body_bytes = 0;
+  GroupKind kind = GroupKind::kRecords;
 
   // Where the next group begins.
   uint64_t End() const;

@@ -18,14 +18,13 @@ constexpr size_t kRangeBytes = 8;
 constexpr size_t kEndBytes = 16;
 
 std::string Sign(std::string body, uint64_t seed) {
-  StoreLe<uint64_t>(
-      body.data(), Checksum(std::string_view(body).substr(kFactsAt), seed));
+  StoreLe<uint64_t>(body.data(),
+                    Checksum(std::string_view(body).substr(kFactsAt), seed));
   return body;
 }
 
 bool IsSigned(std::string_view body, uint64_t seed) {
-  return LoadLe<uint64_t>(body.data()) ==
-         Checksum(body.substr(kFactsAt), seed);
+  return LoadLe<uint64_t>(body.data()) == Checksum(body.substr(kFactsAt), seed);
 }
 
 // Those that were neither swapped nor flushed go without saying.
@@ -147,8 +146,9 @@ std::vector<IdRange> JoinRanges(std::vector<IdRange> ranges,
   for (const uint64_t id : ids) {
     ranges.push_back({static_cast<uint32_t>(id), static_cast<uint32_t>(id)});
   }
-  std::sort(ranges.begin(), ranges.end(),
-            [](const IdRange& a, const IdRange& b) { return a.first < b.first; });
+  std::sort(
+      ranges.begin(), ranges.end(),
+      [](const IdRange& a, const IdRange& b) { return a.first < b.first; });
   std::vector<IdRange> joined;
   for (const IdRange& range : ranges) {
     if (!joined.empty() && range.first <= joined.back().last + 1) {

@@ -19,7 +19,7 @@ tl::unexpected<Error> FailDamaged(const Directory& directory,
 
 tl::unexpected<Error> FailNewerFormat(std::string_view path) {
   return Fail(ErrorCode::kFormat,
-              "{}: written in a newer format or with features that this "
+              "{}: written in another format or with features that this "
               "version does not know\n  Use the version of kvd that wrote it; "
               "nothing was changed.",
               path);

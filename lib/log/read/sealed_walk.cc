@@ -175,12 +175,24 @@ class SealedWalk {
              segment_.records);
       return false;
     }
-    Report("damaged from offset {} to {}: changes {} to {} cannot be read", at,
-           next->offset, std::max(last_ + 1, segment_.first_seq),
-           next->first_seq - 1);
-    last_ = next->first_seq - 1;
+    ReportSkipped(at, *next);
     reader->Seek(next->offset);
     return true;
+  }
+
+  void ReportSkipped(uint64_t at, const GroupHeader& next) {
+    const uint64_t lost_from = std::max(last_ + 1, segment_.first_seq);
+    if (identity_.kind == SegmentKind::kCompacted) {
+      Report("damaged from offset {} to {}: records in between cannot be read",
+             at, next.offset);
+    } else if (next.first_seq <= lost_from) {
+      Report("damaged from offset {} to {}: no change is affected", at,
+             next.offset);
+    } else {
+      Report("damaged from offset {} to {}: changes {} to {} cannot be read",
+             at, next.offset, lost_from, next.first_seq - 1);
+      last_ = next.first_seq - 1;
+    }
   }
 
   std::string path_;

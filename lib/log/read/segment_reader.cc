@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/coding.h"
+#include "log/format/segment_head.h"
 
 namespace kvd {
 
@@ -42,6 +43,13 @@ bool SegmentReader::AppendBody(Group* group) const {
   if (header.epoch != identity_.epoch || header.End() > end_) return false;
 
   std::string_view body = From(begin).substr(0, header.body_bytes);
+  group->body = body;
+  if (header.kind == GroupKind::kHead) {
+    return DecodeSegmentHead(body, seed_).has_value();
+  }
+  if (header.kind == GroupKind::kEnd) {
+    return DecodeSegmentEnd(body, seed_).has_value();
+  }
   uint64_t seq = header.first_seq;
   while (!body.empty()) {
     const std::optional<Record> record = DecodeRecord(body, seed_);

@@ -27,6 +27,7 @@ struct Group {
   GroupHeader header;
   std::vector<Record> records;
   std::vector<uint64_t> offsets;  // Of the records, in the segment.
+  std::string_view body;          // Behind the header; of another kind, all.
 };
 
 // Gets each whole group and the id of its segment. Views are valid during the

@@ -69,11 +69,12 @@ void CommitPipeline::FollowActive() {
   if (active == nullptr || active->identity.id == open_segment_) return;
   KVD_CHECK(open_.records() == 0);
   open_.StartSegment(active->identity);
+  open_.PutHead(supply_.HeadOfActive(last_seq()), next_seq_, durable_seq_);
   open_segment_ = active->identity.id;
 }
 
 CommitPipeline::Appended CommitPipeline::Append(RecordKind kind,
-                                                uint8_t database,
+                                                uint16_t database,
                                                 std::string_view key,
                                                 std::string_view value,
                                                 uint64_t deadline_ms) {
@@ -93,7 +94,7 @@ CommitPipeline::Appended CommitPipeline::Append(RecordKind kind,
            static_cast<uint32_t>(offset)}};
 }
 
-void CommitPipeline::NoteDatabaseChange(RecordKind kind, uint8_t database,
+void CommitPipeline::NoteDatabaseChange(RecordKind kind, uint16_t database,
                                         std::string_view value, uint64_t seq) {
   manifest_.AddDatabaseChange(kind, database, value, seq);
   if (manifest_.undurable_database_changes() >= kDatabaseChangesMax &&

@@ -61,7 +61,7 @@ class CommitPipeline {
     uint64_t seq = 0;
     Place place;
   };
-  Appended Append(RecordKind kind, uint8_t database, std::string_view key,
+  Appended Append(RecordKind kind, uint16_t database, std::string_view key,
                   std::string_view value, uint64_t deadline_ms);
   Room RoomBehind(uint64_t bytes, Purpose purpose) const;
   // What an Append() changes: where the open group ends, and what follows from
@@ -128,7 +128,7 @@ class CommitPipeline {
     return supply_.FitsActive(open_.End(), bytes, purpose);
   }
   void FollowActive();
-  void NoteDatabaseChange(RecordKind kind, uint8_t database,
+  void NoteDatabaseChange(RecordKind kind, uint16_t database,
                           std::string_view value, uint64_t seq);
 
   // Whether a group or a sync is under way, or waits to be tried again.

@@ -9,28 +9,38 @@
 #include "log/write/segment_file.h"
 
 namespace kvd {
+namespace {
+
+// Of the group at the end.
+constexpr uint64_t kEndGroupBytes = kGroupHeaderBytes + 16;
+
+}  // namespace
 
 Result<std::unique_ptr<CompactedWriter>> CompactedWriter::Create(
-    Directory& directory, const SegmentIdentity& identity) {
+    Directory& directory, const SegmentIdentity& identity,
+    const SegmentHead& head) {
   KVD_TRY_ASSIGN(std::unique_ptr<File> file,
                  CreateSegmentFile(directory, identity.id));
   return std::unique_ptr<CompactedWriter>(
-      new CompactedWriter(std::move(file), identity));
+      new CompactedWriter(std::move(file), identity, head));
 }
 
 CompactedWriter::CompactedWriter(std::unique_ptr<File> file,
-                                 const SegmentIdentity& identity)
+                                 const SegmentIdentity& identity,
+                                 const SegmentHead& head)
     : file_(std::move(file)) {
   KVD_CHECK(identity.kind == SegmentKind::kCompacted);
   sealed_.id = identity.id;
   sealed_.epoch = identity.epoch;
   sealed_.kind = identity.kind;
   group_.StartSegment(identity);
+  group_.PutHead(head, /*next_seq=*/0, /*durable_seq=*/0);
 }
 
 bool CompactedWriter::Fits(uint64_t bytes, uint64_t segment_bytes) const {
   if (sealed_.records == 0) return true;
-  return group_.End() + bytes + kGroupHeaderBytes + kGroupAlignment <=
+  return group_.End() + bytes + kGroupHeaderBytes + kGroupAlignment +
+             kEndGroupBytes <=
          segment_bytes;
 }
 
@@ -51,6 +61,10 @@ Result<uint64_t> CompactedWriter::Append(const Record& record) {
 Result<void> CompactedWriter::WriteGroup() {
   // Nothing follows from these groups about what is durable.
   group_.Finish(group_first_seq_, /*durable_seq=*/0);
+  return WriteBuffer();
+}
+
+Result<void> CompactedWriter::WriteBuffer() {
   checksum_.Update(group_.NewBytes());
   sealed_.bytes = group_.End();
   KVD_TRY(file_->WriteAt(group_.offset(), group_.Bytes()));
@@ -60,9 +74,11 @@ Result<void> CompactedWriter::WriteGroup() {
   return {};
 }
 
-Result<SealedSegment> CompactedWriter::Finish() {
+Result<SealedSegment> CompactedWriter::Finish(bool last) {
   KVD_CHECK(sealed_.records > 0);
   if (group_.records() > 0) KVD_TRY(WriteGroup());
+  group_.FinishEnd(last);
+  KVD_TRY(WriteBuffer());
   // Without the padding of the last block.
   KVD_TRY(file_->Truncate(sealed_.bytes));
   if (!IsPlanted(PlantedBug::kCompactedNotSynced)) KVD_TRY(file_->Sync());

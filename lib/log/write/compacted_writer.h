@@ -27,7 +27,8 @@ class CompactedWriter {
  public:
   // Creates the file; kExists when there is one.
   static Result<std::unique_ptr<CompactedWriter>> Create(
-      Directory& directory, const SegmentIdentity& identity);
+      Directory& directory, const SegmentIdentity& identity,
+      const SegmentHead& head);
   CompactedWriter(const CompactedWriter&) = delete;
   CompactedWriter& operator=(const CompactedWriter&) = delete;
 
@@ -37,12 +38,16 @@ class CompactedWriter {
   // Returns the record's offset in the segment.
   Result<uint64_t> Append(const Record& record);
   // Writes the rest and syncs the file; its name is the caller's to sync. At
-  // least one record was appended. Nothing may be called afterwards.
-  Result<SealedSegment> Finish();
+  // least one record was appended. `last`: its compaction writes no more
+  // segments. Nothing may be called afterwards.
+  Result<SealedSegment> Finish(bool last);
 
  private:
-  CompactedWriter(std::unique_ptr<File> file, const SegmentIdentity& identity);
+  CompactedWriter(std::unique_ptr<File> file, const SegmentIdentity& identity,
+                  const SegmentHead& head);
   Result<void> WriteGroup();
+  // What is in the buffer, finished.
+  Result<void> WriteBuffer();
 
   std::unique_ptr<File> file_;
   GroupBuffer group_;

@@ -20,7 +20,7 @@ inline constexpr size_t kDatabaseChangesMax = 16 << 10;
 class DatabaseChanges {
  public:
   // Of a record that was appended; `value` is the record's.
-  void Add(RecordKind kind, uint8_t database, std::string_view value,
+  void Add(RecordKind kind, uint16_t database, std::string_view value,
            uint64_t seq);
   // Moves those up to `seq` into `databases`.
   void ApplyUpTo(uint64_t seq, DatabaseMap* databases);
@@ -31,8 +31,8 @@ class DatabaseChanges {
  private:
   struct Change {
     RecordKind kind;
-    uint8_t database;
-    uint8_t other;  // For kSwap.
+    uint16_t database;
+    uint16_t other;  // For kSwap.
     uint64_t seq;
   };
 

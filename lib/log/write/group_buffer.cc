@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -64,6 +65,15 @@ void GroupBuffer::StartSegment(const SegmentIdentity& identity) {
   staged_bytes_ = 0;
   first_in_segment_ = true;
   Grow(kSegmentHeaderBytes + kGroupHeaderBytes);
+}
+
+void GroupBuffer::PutHead(const SegmentHead& head, uint64_t next_seq,
+                          uint64_t durable_seq) {
+  KVD_CHECK(first_in_segment_ && records_ == 0);
+  const std::string body = EncodeSegmentHead(head, seed_);
+  group_start_ += kGroupHeaderBytes + body.size();
+  Grow(group_start_ + kGroupHeaderBytes);
+  PutGroup(GroupKind::kHead, kSegmentHeaderBytes, body, next_seq, durable_seq);
 }
 
 void GroupBuffer::StartAfter(const GroupBuffer& before) {
@@ -128,7 +138,33 @@ void GroupBuffer::Finish(uint64_t first_seq, uint64_t durable_seq) {
   header.durable_seq = durable_seq;
   header.body_bytes = body_bytes_;
   EncodeGroupHeader(At(group_start_), header, seed_);
+  PadBlock();
+}
 
+void GroupBuffer::FinishEnd(bool last) {
+  KVD_CHECK(records_ == 0 && !first_in_segment_);
+  const std::string body = EncodeSegmentEnd(last, seed_);
+  body_bytes_ = body.size();
+  Grow(BodyEnd() - base_);
+  PutGroup(GroupKind::kEnd, group_start_, body, /*next_seq=*/0,
+           /*durable_seq=*/0);
+  PadBlock();
+}
+
+void GroupBuffer::PutGroup(GroupKind kind, uint64_t at, std::string_view body,
+                           uint64_t next_seq, uint64_t durable_seq) {
+  GroupHeader header;
+  header.kind = kind;
+  header.offset = at;
+  header.epoch = identity_.epoch;
+  header.first_seq = next_seq;
+  header.durable_seq = durable_seq;
+  header.body_bytes = body.size();
+  EncodeGroupHeader(At(at), header, seed_);
+  std::memcpy(At(at + kGroupHeaderBytes), body.data(), body.size());
+}
+
+void GroupBuffer::PadBlock() {
   const uint64_t block_end = AlignUp(End(), kBlockBytes);
   Grow(block_end - base_);
   std::memset(At(BodyEnd()), 0, block_end - BodyEnd());

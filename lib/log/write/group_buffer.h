@@ -12,6 +12,7 @@
 #include "base/free_deleter.h"
 #include "log/format/record.h"
 #include "log/format/segment.h"
+#include "log/format/segment_head.h"
 
 namespace kvd {
 
@@ -31,6 +32,10 @@ class GroupBuffer {
  public:
   // Empties the buffer, to become the first group of a segment.
   void StartSegment(const SegmentIdentity& identity);
+  // Right behind that: puts the segment's head, a group of its own, before it.
+  // `next_seq` is the next one to come.
+  void PutHead(const SegmentHead& head, uint64_t next_seq,
+               uint64_t durable_seq);
   // Empties the buffer, to become the group after the finished one `before`.
   void StartAfter(const GroupBuffer& before);
 
@@ -42,11 +47,13 @@ class GroupBuffer {
   // Completes headers and padding. `first_seq` is the first record's, or the
   // next one to come. Then Bytes(), offset() and NewBytes() hold until a Start.
   void Finish(uint64_t first_seq, uint64_t durable_seq);
+  // The same for the group that ends a compacted segment, behind its records.
+  void FinishEnd(bool last);
   // What to write, and where: multiples of kBlockBytes, aligned in memory.
   std::string_view Bytes() const;
   uint64_t offset() const { return base_; }
   // What this group added to the segment: its bytes without carried ones and
-  // padding, with the segment's header if it is the first group.
+  // padding, with the segment's header and head if it is the first group.
   std::string_view NewBytes() const;
 
   uint32_t records() const { return records_; }
@@ -64,6 +71,10 @@ class GroupBuffer {
  private:
   // Copies what is encoded to its place.
   void TakeStaged();
+  // A group of another kind, whose body is `body`.
+  void PutGroup(GroupKind kind, uint64_t at, std::string_view body,
+                uint64_t next_seq, uint64_t durable_seq);
+  void PadBlock();
   // Makes room for `size` bytes from the start of the buffer.
   void Grow(uint64_t size);
   char* At(uint64_t segment_offset) {

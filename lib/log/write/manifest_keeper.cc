@@ -57,6 +57,14 @@ void ManifestKeeper::BecameDurable(uint64_t seq) {
   database_changes_.ApplyUpTo(seq, &value_.databases);
 }
 
+DatabaseMap ManifestKeeper::NewestDatabases() const {
+  DatabaseMap databases = value_.databases;
+  if (IsPlanted(PlantedBug::kHeadForgets)) return databases;
+  DatabaseChanges changes = database_changes_;
+  changes.ApplyUpTo(UINT64_MAX, &databases);
+  return databases;
+}
+
 // --- Compaction -------------------------------------------------------------
 
 uint64_t ManifestKeeper::NextTicket() {

@@ -16,19 +16,10 @@
 namespace kvd {
 namespace {
 
-// What a segment holds beside the records of its only group: headers, padding,
-// and a group that declares it durable.
+// What a segment holds beside its head and the records of its only group:
+// headers, padding, and a group that declares it durable.
 constexpr uint64_t kSegmentOverheadBytes =
     kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
-
-// The segment that a group of `bytes` needs. With what FitsActive() keeps for
-// removals, a sixteenth of the whole, so that the group may enter before
-// another segment is prepared.
-uint64_t SegmentBytesFor(uint64_t bytes) {
-  const uint64_t used = bytes + kSegmentOverheadBytes;
-  const uint64_t reserve = std::min(kRemovalReserveBytes, used / 15 + 1);
-  return AlignUp(used + reserve, kBlockBytes);
-}
 
 }  // namespace
 
@@ -61,6 +52,51 @@ bool SegmentSupply::FitsActive(uint64_t end, uint64_t bytes,
     kept += std::min(kRemovalReserveBytes, active_->capacity / 16);
   }
   return AlignUp(end + bytes, kGroupAlignment) + kept <= active_->capacity;
+}
+
+// With what FitsActive() keeps for removals, a sixteenth of the whole, so that
+// the group may enter before another segment is prepared.
+uint64_t SegmentSupply::SegmentBytesFor(uint64_t bytes) const {
+  // Between two sealed segments there is at most one range.
+  const size_t ranges =
+      std::min(manifest_.value().sealed.size() + 1, kHeadRangesMax);
+  const uint64_t used =
+      bytes + kSegmentOverheadBytes + SegmentHeadBytesMax(ranges);
+  const uint64_t reserve = std::min(kRemovalReserveBytes, used / 15 + 1);
+  return AlignUp(used + reserve, kBlockBytes);
+}
+
+std::vector<IdRange> SegmentSupply::Retired() const {
+  uint64_t lowest_live = UINT64_MAX;
+  for (const auto* segment : {&active_, &retiring_, &prepared_, &candidate_,
+                              &displaced_, &zeroing_}) {
+    if (*segment) lowest_live = std::min(lowest_live, (*segment)->identity.id);
+  }
+  if (lowest_live == UINT64_MAX) return {};
+  return IdsWithout(manifest_.value().sealed, lowest_live);
+}
+
+SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
+  SegmentHead head;
+  head.databases_as_of = seq;
+  head.databases = manifest_.NewestDatabases();
+  head.retired = Retired();
+  if (head.retired.size() > kHeadRangesMax) {
+    head.retired.erase(head.retired.begin(),
+                       head.retired.end() - kHeadRangesMax);
+  }
+  return head;
+}
+
+SegmentHead SegmentSupply::HeadBehind(
+    const std::vector<SealedSegment>& victims) const {
+  std::vector<uint64_t> ids;
+  for (const SealedSegment& victim : victims) ids.push_back(victim.id);
+  SegmentHead head;
+  head.databases_as_of = manifest_.durable_seq();
+  head.databases = manifest_.value().databases;
+  head.retired = JoinRanges(Retired(), ids);
+  return head;
 }
 
 bool SegmentSupply::FitsPrepared(uint64_t bytes) const {

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/executor.h"
 #include "fs/file_system.h"
+#include "log/format/segment_head.h"
 #include "log/write/live_segment.h"
 #include "log/write/log_state.h"
 #include "log/write/log_writer_options.h"
@@ -55,6 +56,9 @@ class SegmentSupply {
   // Null before the first one is there, and behind SealAll().
   LiveSegment* active() { return active_ ? &*active_ : nullptr; }
   const LiveSegment* active() const { return active_ ? &*active_ : nullptr; }
+  // Of the active segment, if its first group begins behind the change `seq`,
+  // the last that was appended.
+  SegmentHead HeadOfActive(uint64_t seq) const;
   // The one before it while that is not sealed, or null.
   LiveSegment* retiring() { return retiring_ ? &*retiring_ : nullptr; }
   // Whether the active segment takes `bytes` behind its offset `end`.
@@ -100,6 +104,7 @@ class SegmentSupply {
   // --- Compaction; LogWriter has the contracts ---
 
   uint64_t ReserveSegmentIds(uint64_t count, uint64_t* first_id);
+  SegmentHead HeadBehind(const std::vector<SealedSegment>& victims) const;
   uint64_t ReplaceSealed(const std::vector<SealedSegment>& victims,
                          const std::vector<SealedSegment>& outputs);
 
@@ -118,6 +123,11 @@ class SegmentSupply {
     return trouble_.IsFullFor(options_.segment_bytes);
   }
   uint64_t SmallestSegmentBytes() const;
+  // The segment that a group of `bytes` needs.
+  uint64_t SegmentBytesFor(uint64_t bytes) const;
+  // Compaction has exchanged these so far: what was sealed before all that is
+  // live now, and does not count.
+  std::vector<IdRange> Retired() const;
 
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
   // is full; for groups of `group_bytes`.

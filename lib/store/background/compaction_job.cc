@@ -37,15 +37,17 @@ Result<void> CompactionJob::Write(std::span<const Fate> fates) {
 Result<void> CompactionJob::Append(const Record& record) {
   const uint64_t bytes = RecordBytes(record.key.size(), record.value.size());
   if (writer_ && !writer_->Fits(bytes, order_.segment_bytes)) {
-    KVD_TRY(FinishOutput());
+    KVD_TRY(FinishOutput(/*last=*/false));
   }
   if (!writer_) {
     KVD_CHECK(outputs_made_ < order_.outputs_max);
-    KVD_TRY_ASSIGN(
-        writer_,
-        CompactedWriter::Create(
-            directory_, {order_.uuid, order_.first_output_id + outputs_made_++,
-                         order_.epoch, SegmentKind::kCompacted}));
+    order_.head.output = static_cast<uint32_t>(outputs_made_);
+    KVD_TRY_ASSIGN(writer_,
+                   CompactedWriter::Create(
+                       directory_,
+                       {order_.uuid, order_.first_output_id + outputs_made_++,
+                        order_.epoch, SegmentKind::kCompacted},
+                       order_.head));
     if (order_.write_hints) hint_ = std::make_unique<HintBuilder>();
   }
   KVD_TRY_ASSIGN(const uint64_t offset, writer_->Append(record));
@@ -53,8 +55,8 @@ Result<void> CompactionJob::Append(const Record& record) {
   return {};
 }
 
-Result<void> CompactionJob::FinishOutput() {
-  KVD_TRY_ASSIGN(SealedSegment sealed, writer_->Finish());
+Result<void> CompactionJob::FinishOutput(bool last) {
+  KVD_TRY_ASSIGN(SealedSegment sealed, writer_->Finish(last));
   writer_.reset();
   // The segment is worth as much without one.
   if (hint_) (void)hint_->Write(directory_, order_.uuid, sealed);
@@ -64,7 +66,7 @@ Result<void> CompactionJob::FinishOutput() {
 }
 
 Result<void> CompactionJob::Finish() {
-  if (writer_) KVD_TRY(FinishOutput());
+  if (writer_) KVD_TRY(FinishOutput(/*last=*/true));
   if (outputs_.empty()) return {};
   if (!IsPlanted(PlantedBug::kCompactedNameNotSynced)) {
     KVD_TRY(directory_.Sync());

@@ -18,6 +18,7 @@
 #include "log/format/hint.h"
 #include "log/format/manifest.h"
 #include "log/format/place.h"
+#include "log/format/segment_head.h"
 #include "log/read/sealed_cursor.h"
 #include "log/write/compacted_writer.h"
 #include "store/background/shadowed_segments.h"
@@ -41,6 +42,7 @@ struct CompactionOrder {
   uint64_t segment_bytes = 0;    // Of a new segment, about.
   uint64_t first_output_id = 0;  // Ids given to this job alone …
   uint64_t outputs_max = 0;      // … so many of them.
+  SegmentHead head;              // Of the new segments, but for `output`.
   // Segments that stay and hold dead puts, in the order of their first_seq.
   std::vector<SealedSegment> hiding_places;
   bool write_hints = true;  // Of the new segments.
@@ -91,7 +93,7 @@ class CompactionJob {
 
  private:
   Result<void> Append(const Record& record);
-  Result<void> FinishOutput();
+  Result<void> FinishOutput(bool last);
   void RemoveSegment(uint64_t id);
   void BeginOutputs();
 

@@ -283,6 +283,8 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   // Of two new segments in a row, one is at least half full.
   order.outputs_max = 4 * BytesOf(victims_) / options_.segment_bytes + 2;
   ticket_ = log_.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
+  order.head = log_.HeadBehind(victims_);
+  order.head.job = static_cast<uint32_t>(order.first_output_id);
   job_ = std::make_unique<CompactionJob>(directory_, std::move(order));
   liveness_.Begin(hiding_from_seq);
   seen_seq_ = 0;

@@ -49,6 +49,8 @@ Fate Liveness::FateOf(const Record& record, uint64_t hash) const {
     case RecordKind::kSwap:
       // The MANIFEST knows those of sealed segments.
       return Fate::kDrop;
+    case RecordKind::kNamespace:
+      return Fate::kKeep;
   }
   return Fate::kKeep;
 }

@@ -49,14 +49,14 @@ void Databases::Adopt(const DatabaseMap& known) {
   }
 }
 
-void Databases::ReplayFlush(uint8_t internal, Seq seq) {
+void Databases::ReplayFlush(uint16_t internal, Seq seq) {
   map_.flushed[internal] = seq;
   Keyspace& keyspace = Internal(internal);
   const auto table = keyspace.Clear(seq);
   while (table && keyspace.Free(table.get(), SIZE_MAX) != 0) continue;
 }
 
-void Databases::ReplaySwap(uint8_t one, uint8_t other) {
+void Databases::ReplaySwap(uint16_t one, uint16_t other) {
   std::swap(map_.internal[one], map_.internal[other]);
 }
 

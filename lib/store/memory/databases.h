@@ -57,8 +57,8 @@ class Databases {
   // For replay. What the MANIFEST knows; a flush that is newer, with all that
   // it frees; a swap that is newer.
   void Adopt(const DatabaseMap& known);
-  void ReplayFlush(uint8_t internal, Seq seq);
-  void ReplaySwap(uint8_t one, uint8_t other);
+  void ReplayFlush(uint16_t internal, Seq seq);
+  void ReplaySwap(uint16_t one, uint16_t other);
   // Back to empty databases and figures of nothing.
   void BeginAgain();
 

@@ -21,8 +21,8 @@ namespace kvd {
 // A record as the index sees it. The key is a view into what was read.
 struct Change {
   RecordKind kind = RecordKind::kPut;
-  uint8_t database = 0;
-  uint8_t other = 0;  // For kSwap.
+  uint16_t database = 0;
+  uint16_t other = 0;  // For kSwap.
   uint64_t seq = 0;
   uint64_t deadline_ms = 0;
   uint32_t offset = 0;  // In its segment.
@@ -67,8 +67,7 @@ struct PreparedRecords {
       const Record& record = group.records[i];
       const bool swap = record.kind == RecordKind::kSwap;
       changes.push_back(
-          {record.kind, record.database,
-           swap ? static_cast<uint8_t>(record.value[0]) : uint8_t{0},
+          {record.kind, record.database, swap ? NumberIn(record) : uint16_t{0},
            record.seq, record.deadline_ms,
            static_cast<uint32_t>(group.offsets[i]),
            static_cast<uint32_t>(record.value.size()), record.key});

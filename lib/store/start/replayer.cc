@@ -144,6 +144,9 @@ void Replayer::Apply(const Change& change, uint64_t hash, uint32_t segment,
         databases_.ReplaySwap(change.database, change.other);
       }
       return;
+    case RecordKind::kNamespace:
+      usage_.AddDatabaseChange(segment);
+      return;
   }
 }
 

@@ -51,7 +51,7 @@ class Replayer {
   struct Removal {
     uint64_t seq;
     uint64_t hash;
-    uint8_t database;
+    uint16_t database;
     std::string key;
 
     // The oldest is the first to be forgotten.

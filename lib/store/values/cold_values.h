@@ -27,7 +27,7 @@ class ValueReader;
 // Which value: that of one change of one key.
 struct ColdValue {
   uint64_t seq = 0;
-  uint8_t database = 0;  // Internal.
+  uint16_t database = 0;  // Internal.
   uint64_t hash = 0;
   std::string key;
   uint32_t value_size = 0;

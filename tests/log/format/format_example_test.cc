@@ -6,8 +6,10 @@
 #include <charconv>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "log/format/manifest.h"
+#include "log/format/segment_head.h"
 #include "log/read/segment_reader.h"
 #include "tests/log/format/format_page.h"
 #include "tests/log/format/segment_builder.h"
@@ -51,6 +53,15 @@ std::string ExampleSegment() {
   return BytesOf(Block(Section(FormatPage(), "## Worked example"), 0));
 }
 
+SegmentHead ExampleHead() {
+  SegmentHead head;
+  head.databases_as_of = 40;
+  std::swap(head.databases.internal[0], head.databases.internal[1]);
+  head.databases.flushed[0] = 33;
+  head.retired = {{1, 4}, {6, 10}};
+  return head;
+}
+
 TEST(FormatPage, TheExampleSegmentReadsAsThePageSays) {
   const std::string bytes = ExampleSegment();
   SegmentHeader header;
@@ -63,6 +74,9 @@ TEST(FormatPage, TheExampleSegmentReadsAsThePageSays) {
 
   SegmentReader reader(bytes, header.identity);
   Group group;
+  ASSERT_EQ(reader.Next(&group), Found::kGroup);
+  EXPECT_EQ(DecodeSegmentHead(group.body, header.identity.Seed()),
+            ExampleHead());
   ASSERT_EQ(reader.Next(&group), Found::kGroup);
   EXPECT_EQ(group.header.first_seq, 41u);
   EXPECT_EQ(group.header.durable_seq, 40u);
@@ -89,7 +103,8 @@ TEST(FormatPage, TheExampleSegmentReadsAsThePageSays) {
 }
 
 TEST(FormatPage, TheExampleSegmentIsWhatTheWriterMakes) {
-  SegmentBuilder builder(kTestIdentity, 41);
+  const SegmentHead head = ExampleHead();
+  SegmentBuilder builder(kTestIdentity, 41, &head);
   builder.Put("greeting", "hi there", 1'700'000'000'000);
   builder.Add({RecordKind::kDelete, 2, 0, 0, "old", ""});
   builder.Finish(40);

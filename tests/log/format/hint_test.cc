@@ -113,7 +113,7 @@ SegmentBuilder SmallSegment(const SegmentIdentity& identity = kTestIdentity) {
   Remove(builder, "a");
   Remove(builder, "gone", RecordKind::kExpire);
   builder.Add({RecordKind::kFlush, 3, 0, 0, "", ""});
-  builder.Add({RecordKind::kSwap, 3, 0, 0, "", std::string_view("\5", 1)});
+  builder.Add({RecordKind::kSwap, 3, 0, 0, "", std::string_view("\5\0", 2)});
   builder.Add({RecordKind::kPut, 15, 0, 0, "a", "elsewhere"});
   builder.Put("a", "2");
   builder.Finish(44);
@@ -153,7 +153,7 @@ SegmentBuilder LongestKeys(size_t keys) {
   return builder;
 }
 
-uint64_t SameHash(uint8_t, std::string_view) { return 7; }
+uint64_t SameHash(uint16_t, std::string_view) { return 7; }
 
 void SignHeader(std::string* hint, uint64_t seed) {
   StoreLe<uint64_t>(
@@ -282,7 +282,7 @@ void ExpectAllListed(HintReader& reader, const Sealed& sealed) {
 // answers were kUnknown; any other must be right.
 size_t Ask(HintReader& reader, const Sealed& sealed) {
   struct Question {
-    uint8_t database;
+    uint16_t database;
     std::string key;
     uint64_t below;
     bool right;
@@ -728,19 +728,20 @@ TEST_F(Hint, EntriesLieInTheirSegment) {
     HintReader reader = MustOpen(sealed);
     return reader.ReadBlock(0, [](const HintEntry&) {}).ok();
   };
-  EXPECT_TRUE(readable_with(0, uint64_t{1}));
-  EXPECT_FALSE(readable_with(0, uint64_t{0}));  // Sequence number.
-  EXPECT_FALSE(readable_with(0, uint64_t{2}));
+  EXPECT_TRUE(readable_with(0, uint32_t{1}));
+  EXPECT_FALSE(readable_with(0, uint32_t{0}));  // Sequence number.
+  EXPECT_FALSE(readable_with(0, uint32_t{2}));
   EXPECT_TRUE(readable_with(16, uint32_t{192}));
   EXPECT_FALSE(readable_with(16, uint32_t{191}));  // Offset.
   EXPECT_FALSE(readable_with(16, uint32_t{UINT32_MAX}));
   EXPECT_FALSE(readable_with(20, uint32_t{UINT32_MAX}));  // Size of the value.
   EXPECT_FALSE(readable_with(24, uint16_t{UINT16_MAX}));  // Size of the key.
-  EXPECT_TRUE(readable_with(26, uint8_t{15}));
-  EXPECT_FALSE(readable_with(26, uint8_t{16}));  // Database.
-  EXPECT_FALSE(readable_with(27, uint8_t{2}));   // A removal with a value.
-  for (const int kind : {0, 4, 5, 255}) {
-    EXPECT_FALSE(readable_with(27, static_cast<uint8_t>(kind))) << kind;
+  EXPECT_TRUE(readable_with(26, uint16_t{15}));
+  EXPECT_FALSE(readable_with(26, uint16_t{16}));  // Database.
+  EXPECT_FALSE(readable_with(26, uint16_t{256}));
+  EXPECT_FALSE(readable_with(7, uint8_t{2}));  // A removal with a value.
+  for (const int kind : {0, 4, 5, 6, 255}) {
+    EXPECT_FALSE(readable_with(7, static_cast<uint8_t>(kind))) << kind;
   }
 }
 

@@ -129,7 +129,7 @@ TEST(Manifest, DamageNamesTheFile) {
 TEST(Manifest, AnotherFormatIsToldFromDamage) {
   std::string facts = FactsOf(EncodeManifest(Sample()));
   ASSERT_TRUE(DecodeManifest(Signed(facts), "M").ok());
-  for (const char* version : {"2", "10", "1 beta", ""}) {
+  for (const char* version : {"1", "3", "10", "2 beta", ""}) {
     std::string other = facts;
     other.replace(0, other.find('\n'), std::string("kvd-manifest ") + version);
     EXPECT_EQ(CodeOf(DecodeManifest(Signed(other), "M")), ErrorCode::kFormat)
@@ -179,7 +179,7 @@ TEST(Manifest, FlushesAndSwapsAreTakenIn) {
   DatabaseMap map;
   map.Apply({RecordKind::kFlush, 3, 70, 0, "", ""});
   EXPECT_EQ(map.flushed[3], 70u);
-  map.Apply({RecordKind::kSwap, 3, 71, 0, "", "\x05"});
+  map.Apply({RecordKind::kSwap, 3, 71, 0, "", NumberValue(5).view()});
   EXPECT_EQ(map.internal[3], 5);
   EXPECT_EQ(map.internal[5], 3);
   const DatabaseMap before = map;

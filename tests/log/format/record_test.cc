@@ -37,7 +37,7 @@ void ExpectSame(const Record& a, const Record& b) {
   EXPECT_EQ(a.value, b.value);
 }
 
-const Record kPutRecord = {RecordKind::kPut,  3,     0x0102030405060708,
+const Record kPutRecord = {RecordKind::kPut,  3,     0x01020304050607,
                            1'700'000'000'123, "key", "value"};
 
 TEST(Record, ComesBackAsItWasWritten) {
@@ -46,13 +46,14 @@ TEST(Record, ComesBackAsItWasWritten) {
   const std::string value(100'000, 'v');
   const std::vector<Record> records = {
       kPutRecord,
-      {RecordKind::kPut, 15, UINT64_MAX, UINT64_MAX, key_max, value},
+      {RecordKind::kPut, 15, kSeqMax, UINT64_MAX, key_max, value},
       {RecordKind::kPut, 0, 1, 0, "", ""},
       {RecordKind::kPut, 0, 1, 0, "\0\xff\n"sv, "\0\0"sv},
       {RecordKind::kDelete, 1, 2, 0, "key", ""},
       {RecordKind::kExpire, 2, 3, 0, "key", ""},
       {RecordKind::kFlush, 4, 5, 0, "", ""},
-      {RecordKind::kSwap, 6, 7, 0, "", "\x0f"},
+      {RecordKind::kSwap, 6, 7, 0, "", "\x0f\0"sv},
+      {RecordKind::kNamespace, 0, 8, 0, "tenant", "\x10\0"sv},
   };
   for (const Record& record : records) {
     SCOPED_TRACE(static_cast<int>(record.kind));
@@ -111,13 +112,14 @@ TEST(Record, FieldsThatMakeNoSenseAreRefused) {
     return Resign(std::move(bytes));
   };
   const Record flush = {RecordKind::kFlush, 0, 1, 0, "", ""};
-  const Record swap = {RecordKind::kSwap, 0, 1, 0, "", "\x01"};
+  const Record swap = {RecordKind::kSwap,          0, 1, 0, "",
+                       std::string_view("\1\0", 2)};
   const Record remove = {RecordKind::kDelete, 0, 1, 0, "k", ""};
 
   for (int kind = 0; kind < 256; ++kind) {
     const bool known = kind == static_cast<int>(RecordKind::kPut);
     EXPECT_EQ(
-        DecodeRecord(with(kPutRecord, 31, static_cast<uint8_t>(kind)), kSeed)
+        DecodeRecord(with(kPutRecord, 15, static_cast<uint8_t>(kind)), kSeed)
             .has_value(),
         known)
         << kind;

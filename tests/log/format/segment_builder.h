@@ -25,9 +25,11 @@ inline constexpr SegmentIdentity kTestIdentity = {
 class SegmentBuilder {
  public:
   explicit SegmentBuilder(const SegmentIdentity& identity = kTestIdentity,
-                          uint64_t first_seq = 1)
+                          uint64_t first_seq = 1,
+                          const SegmentHead* head = nullptr)
       : next_seq_(first_seq) {
     buffer_.StartSegment(identity);
+    if (head != nullptr) buffer_.PutHead(*head, first_seq, first_seq - 1);
   }
 
   // Adds a record to the open group. The record's seq is given here.

@@ -22,7 +22,8 @@ constexpr uint64_t kSeed = 77;
 SegmentHead Sample() {
   SegmentHead head;
   head.databases_as_of = kSeqMax;
-  head.databases.Apply({RecordKind::kSwap, 0, 1, 0, "", NumberValue(15).view()});
+  head.databases.Apply(
+      {RecordKind::kSwap, 0, 1, 0, "", NumberValue(15).view()});
   head.databases.flushed[3] = 901;
   head.retired = {{1, 5}, {7, 7}, {9, UINT32_MAX}};
   head.job = 40;
@@ -54,9 +55,10 @@ TEST(SegmentHead, IsNothingWhenCutOrWithAnyBitFlipped) {
 }
 
 TEST(SegmentHead, RangesThatAreNotInOrderAreRefused) {
-  for (const std::vector<IdRange>& ranges :
-       {std::vector<IdRange>{{0, 3}}, {{5, 4}}, {{1, 5}, {5, 6}},
-        {{8, 9}, {1, 2}}}) {
+  for (const std::vector<IdRange>& ranges : {std::vector<IdRange>{{0, 3}},
+                                             {{5, 4}},
+                                             {{1, 5}, {5, 6}},
+                                             {{8, 9}, {1, 2}}}) {
     SegmentHead head;
     head.retired = ranges;
     EXPECT_FALSE(DecodeSegmentHead(EncodeSegmentHead(head, kSeed), kSeed));

@@ -950,6 +950,7 @@ TEST_F(Compaction, KeepsItsPromises) {
   EXPECT_EQ(CheckDamagedVictimStays(), "");
   EXPECT_EQ(CheckRemovalHidesWhatIsReadLater(), "");
   EXPECT_EQ(CheckUsageIsExact(), "");
+  EXPECT_EQ(CheckHeadsAreRight(), "");
   EXPECT_EQ(CheckOutputIdsAreGivenOut(), "");
   EXPECT_EQ(CheckStaleHintIsNotBelieved(), "");
 }

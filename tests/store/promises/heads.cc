@@ -38,7 +38,7 @@ class Told {
   }
 
   // Behind all that: what the newest heads must know is out of use.
-  const std::vector<SealedSegment>& compacted() const { return compacted_; }
+  const std::vector<uint64_t>& compacted() const { return compacted_; }
   const SimFileSystem& disk() const { return disk_; }
   DatabaseMap MapAsOf(uint64_t seq) const {
     return std::prev(maps_.upper_bound(seq))->second;
@@ -80,7 +80,7 @@ class Told {
   Machine machine_;
   DatabaseMap map_;
   std::map<uint64_t, DatabaseMap> maps_ = {{0, DatabaseMap()}};
-  std::vector<SealedSegment> compacted_;
+  std::vector<uint64_t> compacted_;
 };
 
 struct FoundHead {
@@ -149,9 +149,9 @@ std::string CheckHeadsAreRight() {
     if (lasts != 1) return fmt::format("job {} has {} ends", job, lasts);
   }
   const auto& retired = jobs.rbegin()->second.front().head.retired;
-  for (const SealedSegment& segment : told.compacted()) {
-    if (!manifest->Names(segment.id) && !ContainsId(retired, segment.id)) {
-      return fmt::format("segment {} went without a word", segment.id);
+  for (const uint64_t id : told.compacted()) {
+    if (!manifest->Names(id) && !ContainsId(retired, id)) {
+      return fmt::format("segment {} went without a word", id);
     }
   }
   return "";

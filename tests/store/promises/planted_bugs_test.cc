@@ -93,6 +93,7 @@ const Planted kPlanted[] = {
     {"ScrubBelieves", PlantedBug::kScrubBelieves, CheckScrubFindsDamage},
     {"ForgetRemovals", PlantedBug::kForgetRemovals,
      CheckRemovalHidesWhatIsReadLater},
+    {"HeadForgets", PlantedBug::kHeadForgets, CheckHeadsAreRight},
     {"RepointBlindly", PlantedBug::kRepointBlindly, CheckUsageIsExact},
     {"TrustStaleHint", PlantedBug::kTrustStaleHint,
      CheckStaleHintIsNotBelieved},

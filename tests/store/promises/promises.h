@@ -36,6 +36,9 @@ std::string CheckRemovalHidesWhatIsReadLater();
 std::string CheckUsageIsExact();
 // No file has a segment's id before the MANIFEST says that it was given out.
 std::string CheckOutputIdsAreGivenOut();
+// Each segment's head says what was flushed, swapped and exchanged before it,
+// and a compaction's segments that they are complete.
+std::string CheckHeadsAreRight();
 // A hint of other bytes than the segment's, under its name, does not bring a
 // removed key back.
 std::string CheckStaleHintIsNotBelieved();

@@ -289,7 +289,7 @@ TEST_F(Recovery, RefusesSwappedAndForeignSegments) {
 TEST_F(Recovery, RefusesANewerFormatAndTouchesNothing) {
   PutSome(0, 2);
   std::string manifest = disk_.ReadAll(kManifestName);
-  manifest.replace(manifest.find("kvd-manifest 1"), 14, "kvd-manifest 2");
+  manifest.replace(manifest.find("kvd-manifest 2"), 14, "kvd-manifest 3");
   disk_.Put(kManifestName, manifest);
   EXPECT_EQ(Refusal(&disk_).code(), ErrorCode::kFormat);
   EXPECT_EQ(disk_.ReadAll(kManifestName), manifest);
@@ -529,6 +529,22 @@ TEST_F(Verify, FindsNothingInAWholeStore) {
   EXPECT_EQ(report_.records, 3u);
 }
 
+// Behind the head of a segment, where nothing was flushed, swapped or
+// compacted.
+constexpr uint64_t kFirstGroupAt = kSegmentHeaderBytes + kGroupHeaderBytes + 32;
+
+// Nothing but the head is gone, which only matters without a MANIFEST.
+TEST_F(Verify, SaysThatADamagedHeadAffectsNoChange) {
+  Live([&](Machine& m) {
+    m.Put("key", "value");
+    m.Stop();
+  });
+  disk_.Flip(SegmentName(1), 8 * (kSegmentHeaderBytes + 20));
+  EXPECT_THAT(Damages(&disk_),
+              testing::ElementsAre(HasSubstr("no change is affected")));
+  EXPECT_EQ(report_.records, 1u);
+}
+
 TEST_F(Verify, ListsAllDamageNotOnlyTheFirst) {
   for (int life = 0; life < 2; ++life) {
     Live([&](Machine& m) {
@@ -542,12 +558,13 @@ TEST_F(Verify, ListsAllDamageNotOnlyTheFirst) {
   const Manifest manifest = ManifestOnDisk();
   const std::string first = SegmentName(manifest.sealed.at(0).id);
   const std::string second = SegmentName(manifest.sealed.at(1).id);
-  disk_.Flip(first, 8 * (kSegmentHeaderBytes + 150));
-  disk_.Flip(first, 8 * (kSegmentHeaderBytes + 550));
+  disk_.Flip(first, 8 * (kFirstGroupAt + 150));
+  disk_.Flip(first, 8 * (kFirstGroupAt + 550));
   disk_.Remove(second);
   const std::vector<std::string> damages = Damages(&disk_);
   ASSERT_EQ(damages.size(), 3u);
-  EXPECT_THAT(damages[0], HasSubstr(first + ": damaged from offset 128"));
+  EXPECT_THAT(damages[0], HasSubstr(fmt::format("{}: damaged from offset {}",
+                                                first, kFirstGroupAt)));
   EXPECT_THAT(damages[1], HasSubstr(first + ": damaged from offset"));
   EXPECT_THAT(damages[2], HasSubstr(second + ": missing"));
   EXPECT_EQ(report_.records, 2u);
