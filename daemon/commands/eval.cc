@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -251,9 +252,18 @@ void Evaluate(Call& call, const Evaluation& evaluation) {
   NoteFigures(call.service);
 }
 
+// Nothing after an error reply.
+std::optional<Sha1Text> NameOf(Call& call, std::string_view body) {
+  const Result<Sha1Text> name = NameScript(body);
+  if (name) return *name;
+  call.reply.Error(fmt::format("ERR {}", name.error().message()));
+  return std::nullopt;
+}
+
 // Compiles a script and keeps it; null after an error reply.
-const Script* Register(Call& call, std::string_view body) {
-  Result<Script> parsed = ParseScript(body);
+const Script* Register(Call& call, const Sha1Text& name,
+                       std::string_view body) {
+  Result<Script> parsed = ParseScript(name, body);
   if (!parsed) {
     call.reply.Error(fmt::format("ERR {}", parsed.error().message()));
     return nullptr;
@@ -315,9 +325,10 @@ void EvaluateScript(Call& call, const Script* script, bool read_only,
 void EvaluateBody(Call& call, bool read_only) {
   Evaluation evaluation;
   if (!TakeWords(call, &evaluation)) return;
-  const Sha1Text sha = Sha1(call.args[1]);
-  const Script* script = ScriptsOf(call.service).cache.Find(View(sha));
-  if (script == nullptr) script = Register(call, call.args[1]);
+  const std::optional<Sha1Text> name = NameOf(call, call.args[1]);
+  if (!name) return;
+  const Script* script = ScriptsOf(call.service).cache.Find(View(*name));
+  if (script == nullptr) script = Register(call, *name, call.args[1]);
   EvaluateScript(call, script, read_only, evaluation);
 }
 
@@ -387,13 +398,15 @@ void HandleScriptKill(Call& call) {
 }
 
 void HandleScriptLoad(Call& call) {
+  const std::string_view body = call.args[2];
+  const std::optional<Sha1Text> name = NameOf(call, body);
+  if (!name) return;
   ScriptCache& cache = ScriptsOf(call.service).cache;
-  const Sha1Text sha = Sha1(call.args[2]);
-  if (!cache.Has(View(sha)) && Register(call, call.args[2]) == nullptr) return;
-  if (const Result<void> loaded = cache.Load(View(sha)); !loaded) {
+  if (!cache.Has(View(*name)) && Register(call, *name, body) == nullptr) return;
+  if (const Result<void> loaded = cache.Load(View(*name)); !loaded) {
     return call.reply.Error(fmt::format("ERR {}", loaded.error().message()));
   }
-  call.reply.Bulk(View(sha));
+  call.reply.Bulk(View(*name));
 }
 
 void HandleScriptShow(Call& call) {

@@ -355,8 +355,8 @@ constexpr Command kCommands[] = {
     {"EVAL", 3, kWordsMax, kCountedBySecond, kWrite, kScripting, kNoScript, HandleEval,
      "2.6.0", "Depends on the script.",
      "script numkeys [key [key ...]] [arg [arg ...]]", "Runs a script.", {},
-     "Bounded in time and memory; a stopped script has changed nothing. No "
-     "struct, no cmsgpack."},
+     "Bounded in time and memory; a stopped script has changed nothing. It has "
+     "1 MiB at the most. No struct, no cmsgpack."},
     {"EVALSHA", 3, kWordsMax, kCountedBySecond, kWrite, kScripting, kNoScript,
      HandleEvalSha, "2.6.0", "Depends on the script.",
      "sha1 numkeys [key [key ...]] [arg [arg ...]]",

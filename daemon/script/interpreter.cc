@@ -26,6 +26,8 @@ constexpr size_t kGarbageBytesMax = 1 << 20;
 // What compiling a byte takes at most, about.
 constexpr uint64_t kCompileNsPerByte = 100;
 constexpr size_t kPieceBytes = 4096;
+// Of KEYS and ARGV.
+constexpr uint64_t kNsPerWord = 100;
 
 constexpr char kChunkName[] = "@user_script";
 
@@ -162,6 +164,7 @@ void SetWords(lua_State* lua, const char* name,
   lua_createtable(lua, static_cast<int>(words.size()), 0);
   int i = 0;
   for (const std::string_view word : words) {
+    Charge(lua, kNsPerWord);
     PushText(lua, word);
     lua_rawseti(lua, -2, ++i);
   }

@@ -18,6 +18,10 @@ namespace {
 
 constexpr uint64_t kNsPerByte = 5;
 constexpr uint64_t kNsPerElement = 50;
+// Texts are looked at in pieces, so that a long one does not take long unseen.
+constexpr size_t kPieceBytes = 4096;
+// The longest number: its digits are read unseen.
+constexpr size_t kNumberBytesMax = 64 << 10;
 // What cjson.encode_max_depth() and its like may set: Lua's stack has room for
 // 8000 values, and each level takes some on the thread's own stack.
 constexpr int kDepthLimit = 1000;
@@ -38,6 +42,7 @@ class JsonEncoder {
  private:
   void Add(std::string_view text);
   void AppendText(std::string_view text);
+  void AppendPiece(std::string_view text);
   void AppendNumber();
   void AppendTable(int depth);
   void AppendArray(int depth, int count);
@@ -118,6 +123,15 @@ std::string_view EscapeOf(char c, char (&buffer)[8]) {
 
 void JsonEncoder::AppendText(std::string_view text) {
   Add("\"");
+  while (!text.empty()) {
+    const std::string_view piece = text.substr(0, kPieceBytes);
+    AppendPiece(piece);
+    text.remove_prefix(piece.size());
+  }
+  Add("\"");
+}
+
+void JsonEncoder::AppendPiece(std::string_view text) {
   size_t start = 0;
   for (size_t i = 0; i < text.size(); ++i) {
     char buffer[8];
@@ -128,7 +142,6 @@ void JsonEncoder::AppendText(std::string_view text) {
     start = i + 1;
   }
   Add(text.substr(start));
-  Add("\"");
 }
 
 void JsonEncoder::AppendNumber() {
@@ -153,6 +166,7 @@ int JsonEncoder::ArraySize() {
   lua_Number max = 0;
   int items = 0;
   bool array = true;
+  Charge(lua_, meter_.ns_per_table());
   lua_pushnil(lua_);
   while (lua_next(lua_, -2) != 0) {
     lua_pop(lua_, 1);
@@ -261,6 +275,7 @@ class JsonDecoder {
   void PushString();
   void PushNumber();
   void SkipSpaces();
+  size_t EndOfPlainText(size_t start);
   bool Take(std::string_view word);
   bool TakeInAnyCase(std::string_view word);
   void TakeEscape();
@@ -268,6 +283,9 @@ class JsonDecoder {
   void AppendUtf8(unsigned code);
   void Enter(int depth);
   char Peek() const { return at_ < text_.size() ? text_[at_] : '\0'; }
+  const char* NumberLimit() const {
+    return text_.data() + std::min(text_.size(), at_ + kNumberBytesMax);
+  }
   // Raises what was expected, and what is there instead.
   void Expected(const char* what);
   const char* Found() const;
@@ -312,12 +330,25 @@ void JsonDecoder::Expected(const char* what) {
 }
 
 void JsonDecoder::SkipSpaces() {
-  const size_t start = at_;
-  while (at_ < text_.size() && std::strchr(" \t\r\n", text_[at_]) != nullptr &&
-         text_[at_] != '\0') {
-    ++at_;
+  std::string_view piece;
+  size_t spaces = 0;
+  do {
+    piece = text_.substr(at_, kPieceBytes);
+    spaces = std::min(piece.find_first_not_of(" \t\r\n"), piece.size());
+    Charge(lua_, spaces * kNsPerByte);
+    at_ += spaces;
+  } while (spaces == kPieceBytes);
+}
+
+// Where the next quote or backslash is, or the end.
+size_t JsonDecoder::EndOfPlainText(size_t start) {
+  for (size_t at = start; at < text_.size(); at += kPieceBytes) {
+    const std::string_view piece = text_.substr(at, kPieceBytes);
+    const size_t plain = std::min(piece.find_first_of("\"\\"), piece.size());
+    Charge(lua_, (plain + 1) * kNsPerByte);
+    if (plain < piece.size()) return at + plain;
   }
-  Charge(lua_, at_ - start);
+  return text_.size();
 }
 
 bool JsonDecoder::Take(std::string_view word) {
@@ -409,18 +440,15 @@ void JsonDecoder::PushObject(int depth) {
 // Most strings have no escapes and need no copy.
 void JsonDecoder::PushString() {
   const size_t start = ++at_;
-  const size_t end = text_.find_first_of("\"\\", start);
-  Charge(lua_, (std::min(end, text_.size()) - start) * kNsPerByte);
-  if (end != text_.npos && text_[end] == '"') {
+  const size_t end = EndOfPlainText(start);
+  if (end < text_.size() && text_[end] == '"') {
     at_ = end + 1;
     return PushText(lua_, text_.substr(start, end - start));
   }
   out_.clear();
   while (Peek() != '"') {
     if (at_ >= text_.size()) Expected("string end");
-    const size_t next =
-        std::min(text_.find_first_of("\"\\", at_), text_.size());
-    Charge(lua_, (next - at_ + 1) * kNsPerByte);
+    const size_t next = EndOfPlainText(at_);
     out_.append(text_, at_, next - at_);
     at_ = next;
     if (Peek() == '\\') TakeEscape();
@@ -501,16 +529,17 @@ void JsonDecoder::PushNumber() {
     number = NAN;
   } else if (TakeInAnyCase("0x")) {
     uint64_t bits = 0;
-    const auto result = std::from_chars(text_.data() + at_,
-                                        text_.data() + text_.size(), bits, 16);
+    const auto result =
+        std::from_chars(text_.data() + at_, NumberLimit(), bits, 16);
     if (result.ec != std::errc()) Expected("value");
     at_ = static_cast<size_t>(result.ptr - text_.data());
     number = static_cast<double>(bits);
   } else {
     const bool digit = Peek() >= '0' && Peek() <= '9';
-    const auto result = std::from_chars(text_.data() + at_,
-                                        text_.data() + text_.size(), number);
-    if (!digit || result.ptr == text_.data() + at_) {
+    const auto result =
+        std::from_chars(text_.data() + at_, NumberLimit(), number);
+    if (!digit || result.ptr == text_.data() + at_ ||
+        result.ptr == text_.data() + at_ + kNumberBytesMax) {
       at_ = start;
       Expected("value");
     }

@@ -67,6 +67,7 @@ const char* LuaPattern::ClassEnd(const char* p) {
   // A ] that comes first is a member.
   bool first = true;
   while (at < pattern_end_ && (first || *at != ']')) {
+    if (!meter_.Charge(1)) return nullptr;
     first = false;
     at += *at == kEscape ? 2 : 1;
   }
@@ -105,6 +106,7 @@ bool LuaPattern::IsOneOf(const char* at, const char* p, const char* end) const {
     case kEscape:
       return InClass(Byte(at), Byte(p + 1));
     case '[':
+      meter_.Charge(static_cast<uint64_t>(end - p));
       return InSet(Byte(at), p, end - 1);
     default:
       return *p == *at;

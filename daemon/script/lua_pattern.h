@@ -62,7 +62,8 @@ class LuaPattern {
   const char* CloseCapture(const char* at, const char* p);
   const char* MatchBackReference(const char* at, const char* p);
 
-  // The end of the single-character class at `p`, or null after an error.
+  // The end of the single-character class at `p`; null after an error, or when
+  // the meter has stopped.
   const char* ClassEnd(const char* p);
   bool IsOneOf(const char* at, const char* p, const char* end) const;
   static bool InSet(unsigned char c, const char* p, const char* last);

@@ -65,12 +65,17 @@ class Meter {
   }
   void Collected() { collected_bytes_ = used_bytes_; }
 
+  // What a look at all places of a table takes at the most, empty ones
+  // included: no table is larger than the largest block.
+  uint64_t ns_per_table() const { return largest_block_ / kTableBytesPerNs; }
+
   // After how many instructions to look at the clock. Few when there are large
   // blocks: one instruction may compare two texts of many megabytes.
   int instructions_per_look() const;
 
  private:
   static constexpr uint64_t kNsPerLook = 50'000;
+  static constexpr size_t kTableBytesPerNs = 32;
 
   ScriptHost* host_ = nullptr;  // Null between runs.
   ScriptStop stop_ = ScriptStop::kNone;

@@ -130,6 +130,7 @@ int ErrorReply(lua_State* lua) {
     return 1;
   }
   std::string_view text(lua_tostring(lua, 1));
+  Afford(lua, text.size());
   if (text.starts_with('-')) text.remove_prefix(1);
   const size_t space = text.find(' ');
   const std::string_view code =

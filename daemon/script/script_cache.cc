@@ -69,14 +69,18 @@ Result<ScriptFlags> ParseFirstLine(std::string_view line) {
 
 }  // namespace
 
-Result<Script> ParseScript(std::string_view body) {
+Result<Sha1Text> NameScript(std::string_view body) {
   if (body.size() > kScriptBytesMax) {
     return Fail(ErrorCode::kInvalid,
                 "the script has {} bytes, and the largest has {}; pass data as "
                 "arguments",
                 body.size(), FormatSize(kScriptBytesMax));
   }
-  Script script{.sha = Sha1(body)};
+  return Sha1(body);
+}
+
+Result<Script> ParseScript(const Sha1Text& name, std::string_view body) {
+  Script script{.sha = name};
   if (body.starts_with("#!")) {
     const size_t end = body.find('\n');
     if (end == body.npos) {

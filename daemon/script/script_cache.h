@@ -16,7 +16,7 @@
 
 namespace kvd {
 
-// The largest script.
+// The largest script: what takes a few milliseconds to hash.
 inline constexpr size_t kScriptBytesMax = 1 << 20;
 
 // What a first line such as "#!lua flags=no-writes" says.
@@ -37,9 +37,12 @@ struct Script {
   }
 };
 
-// A script with what its first line says, or what is wrong with that, or with
-// its size; an error's text is without a code.
-Result<Script> ParseScript(std::string_view body);
+// What clients may name this script by. Error: it is larger than
+// kScriptBytesMax, so nobody reads it.
+Result<Sha1Text> NameScript(std::string_view body);
+// The script of this name with what its first line says, or what is wrong with
+// that. Errors' texts are without a code.
+Result<Script> ParseScript(const Sha1Text& name, std::string_view body);
 
 // Thread: loop.
 class ScriptCache {

@@ -13,7 +13,11 @@ namespace {
 
 constexpr char kSpecialBytes[] = "^$*+?.([%-";
 
-bool HasSpecialBytes(std::string_view pattern) {
+// What looking at a byte of a pattern takes at most, about.
+constexpr uint64_t kNsPerPatternByte = 5;
+
+bool HasSpecialBytes(lua_State* lua, std::string_view pattern) {
+  Afford(lua, pattern.size() * kNsPerPatternByte);
   return pattern.find_first_of(kSpecialBytes) != pattern.npos;
 }
 
@@ -85,7 +89,7 @@ int FindOrMatch(lua_State* lua, bool find) {
   const char* const pattern = luaL_checklstring(lua, 2, &pattern_size);
   std::string_view wanted(pattern, pattern_size);
   const size_t start = StartOf(lua, text_size);
-  if (find && (lua_toboolean(lua, 4) != 0 || !HasSpecialBytes(wanted))) {
+  if (find && (lua_toboolean(lua, 4) != 0 || !HasSpecialBytes(lua, wanted))) {
     return FindPlain(lua, {text, text_size}, wanted, start);
   }
   const bool anchored = wanted.starts_with('^');

@@ -14,6 +14,8 @@ namespace {
 
 // Elements of any kind cost about this much to read or write.
 constexpr uint64_t kNsPerElement = 50;
+// A byte that is copied takes less than a byte that is looked at.
+constexpr uint64_t kBytesCopiedPerNs = 4;
 constexpr char kNestedTooDeep[] = "the reply is nested too deep";
 // What a level of nesting keeps on Lua's stack.
 constexpr int kSlotsPerLevel = 8;
@@ -204,6 +206,7 @@ void ValueWriter::Write() {
   }
   switch (lua_type(lua_, -1)) {
     case LUA_TSTRING:
+      Charge(lua_, lua_objlen(lua_, -1) / kBytesCopiedPerNs);
       reply_.Bulk(TextAt(lua_, -1));
       break;
     case LUA_TBOOLEAN:
@@ -232,6 +235,7 @@ void ValueWriter::WriteBoolean() {
 
 // A line of a type that version 3 has.
 void ValueWriter::WriteRaw(std::string_view type, std::string_view text) {
+  Charge(lua_, text.size());
   if (!reply_.Claim(type.size() + text.size() + 2)) return;
   std::string& out = *reply_.out();
   out.append(type);
@@ -322,6 +326,7 @@ void ValueWriter::WriteVerbatim(std::string_view given_format,
 
 size_t ValueWriter::CountPairs() {
   size_t count = 0;
+  Charge(lua_, ContextOf(lua_).meter.ns_per_table());
   lua_pushnil(lua_);
   while (lua_next(lua_, -2) != 0) {
     lua_pop(lua_, 1);

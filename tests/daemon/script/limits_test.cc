@@ -70,6 +70,13 @@ TEST_F(LimitsTest, FunctionsOfMuchWorkEnd) {
            "while true do cjson.encode(t) end",
            "local s = ('x'):rep(1000000) while true do cjson.encode(s) end",
            "local s = ('1'):rep(1000000) while true do tonumber(s) end",
+           "return ('a'):rep(100000):find('[' .. ('b'):rep(100000) .. ']')",
+           "return ('a'):find('[' .. ('b'):rep(3000000) .. ']')",
+           "return ('a'):rep(100000):find('%f[' .. ('b'):rep(9999) .. ']')",
+           "return cjson.encode(('x'):rep(1000000))",
+           "return cjson.decode((' '):rep(1000000) .. '1')",
+           "return cjson.decode('\"' .. ('x'):rep(1000000) .. '\"')",
+           "return cjson.decode('\"' .. ('\\\\n'):rep(500000) .. '\"')",
            "local s = 'return ' .. ('{'):rep(100) .. ('}'):rep(100) "
            "while true do loadstring(s) end",
            "while true do loadstring('--' .. ('x'):rep(1000000)) end",
@@ -80,6 +87,32 @@ TEST_F(LimitsTest, FunctionsOfMuchWorkEnd) {
        }) {
     EXPECT_EQ(Eval(script), "stopped: time") << script;
   }
+}
+
+// A table of many places may hold nothing, and be looked through often.
+TEST_F(LimitsTest, EmptyPlacesOfTablesCount) {
+  constexpr int kTables = 2000;
+  memory_bytes_ = 64 << 20;
+  time_ns_ = INT64_MAX;
+  host_.ns_per_look = 1;
+  const auto looks = [&](const std::string& end) {
+    Eval(
+        "local t = {} for i = 1, 70000 do t[i + 0.5] = i end "
+        "for i = 1, 70000 do t[i + 0.5] = nil end local many = {} "
+        "for i = 1, " +
+        std::to_string(kTables) + " do many[i] = {map = t} end " + end);
+    return end_.spent_ns;
+  };
+  const int64_t before = looks("return 1");
+  EXPECT_GE(looks("return many"), before + kTables);
+  EXPECT_GE(looks("return cjson.encode(many)"), before + kTables);
+}
+
+// There may be a million of them.
+TEST_F(LimitsTest, WordsCount) {
+  host_.ns_per_look = 1'000'000;
+  const std::vector<std::string_view> words(30'000, "x");
+  EXPECT_EQ(Eval("return 1", {}, words), "stopped: time");
 }
 
 // One instruction compares them.
