@@ -292,7 +292,7 @@ void HandleLastSave(Call& call) {
 void HandleSave(Call& call) {
   const Await how = AwaitDurable(call, 0);
   if (how == Await::kWaits || AnswersUnblocked(call)) return;
-  if (how == Await::kGaveUp && call.effects == nullptr) {
+  if (how == Await::kGaveUp) {
     return call.reply.Error("ERR not everything is on disk yet");
   }
   call.shows = call.service.store->last_seq();

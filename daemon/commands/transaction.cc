@@ -247,11 +247,9 @@ void Queue(Call& call, const CommandRow& row) {
   Session& session = call.session;
   session.last_row = row.number;
   session.last_stats = &call.service.command_stats.Of(row.number);
-  if (!session.queued->aborted()) {
-    if (!MayQueue(call, *row.command)) return session.queued->Abort();
-    session.queued->Add(row.number, call.args,
-                        row.command->access == Access::kWrite);
-  }
+  if (!MayQueue(call, *row.command)) return session.queued->Abort();
+  session.queued->Add(row.number, call.args,
+                      row.command->access == Access::kWrite);
   call.reply.SimpleString("QUEUED");
 }
 
@@ -318,9 +316,6 @@ bool ExecuteQueued(Call& call) {
 }  // namespace
 
 void HandleMulti(Call& call) {
-  if (call.session.queued != nullptr) {
-    return call.reply.Error("ERR MULTI calls can not be nested");
-  }
   call.session.queued = std::make_unique<QueuedCommands>();
   call.reply.Ok();
 }
@@ -355,9 +350,6 @@ void HandleExec(Call& call) {
 
 void HandleWatch(Call& call) {
   Session& session = call.session;
-  if (session.queued != nullptr) {
-    return call.reply.Error("ERR WATCH inside MULTI is not allowed");
-  }
   const auto keys = call.args.subspan(1);
   size_t bytes = session.watch != nullptr ? session.watch->memory_bytes() : 0;
   for (const std::string_view key : keys) bytes += kWatchedKeyCost + key.size();

@@ -275,7 +275,7 @@ SAME_AS_REDIS = [
     # Transactions.
     ("EXEC",), ("DISCARD",), ("UNWATCH",), ("EXEC", "x"), ("MULTI", "x"),
     ("WATCH",), ("UNWATCH", "x"), ("DISCARD", "x"),
-    ("MULTI",), ("MULTI",), ("WATCH", "a"), ("SET", "tx", "1"), ("GET", "tx"),
+    ("MULTI",), ("SET", "tx", "1"), ("GET", "tx"),
     ("INCR", "tx"), ("SET", "tw", "v"), ("INCR", "tw"), ("EXEC",),
     ("MGET", "tx", "tw"), ("MULTI",), ("EXEC",), ("MULTI",), ("DISCARD",),
     ("MULTI",), ("SET", "tx", "9"), ("NOPE", "a"), ("SET", "tx", "8"),
@@ -283,7 +283,7 @@ SAME_AS_REDIS = [
     ("MULTI",), ("CLIENT", "NOPE"), ("EXEC",), ("MULTI",), ("SET", "tx", "7"),
     ("EXEC", "x"), ("GET", "tx"), ("EXEC",), ("MULTI",), ("DISCARD", "x"),
     ("EXEC",), ("MULTI",), ("SHUTDOWN",), ("EXEC",),
-    ("WATCH", "tx", "none"), ("MULTI",), ("PING",), ("EXEC",),
+    ("MULTI",), ("SAVE",), ("EXEC",), ("WATCH", "tx", "none"), ("MULTI",), ("PING",), ("EXEC",),
     ("WATCH", "tx"), ("SET", "tx", "5"), ("MULTI",), ("PING",), ("EXEC",),
     ("MULTI",), ("PING",), ("EXEC",),
     ("WATCH", "tx"), ("SET", "tx", "4"), ("UNWATCH",), ("MULTI",),

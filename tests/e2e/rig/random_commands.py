@@ -57,6 +57,7 @@ class RandomCommands:
 
     def __init__(self, random_source):
         self.random = random_source
+        self._in_multi = False
         self._families = [
             (10, self._string), (5, self._key), (5, self._bits),
             (3, self._transaction), (2, self._script), (1, self._server)]
@@ -229,13 +230,19 @@ class RandomCommands:
         )()
 
     def _transaction(self):
-        return self.one_of(
+        words = self.one_of(
             lambda: ["MULTI"], lambda: ["MULTI"], lambda: ["MULTI"],
             lambda: ["EXEC"], lambda: ["EXEC"], lambda: ["EXEC"],
             lambda: ["DISCARD"], lambda: ["UNWATCH"],
             lambda: ["WATCH", *self.keys(1, 2)],
             lambda: ["WATCH", *self.keys(1, 2)], lambda: ["EXEC", "x"],
         )()
+        # Redis 7.0 does not abort for these within MULTI, Valkey 8 does.
+        if self._in_multi and words[0] in ("MULTI", "WATCH"):
+            return ["PING"]
+        if words[0] in ("MULTI", "EXEC", "DISCARD"):
+            self._in_multi = words[0] == "MULTI"
+        return words
 
     def _script(self):
         count, body = self.random.choice(SCRIPTS)
