@@ -58,6 +58,7 @@ std::vector<std::string_view> FlagsOf(const Command& command) {
   if ((command.flags & kNoAuth) != 0) flags.push_back("no_auth");
   if (command.keys.count != 0) flags.push_back("movablekeys");
   if ((command.flags & kNoMulti) != 0) flags.push_back("no_multi");
+  if ((command.flags & kNoSlowLog) != 0) flags.push_back("skip_slowlog");
   return flags;
 }
 

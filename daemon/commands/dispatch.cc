@@ -152,11 +152,12 @@ void CountTime(Call& call, const Command& command, CommandStats& stats,
   }
   // Words that come before authentication may be secret.
   if (ns / 1000 < service.config.slowlog.threshold_us ||
-      (command.flags & kNoAuth) != 0) {
+      (command.flags & (kNoAuth | kNoSlowLog)) != 0) {
     return;
   }
   service.slow_log.Add(
-      service.clock.WallMs() / 1000, ns / 1000, call.args, call.session.name,
+      SlowLog::EntryOf(service.clock.WallMs() / 1000, ns / 1000, call.args,
+                       call.session.name),
       service.store != nullptr ? service.store->last_seq() : 0);
 }
 
@@ -183,6 +184,13 @@ std::string ReplyTooLargeText(const Call& call) {
 
 }  // namespace
 
+std::string MemoryFullAdvice(const Store& store) {
+  return fmt::format(
+      "{} of {} are used (memory.limit); nothing was changed. Reads, deletes "
+      "and writes that do not grow go on",
+      FormatSize(store.memory_bytes()), FormatSize(store.memory_limit_bytes()));
+}
+
 std::string NoRoomText(Room room, const Store& store) {
   switch (room) {
     case Room::kReady:
@@ -198,11 +206,8 @@ std::string NoRoomText(Room room, const Store& store) {
     case Room::kMemoryFull:
       // Clients know it by its first words. Source: Redis.
       return fmt::format(
-          "OOM command not allowed when used memory > 'memory.limit' (used {}, "
-          "limit {}); nothing was changed. Reads, deletes and writes that do "
-          "not grow go on",
-          FormatSize(store.memory_bytes()),
-          FormatSize(store.memory_limit_bytes()));
+          "OOM command not allowed when used memory > 'maxmemory'. {}",
+          MemoryFullAdvice(store));
     case Room::kLost:
       return fmt::format(
           "IOERR {}; nothing was changed, and no write is taken any more. "
@@ -275,26 +280,6 @@ bool IsPaused(const Call& call, const Command& command) {
       return (command.flags & kLoading) == 0 || MayWrite(call.session, command);
   }
   return false;
-}
-
-// A line for MONITOR. Source of its form: Redis.
-std::string MonitorLine(const Call& call, const Command& command) {
-  const bool may_hide = (command.flags & kNoAuth) != 0;
-  const int64_t now_us = call.service.clock.WallMs() * 1000;
-  std::string line = fmt::format("+{}.{:06} [{} unix:{}]", now_us / 1'000'000,
-                                 now_us % 1'000'000, call.session.database,
-                                 call.service.socket_path);
-  // Of HELLO user and password are secret, of AUTH all there is.
-  const size_t secret_words = command.name == "HELLO" ? 2 : call.args.size();
-  size_t hidden = 0;
-  for (const std::string_view word : call.args) {
-    // No monitor is shown a longer one.
-    if (line.size() > call.service.config.limits.output_bytes) break;
-    line += hidden > 0 ? " \"(redacted)\"" : " " + Escaped(word);
-    if (hidden > 0) --hidden;
-    if (may_hide && IsWord(word, "AUTH")) hidden = secret_words;
-  }
-  return line + "\r\n";
 }
 
 enum class Admission {
@@ -424,10 +409,30 @@ void DoNotRun(Call& call, const Admitted& admitted, size_t start) {
 
 }  // namespace
 
-void ShowMonitors(Call& call, const Command& command, Seq seen) {
-  if (command.access == Access::kAdmin) return;
+std::string MonitorLine(const Call& call, const Command& command, By by) {
+  const bool may_hide = (command.flags & kNoAuth) != 0;
+  const int64_t now_us = call.service.clock.WallMs() * 1000;
+  std::string line = fmt::format(
+      "+{}.{:06} [{} {}]", now_us / 1'000'000, now_us % 1'000'000,
+      call.session.database,
+      by == By::kScript ? "lua" : "unix:" + call.service.socket_path);
+  // Of HELLO user and password are secret, of AUTH all there is.
+  const size_t secret_words = command.name == "HELLO" ? 2 : call.args.size();
+  size_t hidden = 0;
+  for (const std::string_view word : call.args) {
+    // No monitor is shown a longer one.
+    if (line.size() > call.service.config.limits.output_bytes) break;
+    line += hidden > 0 ? " \"(redacted)\"" : " " + Escaped(word);
+    if (hidden > 0) --hidden;
+    if (may_hide && IsWord(word, "AUTH")) hidden = secret_words;
+  }
+  return line + "\r\n";
+}
+
+void ShowMonitors(Call& call, const Command& command, By by, Seq seen) {
+  if (command.access == Access::kAdmin || call.shown) return;
   call.WhenCertain(
-      [&service = call.service, line = MonitorLine(call, command), seen] {
+      [&service = call.service, line = MonitorLine(call, command, by), seen] {
         if (service.monitor != nullptr) service.monitor(line, seen);
       });
 }
@@ -471,7 +476,7 @@ Executed Execute(ServerState& service, Session& session,
   if (!TakesReply(session, reply_mode)) DropReply(call, start);
   const Seq seen = op ? std::max(op->seen(), call.shows) : 0;
   if (service.monitor != nullptr && runs) {
-    ShowMonitors(call, *admitted.row->command, seen);
+    ShowMonitors(call, *admitted.row->command, By::kClient, seen);
   }
   // EXEC's reply is the one that took its time.
   if (admitted.admission == Admission::kQueued) stats = nullptr;

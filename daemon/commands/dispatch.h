@@ -41,11 +41,17 @@ const CommandRow* FindRow(Call& call);
 std::string RefusalOf(const Call& call, const ColdValues& cold);
 // The answer instead of an effect; kReady and kWait have none.
 std::string NoRoomText(Room room, const Store& store);
+// What an error that says that memory is full goes on with.
+std::string MemoryFullAdvice(const Store& store);
 // Counts an error reply, which begins with its code.
 void CountError(ServerState& service, std::string_view text);
+// Who runs a command, for MONITOR.
+enum class By { kClient, kScript };
+// A command as MONITOR shows it. Source of the form: Redis.
+std::string MonitorLine(const Call& call, const Command& command, By by);
 // Shows a command that ran to those that MONITOR, but for those of people who
-// look after the daemon. `seen`: the newest change that its reply shows.
-// Source: Redis.
-void ShowMonitors(Call& call, const Command& command, Seq seen);
+// look after the daemon, and what is shown already. `seen`: the newest change
+// that its reply shows. Source: Redis.
+void ShowMonitors(Call& call, const Command& command, By by, Seq seen);
 
 }  // namespace kvd

@@ -116,7 +116,7 @@ bool EvalHost::RunCommand(std::span<const std::string_view> words, int protocol,
   }
   const CommandRow* const row = attempt_->Find(words, reply);
   if (row == nullptr) return true;
-  return attempt_->Run(*row, words, protocol, /*in_slow_log=*/false, reply) ==
+  return attempt_->Run(*row, words, protocol, By::kScript, reply) ==
          Attempt::Outcome::kRan;
 }
 
@@ -223,6 +223,7 @@ bool RunInAttempt(Call& call, const Evaluation& evaluation) {
   Attempt attempt(call, word_bytes);
   ScriptStop stop = ScriptStop::kHost;
   if (attempt.outcome() == Attempt::Outcome::kRan) {
+    attempt.ShowFirst();
     EvalHost host(call, &attempt, evaluation.read_only);
     ScriptCall script = CallOf(call, *evaluation.script);
     script.seed = SeedOf(call.session);
@@ -306,11 +307,29 @@ bool TakeWords(Call& call, Evaluation* evaluation) {
   return true;
 }
 
-// A first line without the flag says that the script writes.
+// And stays so: what a flushed database leaves is about to go.
+bool MemoryIsFull(const Store& store) {
+  const uint64_t limit = store.memory_limit_bytes();
+  if (limit == 0 || store.memory_bytes() < limit) return false;
+  const StoreStats stats = store.Stats();
+  return stats.memory_full && stats.tables_queued == 0;
+}
+
+// A first line without the flag says that the script writes. Source: Valkey.
 bool MayRun(Call& call, const Script& script, bool read_only) {
-  if (!read_only || !script.flags.given || script.flags.no_writes) return true;
+  const ScriptFlags& flags = script.flags;
+  if (!flags.given || flags.no_writes) return true;
+  if (read_only) {
+    call.reply.Error(
+        "ERR Can not execute a script with write flag using *_ro command.");
+    return false;
+  }
+  const Store& store = *call.service.store;
+  if (flags.allow_oom || !MemoryIsFull(store)) return true;
   call.reply.Error(
-      "ERR Can not execute a script with write flag using *_ro command.");
+      fmt::format("OOM allow-oom flag is not set on the script, can not run it "
+                  "when used memory > 'maxmemory'. {}",
+                  MemoryFullAdvice(store)));
   return false;
 }
 

@@ -370,8 +370,9 @@ constexpr Command kCommands[] = {
      "script numkeys [key [key ...]] [arg [arg ...]]",
      "Runs a script that changes nothing."},
 #endif
-    {"EXEC", 1, 1, kNoKeys, kNone, kTransactions, kAnyTime | kAtOnce,
-     HandleExec, "1.2.0", "Depends on commands in the transaction.", "",
+    {"EXEC", 1, 1, kNoKeys, kNone, kTransactions,
+     kAnyTime | kAtOnce | kNoSlowLog, HandleExec, "1.2.0",
+     "Depends on commands in the transaction.", "",
      "Executes what was sent since MULTI, as a whole or not at all.", {},
      "Changes nothing if a command in it meets memory.limit, a full disk, a "
      "damaged value or too large a reply; limits.transaction_bytes bounds it."},

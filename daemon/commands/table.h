@@ -43,6 +43,8 @@ struct Call {
   ColdValues* cold = nullptr;
   // In a transaction what it may take; null outside.
   TransactionRoom* room = nullptr;
+  // Monitors are shown the command by its handler.
+  bool shown = false;
 
   bool in_transaction() const { return room != nullptr; }
 
@@ -94,16 +96,17 @@ struct KeySpec {
 };
 
 // Bits beside what Access says, for COMMAND INFO, which names them likewise.
-// kLoading, kNoAuth, kNoMulti and kAtOnce do more.
+// kLoading, kNoAuth, kNoMulti, kAtOnce and kNoSlowLog do more.
 enum CommandFlag : uint16_t {
-  kFast = 1,        // Constant or logarithmic time.
-  kDenyOom = 2,     // May need more memory.
-  kLoading = 4,     // Works while the store loads; others are refused.
-  kNoAuth = 8,      // May hold a password: its words stay out of SLOWLOG.
-  kNoScript = 16,   // Takes part in a connection's state.
-  kDangerous = 32,  // For people who know.
-  kNoMulti = 64,    // Refused in a transaction.
-  kAtOnce = 128,    // Runs at once inside MULTI, and is not kept for EXEC.
+  kFast = 1,         // Constant or logarithmic time.
+  kDenyOom = 2,      // May need more memory.
+  kLoading = 4,      // Works while the store loads; others are refused.
+  kNoAuth = 8,       // May hold a password: its words stay out of SLOWLOG.
+  kNoScript = 16,    // Takes part in a connection's state.
+  kDangerous = 32,   // For people who know.
+  kNoMulti = 64,     // Refused in a transaction.
+  kAtOnce = 128,     // Runs at once inside MULTI, and is not kept for EXEC.
+  kNoSlowLog = 256,  // Stays out of SLOWLOG, as what it runs is there.
 };
 
 struct Command {

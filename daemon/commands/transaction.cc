@@ -8,7 +8,6 @@
 
 #include "base/check.h"
 #include "config/units.h"
-#include "daemon/commands/dispatch.h"
 #include "daemon/commands/handlers.h"
 #include "store/transaction.h"
 
@@ -21,6 +20,10 @@ constexpr std::string_view kAborted =
 constexpr size_t kWatchedBytesMax = size_t{16} << 20;
 // Of one watched key beside its bytes, about.
 constexpr size_t kWatchedKeyCost = 128;
+
+Seq NewestChange(const ServerState& service) {
+  return service.store != nullptr ? service.store->last_seq() : 0;
+}
 
 bool IsError(std::string_view reply) { return reply.starts_with('-'); }
 
@@ -124,8 +127,7 @@ const CommandRow* Attempt::Find(std::span<const std::string_view> args,
 
 Attempt::Outcome Attempt::Run(const CommandRow& row,
                               std::span<const std::string_view> args,
-                              int protocol, bool in_slow_log,
-                              std::string* out) {
+                              int protocol, By by, std::string* out) {
   KVD_CHECK(outcome() != Outcome::kRefused);
   ServerState& service = call_.service;
   Session& session = call_.session;
@@ -156,8 +158,8 @@ Attempt::Outcome Attempt::Run(const CommandRow& row,
     return Outcome::kWaits;
   }
   if (op) seen_ = std::max({seen_, op->seen(), inner.shows});
-  Count(row, inner, ns, std::string_view(*out).substr(start), in_slow_log);
-  if (service.monitor != nullptr) ShowMonitors(inner, *row.command, seen_);
+  Count(row, inner, ns, std::string_view(*out).substr(start));
+  if (service.monitor != nullptr) ShowMonitors(inner, *row.command, by, seen_);
   return refusal().empty() ? Outcome::kRan : Outcome::kRefused;
 }
 
@@ -184,7 +186,7 @@ WaitsFor Attempt::Judge(Call& inner) {
 
 // Enters the command into the statistics, once it is certain.
 void Attempt::Count(const CommandRow& row, Call& inner, int64_t ns,
-                    std::string_view reply, bool in_slow_log) {
+                    std::string_view reply) {
   ServerState& service = call_.service;
   room_->Take(reply.size());
   ++ran_;
@@ -201,22 +203,44 @@ void Attempt::Count(const CommandRow& row, Call& inner, int64_t ns,
           ++stats->failed;
         });
   }
-  if (!in_slow_log || (row.command->flags & kNoAuth) != 0 ||
-      ns / 1000 < service.config.slowlog.threshold_us) {
+  AddToSlowLog(inner, *row.command, ns);
+}
+
+// The first ones of those that took long get there, and no more than there is
+// room for.
+void Attempt::AddToSlowLog(const Call& inner, const Command& command,
+                           int64_t ns) {
+  ServerState& service = call_.service;
+  if (ns / 1000 < service.config.slowlog.threshold_us ||
+      (command.flags & (kNoAuth | kNoSlowLog)) != 0 ||
+      !room_->LogsOneMore(service.slow_log.length())) {
     return;
   }
   effects_->push_back(
-      [&service, ns, name = inner.session.name,
-       args = std::vector(inner.args.begin(), inner.args.end())] {
-        service.slow_log.Add(
-            service.clock.WallMs() / 1000, ns / 1000, args, name,
-            service.store != nullptr ? service.store->last_seq() : 0);
+      [&service,
+       entry = SlowLog::EntryOf(service.clock.WallMs() / 1000, ns / 1000,
+                                inner.args, inner.session.name)]() mutable {
+        service.slow_log.Add(std::move(entry), NewestChange(service));
+      });
+}
+
+void Attempt::ShowFirst() {
+  ServerState& service = call_.service;
+  if (service.monitor == nullptr) return;
+  shows_first_ = true;
+  const Command& command = *FindCommand(call_.args[0]);
+  effects_->push_back(
+      [&service, line = MonitorLine(call_, command, By::kClient)] {
+        if (service.monitor != nullptr) {
+          service.monitor(line, NewestChange(service));
+        }
       });
 }
 
 void Attempt::Commit() {
   KVD_CHECK(outcome() == Outcome::kRan && !committed_);
   committed_ = true;
+  call_.shown = shows_first_;
   call_.shows = std::max(call_.shows, seen_);
   effects_->push_back(
       [&service = call_.service, &session = call_.session, ran = ran_] {
@@ -278,8 +302,7 @@ void RunQueued(Call& call, const QueuedCommands& queued, Attempt* attempt) {
     queued.Words(i, &words);
     const size_t start = out->size();
     const Attempt::Outcome outcome =
-        attempt->Run(row, words, call.session.protocol,
-                     /*in_slow_log=*/true, out);
+        attempt->Run(row, words, call.session.protocol, By::kClient, out);
     if (outcome == Attempt::Outcome::kRefused) return;
     // One that only reads changes nothing for those after it: what they read
     // from disk is read together.

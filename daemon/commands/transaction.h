@@ -17,6 +17,7 @@
 #include <string_view>
 #include <vector>
 
+#include "daemon/commands/dispatch.h"
 #include "daemon/commands/table.h"
 #include "daemon/state/transaction_room.h"
 
@@ -57,12 +58,15 @@ class Attempt {
   const CommandRow* Find(std::span<const std::string_view> args,
                          std::string* out);
   // Runs a command whose words are right and appends its reply in `protocol`,
-  // 2 or 3; nothing is lent to it. With `in_slow_log`
-  // the words outlive the attempt, and a long command gets into SLOWLOG. After
-  // kWaits of a command that only reads others may be run, so that what they
-  // wait for is read together; after kRefused none.
+  // 2 or 3; nothing is lent to it. After kWaits of a command that only reads
+  // others may be run, so that what they wait for is read together; after
+  // kRefused none.
   Outcome Run(const CommandRow& row, std::span<const std::string_view> args,
-              int protocol, bool in_slow_log, std::string* out);
+              int protocol, By by, std::string* out);
+
+  // Has monitors see the command that this is an attempt of before those that
+  // it runs, instead of behind them. To be called before Run().
+  void ShowFirst();
 
   // Has it refused, for a reason of the handler's own.
   void Refuse(std::string why) { room_->Refuse(std::move(why)); }
@@ -74,7 +78,8 @@ class Attempt {
   void ReserveAgain();
   WaitsFor Judge(Call& inner);
   void Count(const CommandRow& row, Call& inner, int64_t ns,
-             std::string_view reply, bool in_slow_log);
+             std::string_view reply);
+  void AddToSlowLog(const Call& inner, const Command& command, int64_t ns);
 
   Call& call_;
   const SessionSettings settings_;  // As they were.
@@ -91,6 +96,7 @@ class Attempt {
   WaitsFor waits_for_ = WaitsFor::kNothing;
   Seq seen_ = 0;
   uint64_t ran_ = 0;
+  bool shows_first_ = false;
   bool committed_ = false;
 };
 

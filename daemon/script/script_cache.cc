@@ -26,7 +26,7 @@ std::string_view TakeWord(std::string_view* line, char separator) {
 }
 
 // Those that mean something in a cluster, or where stale data may be read, mean
-// nothing here; and memory.limit holds for every script.
+// nothing here.
 bool IsKnownFlag(std::string_view flag) {
   return flag == "no-writes" || flag == "allow-oom" || flag == "allow-stale" ||
          flag == "no-cluster" || flag == "allow-cross-slot-keys";
@@ -42,6 +42,7 @@ Result<ScriptFlags> ParseFlags(std::string_view list) {
                   flag);
     }
     if (flag == "no-writes") flags.no_writes = true;
+    if (flag == "allow-oom") flags.allow_oom = true;
   }
   return flags;
 }
@@ -64,6 +65,7 @@ Result<ScriptFlags> ParseFirstLine(std::string_view line) {
     KVD_TRY_ASSIGN(const ScriptFlags more,
                    ParseFlags(word.substr(kFlags.size())));
     flags.no_writes |= more.no_writes;
+    flags.allow_oom |= more.allow_oom;
   }
 }
 

@@ -23,6 +23,7 @@ inline constexpr size_t kScriptBytesMax = 1 << 20;
 struct ScriptFlags {
   bool given = false;  // There is such a line.
   bool no_writes = false;
+  bool allow_oom = false;  // It may begin when memory is full.
 };
 
 struct Script {

@@ -43,14 +43,20 @@ void AppendWords(std::span<const std::string_view> words,
 
 }  // namespace
 
-void SlowLog::Add(int64_t unix_s, int64_t us,
-                  std::span<const std::string_view> words,
-                  std::string_view client_name, Seq seq) {
-  if (length_ == 0) return;
-  Entry entry{next_id_++, unix_s, us, seq, std::string(client_name), {}, {}};
+SlowLog::Entry SlowLog::EntryOf(int64_t unix_s, int64_t us,
+                                std::span<const std::string_view> words,
+                                std::string_view client_name) {
+  Entry entry{0, unix_s, us, 0, std::string(client_name), {}, {}};
   AppendWords(words, &entry);
   entry.text.shrink_to_fit();
   entry.word_ends.shrink_to_fit();
+  return entry;
+}
+
+void SlowLog::Add(Entry entry, Seq seq) {
+  if (length_ == 0) return;
+  entry.id = next_id_++;
+  entry.seq = seq;
   memory_bytes_ += entry.memory_bytes();
   entries_.push_front(std::move(entry));
   DropOldest();

@@ -24,7 +24,7 @@ class SlowLog {
   static constexpr size_t kEntryBytesMax = 5 * 1024;
 
   struct Entry {
-    uint64_t id;  // From 0, never given twice.
+    uint64_t id;  // From 0, never given twice: Add() gives it.
     int64_t unix_s;
     int64_t us;
     Seq seq;  // The newest change when it had run: its words may show it.
@@ -50,9 +50,14 @@ class SlowLog {
   // Keeps `length` entries; 0 for none.
   explicit SlowLog(int64_t length) : length_(static_cast<size_t>(length)) {}
 
-  // `client_name` has kClientNameBytesMax at the most.
-  void Add(int64_t unix_s, int64_t us, std::span<const std::string_view> words,
-           std::string_view client_name, Seq seq);
+  // An entry for Add(). `client_name` has kClientNameBytesMax at the most.
+  static Entry EntryOf(int64_t unix_s, int64_t us,
+                       std::span<const std::string_view> words,
+                       std::string_view client_name);
+  // `seq` is the newest change.
+  void Add(Entry entry, Seq seq);
+  // How many it keeps.
+  size_t length() const { return length_; }
   // Keeps so many from now on.
   void set_length(int64_t length);
   // Newest first.

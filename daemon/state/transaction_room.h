@@ -37,6 +37,8 @@ class TransactionRoom {
     return used_ < bytes_max_ ? bytes_max_ - used_ : 0;
   }
   bool exceeded() const { return used_ > bytes_max_; }
+  // Whether one more of its commands gets into SLOWLOG, which has `most`.
+  bool LogsOneMore(size_t most) { return logged_++ < most; }
 
   // Nothing of it may happen. The first reason counts; it is the text of an
   // error reply, with its code.
@@ -50,6 +52,7 @@ class TransactionRoom {
  private:
   const uint64_t bytes_max_;
   uint64_t used_;
+  size_t logged_ = 0;
   std::string refusal_;
 };
 

@@ -670,10 +670,10 @@ class AtTheMemoryLimit : public CommandsTest {
   }
 
   std::string Refusal() {
-    return "-OOM command not allowed when used memory > 'memory.limit' (used " +
+    return "-OOM command not allowed when used memory > 'maxmemory'. " +
            std::to_string(store_->memory_bytes()) +
-           "B, limit 1MiB); nothing was changed. Reads, deletes and writes "
-           "that do not grow go on\r\n";
+           "B of 1MiB (memory.limit) are used; nothing was changed. Reads, "
+           "deletes and writes that do not grow go on\r\n";
   }
 };
 

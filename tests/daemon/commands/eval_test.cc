@@ -315,6 +315,90 @@ TEST_F(EvalTest, AScriptIsAPartOfItsTransaction) {
   EXPECT_EQ(Send("GET b"), "$1\r\n1\r\n");
 }
 
+TEST_F(EvalTest, MonitorsSeeItBeforeWhatItRuns) {
+  std::string seen;
+  std::vector<Seq> seqs;
+  service_->monitor = [&](std::string_view line, Seq seq) {
+    seen += line.substr(line.find('['));
+    seqs.push_back(seq);
+  };
+  Eval("redis.call('SELECT', 1) redis.call('SET', 'a', '1')");
+  EXPECT_EQ(seen,
+            "[0 unix:/run/s] \"EVAL\" \"redis.call('SELECT', 1) "
+            "redis.call('SET', 'a', '1')\" \"0\"\r\n"
+            "[0 lua] \"SELECT\" \"1\"\r\n"
+            "[1 lua] \"SET\" \"a\" \"1\"\r\n");
+  // Its line shows what it changes.
+  EXPECT_EQ(seqs[0], store_->last_seq());
+  seen.clear();
+  Send("MULTI");
+  Eval("return redis.call('PING')");
+  Send("EXEC");
+  EXPECT_EQ(seen,
+            "[0 unix:/run/s] \"MULTI\"\r\n[0 unix:/run/s] \"EVAL\" "
+            "\"return redis.call('PING')\" \"0\"\r\n[0 lua] \"PING\"\r\n"
+            "[0 unix:/run/s] \"EXEC\"\r\n");
+}
+
+TEST_F(EvalTest, MonitorsSeeOnceWhatDoesNotRun) {
+  std::string seen;
+  service_->monitor = [&](std::string_view line, Seq) {
+    seen += line.substr(line.find('['));
+  };
+  Eval("return (");
+  EXPECT_EQ(seen, "[0 unix:/run/s] \"EVAL\" \"return (\" \"0\"\r\n");
+  seen.clear();
+  Eval("redis.call('SET', 'a', '1') return ('x'):rep(1e9)");
+  EXPECT_EQ(seen,
+            "[0 unix:/run/s] \"EVAL\" \"redis.call('SET', 'a', '1') return "
+            "('x'):rep(1e9)\" \"0\"\r\n");
+}
+
+// The first words of what SLOWLOG has, the newest first.
+std::string FirstWords(const SlowLog& log) {
+  std::string names;
+  for (const SlowLog::Entry& entry : log.entries()) {
+    names += entry.text.substr(0, entry.word_ends[0]) + ' ';
+  }
+  return names;
+}
+
+TEST_F(EvalTest, SlowCommandsOfAScriptAreRememberedBesideIt) {
+  config_.slowlog.threshold_us = 0;
+  SlowLog& log = service_->slow_log;
+  Eval("redis.call('SET', 'a', ARGV[1] .. '2') return redis.call('GET', 'a')",
+       {}, {"1"});
+  EXPECT_EQ(FirstWords(log), "EVAL GET SET ");
+  EXPECT_EQ(log.entries()[2].text, "SETa12");
+  // What has not happened took no time.
+  log.Clear();
+  Eval("redis.call('SET', 'a', '1') return ('x'):rep(1e9)");
+  EXPECT_EQ(FirstWords(log), "EVAL ");
+  log.Clear();
+  Send("MULTI");
+  Eval("return redis.call('PING')");
+  Send("EXEC");
+  EXPECT_EQ(FirstWords(log), "EVAL PING MULTI ");
+  // One script keeps no more of them than there is room for.
+  log.Clear();
+  log.set_length(3);
+  Eval(
+      "for _, name in ipairs({'TIME', 'PING', 'DBSIZE', 'RANDOMKEY'}) do "
+      "redis.call(name) end");
+  EXPECT_EQ(FirstWords(log), "EVAL DBSIZE PING ");
+}
+
+TEST_F(EvalTest, AScriptThatIsTooLargeIsRefused) {
+  const std::string largest = "return 1" + std::string((1 << 20) - 8, ' ');
+  EXPECT_EQ(Eval(largest), ":1\r\n");
+  const std::string error =
+      "-ERR the script has 1048577 bytes, and the largest has 1MiB; pass data "
+      "as arguments\r\n";
+  EXPECT_EQ(Eval(largest + ' '), error);
+  EXPECT_EQ(Send({"EVAL_RO", largest + ' ', "0"}), error);
+  EXPECT_EQ(Send({"SCRIPT", "LOAD", largest + ' '}), error);
+}
+
 #ifdef KVD_PLANTED_BUGS
 TEST_F(StoppedScripts, AStoppedScriptThatAppliesIsNoticed) {
   ScopedPlantedBug bug(PlantedBug::kStoppedApplies);
@@ -453,6 +537,25 @@ TEST_F(FullScripts, ARefusedCommandRefusesTheScript) {
   EXPECT_TRUE(reply.starts_with("-OOM command not allowed")) << reply;
   EXPECT_EQ(Send({"EXISTS", First(), "a", "b"}), ":1\r\n");
   EXPECT_EQ(Eval("return redis.call('DEL', ARGV[1])", {}, {First()}), ":1\r\n");
+}
+
+TEST_F(FullScripts, AFirstLineSaysWhatMayBegin) {
+  const std::string reply = Eval("#!lua\nreturn 1");
+  EXPECT_TRUE(reply.starts_with(
+      "-OOM allow-oom flag is not set on the script, can not run it when used "
+      "memory > 'maxmemory'. "))
+      << reply;
+  EXPECT_EQ(Eval("#!lua flags=allow-oom\nreturn 1"), ":1\r\n");
+  EXPECT_EQ(Eval("#!lua flags=no-writes\nreturn 1"), ":1\r\n");
+  EXPECT_EQ(Send({"EVAL_RO", "#!lua flags=no-writes\nreturn 1", "0"}),
+            ":1\r\n");
+  EXPECT_EQ(Eval("return 1"), ":1\r\n");
+  // It may begin; the limit stays one.
+  EXPECT_TRUE(Eval("#!lua flags=allow-oom\n"
+                   "redis.call('SET', ('x'):rep(9999), '1')")
+                  .starts_with("-OOM command not allowed"));
+  Send("FLUSHALL");
+  EXPECT_EQ(Eval("#!lua\nreturn 1"), ":1\r\n");
 }
 
 }  // namespace

@@ -98,7 +98,7 @@ TEST(ReplyTimes, WhatIsWithheldTakesUntilItIsDurable) {
 std::vector<std::string> Kept(const std::vector<std::string>& words) {
   SlowLog log(1);
   const std::vector<std::string_view> views(words.begin(), words.end());
-  log.Add(0, 0, views, "", 0);
+  log.Add(SlowLog::EntryOf(0, 0, views, ""), 0);
   std::vector<std::string> kept;
   log.entries().front().ForEachWord(
       [&](std::string_view word) { kept.emplace_back(word); });
@@ -108,20 +108,21 @@ std::vector<std::string> Kept(const std::vector<std::string>& words) {
 TEST(SlowLog, KeepsTheNewestAndNeverGivesANumberTwice) {
   SlowLog log(2);
   const std::string_view words[] = {"GET", "a"};
-  for (int64_t i = 0; i < 3; ++i) log.Add(100 + i, i, words, "me", 0);
+  for (int64_t i = 0; i < 3; ++i)
+    log.Add(SlowLog::EntryOf(100 + i, i, words, "me"), 0);
   ASSERT_EQ(log.entries().size(), 2u);
   EXPECT_EQ(log.entries()[0].id, 2u);
   EXPECT_EQ(log.entries()[0].unix_s, 102);
   EXPECT_EQ(log.entries()[1].id, 1u);
   log.Clear();
-  log.Add(0, 0, words, "", 0);
+  log.Add(SlowLog::EntryOf(0, 0, words, ""), 0);
   EXPECT_EQ(log.entries()[0].id, 3u);
 }
 
 TEST(SlowLog, OfLengthZeroKeepsNone) {
   SlowLog log(0);
   const std::string_view words[] = {"GET", "a"};
-  log.Add(0, 0, words, "", 0);
+  log.Add(SlowLog::EntryOf(0, 0, words, ""), 0);
   EXPECT_TRUE(log.entries().empty());
 }
 
@@ -144,7 +145,7 @@ TEST(SlowLog, CountsWhatItKeepsAndKeepsWithinItsBound) {
   const std::vector<std::string_view> words(1000, large);
   const std::string name(kClientNameBytesMax, 'n');
   for (int i = 0; i < 10; ++i) {
-    log.Add(0, 0, words, name, 0);
+    log.Add(SlowLog::EntryOf(0, 0, words, name), 0);
     size_t bytes = 0;
     for (const SlowLog::Entry& entry : log.entries()) {
       EXPECT_LE(entry.memory_bytes(), SlowLog::kEntryBytesMax);
