@@ -431,9 +431,10 @@ std::string KeyspaceText(ServerState& service) {
   Lines lines;
   for (int i = 0; i < kDatabases; ++i) {
     if (stats.keys[i] == 0) continue;
-    lines.Add(fmt::format("db{}", i),
-              fmt::format("keys={},expires={},avg_ttl=0", stats.keys[i],
-                          stats.keys_with_deadline[i]));
+    lines.Add(
+        fmt::format("db{}", i),
+        fmt::format("keys={},expires={},avg_ttl={}", stats.keys[i],
+                    stats.keys_with_deadline[i], service.store->MeanTtlMs(i)));
   }
   return lines.Take();
 }

@@ -427,7 +427,7 @@ constexpr Command kCommands[] = {
     {"INFO", 1, kNamesMax, kNoKeys, kNone, kServer, kLoading | kDangerous,
      HandleInfo, "1.0.0", "O(1)", "[section [section ...]]",
      "Returns figures about the daemon.", {},
-     "Has fields of its own, which begin with kvd."},
+     "Has fields of its own, which begin with kvd. avg_ttl is of a sample."},
     {"KEYS", 2, 2, kNoKeys, kRead, kGeneric, kDangerous, HandleKeys, "1.0.0",
      "O(N)", "pattern", "Returns all keys that match a pattern.", {},
      "Lists over several turns: what it shows is not of one moment."},

@@ -260,6 +260,21 @@ uint64_t Store::memory_bytes() const {
 }
 uint64_t Store::memory_limit_bytes() const { return impl_->limit.bytes(); }
 
+uint64_t Store::MeanTtlMs(int database) const {
+  constexpr size_t kSample = 256;
+  const int64_t now_ms = impl_->clock.WallMs();
+  double sum_ms = 0;
+  int living = 0;
+  const Keyspace& keyspace = impl_->databases->OfClient(database);
+  keyspace.deadlines().Sample(kSample, [&](const Entry& entry) {
+    const auto left_ms = static_cast<int64_t>(entry.deadline_ms()) - now_ms;
+    if (left_ms <= 0) return;
+    sum_ms += static_cast<double>(left_ms);
+    ++living;
+  });
+  return living == 0 ? 0 : static_cast<uint64_t>(sum_ms / living);
+}
+
 StoreStats Store::Stats() const {
   StoreStats stats;
   const Databases& databases = *impl_->databases;

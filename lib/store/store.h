@@ -217,6 +217,10 @@ class Store {
   uint64_t memory_limit_bytes() const;
 
   StoreStats Stats() const;
+  // The mean time to live of a database's keys that have a deadline, in ms, by
+  // a sample of a few hundred; 0 if there are none. Keys whose time is over do
+  // not count.
+  uint64_t MeanTtlMs(int database) const;
   const LogFigures& log_figures() const;
   void ResetLogFigures();
   SyncMode sync() const;

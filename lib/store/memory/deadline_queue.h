@@ -40,6 +40,14 @@ class DeadlineQueue {
   // equal deadlines come in any order.
   Entry* Earliest() const { return size_ == 0 ? nullptr : At(0); }
 
+  // Calls `each` with `count` entries of all over the queue, or with all if
+  // there are no more.
+  template <typename Each>
+  void Sample(size_t count, Each each) const {
+    const size_t taken = count < size_ ? count : size_;
+    for (size_t i = 0; i < taken; ++i) each(*At(i * size_ / taken));
+  }
+
   size_t size() const { return size_; }
   // Bytes that the slots take.
   size_t memory_bytes() const;

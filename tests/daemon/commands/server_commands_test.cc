@@ -221,6 +221,21 @@ TEST_F(ServerCommandsTest, DebugProtocolHasEveryType) {
   EXPECT_THAT(reply("nope"), StartsWith("-ERR Wrong protocol type name."));
 }
 
+TEST_F(ServerCommandsTest, InfoHasTheMeanTimeToLive) {
+  Send("SET forever 1");
+  EXPECT_THAT(Send("INFO keyspace"),
+              HasSubstr("db0:keys=1,expires=0,avg_ttl=0\r\n"));
+  Send("SET a 1 PX 1000");
+  Send("SET b 1 PX 3000");
+  EXPECT_THAT(Send("INFO keyspace"),
+              HasSubstr("db0:keys=3,expires=2,avg_ttl=2000\r\n"));
+  // What nobody has removed yet does not count.
+  clock_.AdvanceMs(1500);
+  EXPECT_THAT(Send("INFO keyspace"), HasSubstr("avg_ttl=1500\r\n"));
+  Send("SET far 1 PXAT 9223372036854775807");
+  EXPECT_THAT(Send("INFO keyspace"), HasSubstr("avg_ttl=4611685"));
+}
+
 // What redis_exporter and telegraf read and compute with.
 TEST_F(ServerCommandsTest, InfoHasTheFieldsOfExporters) {
   Send("SET a 1");
@@ -257,7 +272,7 @@ TEST_F(ServerCommandsTest, InfoHasTheFieldsOfExporters) {
                             "blocked_clients"}) {
     EXPECT_THAT(info, HasSubstr("\r\n" + std::string(field) + ":"));
   }
-  EXPECT_THAT(info, HasSubstr("db0:keys=2,expires=1,avg_ttl="));
+  EXPECT_THAT(info, HasSubstr("db0:keys=2,expires=1,avg_ttl=100000\r\n"));
   EXPECT_THAT(info, HasSubstr("# Latencystats\r\n"));
   const std::string two = Send("INFO cpu keyspace");
   EXPECT_THAT(two, HasSubstr("# CPU"));

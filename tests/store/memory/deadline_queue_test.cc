@@ -42,6 +42,27 @@ TEST(DeadlineQueue, GivesTheEarliestFirst) {
   EXPECT_EQ(Drain(&queue), (std::vector<uint64_t>{10, 20, 20, 50, 70, 90}));
 }
 
+TEST(DeadlineQueue, SamplesAreFromAllOverIt) {
+  DeadlineQueue queue;
+  const auto sample = [&queue](size_t count) {
+    std::vector<uint64_t> deadlines;
+    queue.Sample(count, [&](const Entry& entry) {
+      deadlines.push_back(entry.deadline_ms());
+    });
+    return deadlines;
+  };
+  EXPECT_TRUE(sample(3).empty());
+  std::vector<EntryPtr> entries;
+  // In this order they are where they are put.
+  for (uint64_t deadline = 1; deadline <= 10'000; ++deadline) {
+    entries.push_back(Expiring(deadline));
+    queue.Add(entries.back().get());
+  }
+  EXPECT_EQ(sample(4), (std::vector<uint64_t>{1, 2501, 5001, 7501}));
+  EXPECT_EQ(sample(10'000).size(), 10'000u);
+  EXPECT_EQ(sample(20'000).back(), 10'000u);
+}
+
 TEST(DeadlineQueue, IgnoresTheRemovalOfWhatItDoesNotHold) {
   DeadlineQueue queue;
   const EntryPtr held = Expiring(1);
