@@ -28,17 +28,11 @@ class RedisPy(E2eTest):
 
     threaded = True
 
-    def client(self, **options):
-        client = redis.Redis(unix_socket_path=self.kvd.socket_path,
-                             socket_timeout=SECONDS_MAX, **options)
-        self.addCleanup(client.close)
-        return client
-
     def setUp(self):
         self.kvd = self.started()
 
     def test_strings_keys_and_deadlines(self):
-        client = self.client()
+        client = self.kvd.client()
         self.assertTrue(client.ping())
         self.assertTrue(client.set("a", b"\x00\xff"))
         self.assertEqual(client.get("a"), b"\x00\xff")
@@ -66,14 +60,14 @@ class RedisPy(E2eTest):
             client.incr("s")
 
     def test_decoded_and_in_another_database(self):
-        client = self.client(db=3, decode_responses=True)
+        client = self.kvd.client(db=3, decode_responses=True)
         client.set("grüße", "Ünïcode")
         self.assertEqual(client.get("grüße"), "Ünïcode")
         self.assertEqual(client.keys("*"), ["grüße"])
-        self.assertEqual(self.client().dbsize(), 0)
+        self.assertEqual(self.kvd.client().dbsize(), 0)
 
     def test_server_commands(self):
-        client = self.client(client_name="me")
+        client = self.kvd.client(client_name="me")
         self.assertEqual(client.client_getname(), "me")
         self.assertGreater(client.client_id(), 0)
         self.assertEqual(client.info()["role"], "master")
@@ -90,14 +84,14 @@ class RedisPy(E2eTest):
         client.select(1)
 
     def test_own_commands(self):
-        client = self.client()
+        client = self.kvd.client()
         revision = client.execute_command("KV.SET", "k", "v")
         self.assertEqual(client.execute_command("KV.GET", "k"),
                          [b"v", revision, -1])
         self.assertGreater(client.execute_command("KV.DEL", "k"), revision)
 
     def test_a_pipeline_without_a_transaction(self):
-        pipeline = self.client().pipeline(transaction=False)
+        pipeline = self.kvd.client().pipeline(transaction=False)
         for i in range(1000):
             pipeline.set(f"k{i}", i)
         for i in range(1000):
@@ -106,7 +100,7 @@ class RedisPy(E2eTest):
         self.assertEqual(replies[1000:], [b"%d" % i for i in range(1000)])
 
     def test_a_pool_of_many_threads(self):
-        client = self.client()
+        client = self.kvd.client()
         count = scaled(300, 60)
 
         def work():
@@ -124,13 +118,13 @@ class RedisPy(E2eTest):
         # Since version 5 redis-py can be told.
         told = int(redis.__version__.split(".")[0]) >= 5
         for options in ([{"protocol": 2}, {"protocol": 3}] if told else [{}]):
-            client = self.client(**options)
+            client = self.kvd.client(**options)
             self.assertTrue(client.set("a", "1"))
             self.assertEqual(client.get("a"), b"1")
             self.assertIsNone(client.get("none"))
 
     def test_it_comes_back_after_a_restart(self):
-        client = self.client(retry_on_error=[redis.ConnectionError])
+        client = self.kvd.client(retry_on_error=[redis.ConnectionError])
         client.set("a", "1")
         self.kvd.restart()
         self.assertEqual(client.get("a"), b"1")

@@ -7,8 +7,7 @@ import unittest
 import redis
 from redis.exceptions import LockNotOwnedError, NoScriptError, ResponseError
 
-from harness import (Connection, E2eTest, SECONDS_MAX, command, scaled,
-                     wait_until)
+from harness import Connection, E2eTest, command, scaled, wait_until
 
 # Counts a request in a window of time that begins with the first one.
 RATE_LIMIT = """
@@ -27,14 +26,8 @@ class Scripts(E2eTest):
     def setUp(self):
         self.kvd = self.started()
 
-    def client(self, **options):
-        client = redis.Redis(unix_socket_path=self.kvd.socket_path,
-                             socket_timeout=SECONDS_MAX, **options)
-        self.addCleanup(client.close)
-        return client
-
     def test_a_lock_of_redis_py(self):
-        client = self.client()
+        client = self.kvd.client()
         lock = client.lock("lock", timeout=100)
         other = client.lock("lock", timeout=100)
         self.assertTrue(lock.acquire(blocking=False))
@@ -53,7 +46,7 @@ class Scripts(E2eTest):
         inside = []
 
         def work():
-            client = self.client()
+            client = self.kvd.client()
             for _ in range(rounds):
                 with client.lock("lock", timeout=100, sleep=0.001):
                     inside.append(1)
@@ -66,10 +59,10 @@ class Scripts(E2eTest):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(self.client().get("count"), b"%d" % (4 * rounds))
+        self.assertEqual(self.kvd.client().get("count"), b"%d" % (4 * rounds))
 
     def test_a_rate_limiter(self):
-        limit = self.client().register_script(RATE_LIMIT)
+        limit = self.kvd.client().register_script(RATE_LIMIT)
         for left in (2, 1, 0):
             self.assertEqual(limit(keys=["user"], args=[3, 100_000]), [1, left])
         refused, wait_ms = limit(keys=["user"], args=[3, 100_000])
@@ -77,7 +70,7 @@ class Scripts(E2eTest):
         self.assertIn(wait_ms, range(1, 100_001))
 
     def test_scripts_by_their_names(self):
-        client = self.client()
+        client = self.kvd.client()
         sha = client.script_load("return ARGV[1]")
         self.assertEqual(client.script_exists(sha, "none"), [True, False])
         self.assertEqual(client.evalsha(sha, 0, "x"), b"x")
@@ -90,14 +83,14 @@ class Scripts(E2eTest):
         self.assertEqual(script(args=["y"]), b"y")
 
     def test_a_pipeline_of_scripts(self):
-        pipe = self.client().pipeline(transaction=False)
+        pipe = self.kvd.client().pipeline(transaction=False)
         for i in range(100):
             pipe.eval("redis.call('SET', KEYS[1], ARGV[1]) "
                       "return redis.call('GET', KEYS[1])", 1, f"k{i}", i)
         self.assertEqual(pipe.execute(), [b"%d" % i for i in range(100)])
 
     def test_a_script_without_end_is_stopped(self):
-        client = self.client()
+        client = self.kvd.client()
         for script in ("while true do end",
                        "redis.call('SET', 'a', 1) while true do end",
                        "while true do pcall(redis.call, 'SET', 'a', 1) end",
@@ -119,7 +112,7 @@ class Scripts(E2eTest):
         stop = threading.Event()
 
         def write():
-            client = self.client()
+            client = self.kvd.client()
             i = 0
             while not stop.is_set():
                 i += 1
@@ -134,7 +127,7 @@ class Scripts(E2eTest):
             threads = [threading.Thread(target=write) for _ in range(3)]
             for thread in threads:
                 thread.start()
-            client = self.client()
+            client = self.kvd.client()
             wait_until(lambda: client.get("a") not in (None, b"0"),
                        "a script has run")
             daemon.kill()
@@ -142,7 +135,7 @@ class Scripts(E2eTest):
             for thread in threads:
                 thread.join()
             daemon.start()
-            client = self.client()
+            client = self.kvd.client()
             self.assertEqual(client.get("a"), client.get("b"))
             client.mset({"a": 0, "b": 0})
 

@@ -10,7 +10,7 @@ import unittest
 
 import redis
 
-from harness import E2eTest, ReplyError, SECONDS_MAX, wait_until
+from harness import E2eTest, ReplyError, wait_until
 
 
 class Rewrite(E2eTest):
@@ -121,14 +121,8 @@ class Clients(E2eTest):
     def setUp(self):
         self.kvd = self.started()
 
-    def client(self):
-        client = redis.Redis(unix_socket_path=self.kvd.socket_path,
-                             socket_timeout=SECONDS_MAX)
-        self.addCleanup(client.close)
-        return client
-
     def test_config_set_of_several(self):
-        client = self.client()
+        client = self.kvd.client()
         self.assertTrue(client.config_set("slowlog-max-len", 7, "maxmemory",
                                           "100mb"))
         self.assertEqual(client.config_get("slowlog-max-len", "maxmemory"),
@@ -137,7 +131,7 @@ class Clients(E2eTest):
             client.config_set("appendonly", "no")
 
     def test_a_pause_of_writes(self):
-        client, other = self.client(), self.client()
+        client, other = self.kvd.client(), self.kvd.client()
         client.set("a", "1")
         self.assertTrue(client.client_pause(60_000_000, all=False))
         connection = self.kvd.connect()
@@ -150,12 +144,12 @@ class Clients(E2eTest):
         self.assertEqual(other.get("a"), b"2")
 
     def test_a_pause_ends_by_itself(self):
-        client = self.client()
+        client = self.kvd.client()
         client.client_pause(50)
         self.assertTrue(client.set("a", "1"))
 
     def test_expiry_waits_for_the_end_of_a_pause(self):
-        client = self.client()
+        client = self.kvd.client()
         client.set("a", "1", px=20)
         client.client_pause(60_000_000, all=False)
         time.sleep(0.3)  # Nobody may look at the key: that would remove it.
@@ -165,7 +159,7 @@ class Clients(E2eTest):
                    "the key expires")
 
     def test_waitaof_and_wait(self):
-        client = self.client()
+        client = self.kvd.client()
         client.set("a", "1")
         self.assertEqual(client.execute_command("WAITAOF", 1, 0, 0), [1, 0])
         self.assertEqual(client.wait(1, 0), 0)
@@ -176,7 +170,7 @@ class Clients(E2eTest):
         self.assertEqual(client.acl_whoami(), "default")
 
     def test_client_list_and_kill(self):
-        client, other = self.client(), self.client()
+        client, other = self.kvd.client(), self.kvd.client()
         mine, its = client.client_id(), other.client_id()
         lines = client.client_list()
         self.assertEqual([int(line["id"]) for line in lines], [mine, its])
@@ -186,7 +180,7 @@ class Clients(E2eTest):
         wait_until(lambda: len(client.client_list()) == 1, "it is gone")
 
     def test_monitor_of_redis_py(self):
-        client, other = self.client(), self.client()
+        client, other = self.kvd.client(), self.kvd.client()
         with client.monitor() as monitor:
             other.set("a", 'b "c"\x00')
             seen = monitor.next_command()
@@ -200,7 +194,7 @@ class Clients(E2eTest):
         process = self.background(
             ["redis-cli", "-s", self.kvd.socket_path, "MONITOR"])
         wait_until(lambda: "OK" in process.log(), "it monitors")
-        client = self.client()
+        client = self.kvd.client()
         client.get("a")
         wait_until(lambda: '"GET" "a"' in process.log(), "it sees the GET")
         client.execute_command("AUTH", "default", "secret")

@@ -18,14 +18,8 @@ class Transactions(E2eTest):
     def setUp(self):
         self.kvd = self.started()
 
-    def client(self, **options):
-        client = redis.Redis(unix_socket_path=self.kvd.socket_path,
-                             socket_timeout=SECONDS_MAX, **options)
-        self.addCleanup(client.close)
-        return client
-
     def test_pipelines_of_redis_py(self):
-        client = self.client()
+        client = self.kvd.client()
         with client.pipeline() as pipe:
             pipe.set("a", "1").incr("a").get("a").mset({"b": "2"})
             self.assertEqual(pipe.execute(), [True, 2, b"2", True])
@@ -41,7 +35,7 @@ class Transactions(E2eTest):
         self.assertEqual(client.mget("a", "b"), [b"text", b"3"])
 
     def test_watch_of_redis_py(self):
-        one, other = self.client(), self.client()
+        one, other = self.kvd.client(), self.kvd.client()
         one.set("n", 1)
         with one.pipeline() as pipe:
             pipe.watch("n")
@@ -62,7 +56,7 @@ class Transactions(E2eTest):
             pipe.set("count", value + 1)
 
         def count():
-            client = self.client()
+            client = self.kvd.client()
             for _ in range(rounds):
                 client.transaction(add_one, "count")
 
@@ -71,7 +65,7 @@ class Transactions(E2eTest):
             thread.start()
         for thread in threads:
             thread.join()
-        self.assertEqual(self.client().get("count"), b"%d" % (4 * rounds))
+        self.assertEqual(self.kvd.client().get("count"), b"%d" % (4 * rounds))
 
     def test_all_of_it_in_one_write(self):
         client = self.kvd.connect()

@@ -369,6 +369,14 @@ class Daemon:
         self.test.addCleanup(connection.close)
         return connection
 
+    def client(self, **options):
+        """redis-py's."""
+        import redis  # Most tests need none.
+        client = redis.Redis(unix_socket_path=self.socket_path,
+                             socket_timeout=SECONDS_MAX, **options)
+        self.test.addCleanup(client.close)
+        return client
+
     def call(self, *words):
         """One command on a connection of its own."""
         with Connection(self.socket_path) as connection:
