@@ -44,6 +44,8 @@ std::string Server(ServerState& service) {
   uname(&system);
   const int64_t uptime_s = (service.NowMs() - service.started_ms) / 1000;
   lines.Add("redis_version", kRedisVersion);
+  lines.Add("redis_git_sha1", "00000000");  // As of a build of a release.
+  lines.Add("redis_git_dirty", 0);
   lines.Add("kvd_version", kVersion);
   lines.Add("redis_mode", "standalone");
   lines.Add("os", fmt::format("{} {} {}", system.sysname, system.release,

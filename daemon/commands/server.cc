@@ -133,11 +133,13 @@ void ReplyNumbers(Call& call) {
 
 void DebugProtocolOutOfBand(Call& call, std::string_view type) {
   if (IsWord(type, "ATTRIB")) {
-    if (!BeginOutOfBand(call, "|1\r\n")) return;
-    call.reply.Bulk("key-popularity");
-    call.reply.ArrayHeader(2);
-    call.reply.Bulk("key:123");
-    call.reply.Integer(90);
+    if (call.reply.protocol() == kRespProtocolMax) {
+      Raw(call, "|1\r\n");
+      call.reply.Bulk("key-popularity");
+      call.reply.ArrayHeader(2);
+      call.reply.Bulk("key:123");
+      call.reply.Integer(90);
+    }
     return call.reply.Bulk("Some real reply following the attribute");
   }
   if (IsWord(type, "PUSH")) {

@@ -599,7 +599,7 @@ constexpr Command kCommands[] = {
     {"WAIT", 3, 3, kNoKeys, kNone, kServer, 0, HandleWait, "3.0.0", "O(1)",
      "numreplicas timeout", "Returns 0: there are no replicas.", {},
      "Answers at once, as no replica can come."},
-    {"WAITAOF", 4, 4, kNoKeys, kNone, kServer, kNoScript, HandleWaitAof,
+    {"WAITAOF", 4, 4, kNoKeys, kNone, kServer, 0, HandleWaitAof,
      "7.2.0", "O(1)", "numlocal numreplicas timeout",
      "Returns once everything that was written is on disk.", {},
      "Waits for this disk alone, as no replica can come."},

@@ -47,13 +47,13 @@ Result<ScriptFlags> ParseFlags(std::string_view list) {
   return flags;
 }
 
-// Of "lua flags=no-writes".
+// Of "#!lua flags=no-writes". Source of the texts: Redis.
 Result<ScriptFlags> ParseFirstLine(std::string_view line) {
   constexpr std::string_view kFlags = "flags=";
   ScriptFlags flags{.given = true};
   const std::string_view engine = TakeWord(&line, ' ');
-  if (engine != "lua") {
-    return Fail(ErrorCode::kInvalid, "Could not find scripting engine '{}'",
+  if (engine != "#!lua") {
+    return Fail(ErrorCode::kInvalid, "Unexpected engine in script shebang: {}",
                 engine.substr(0, 64));
   }
   while (true) {
@@ -88,7 +88,7 @@ Result<Script> ParseScript(const Sha1Text& name, std::string_view body) {
     if (end == body.npos) {
       return Fail(ErrorCode::kInvalid, "Invalid script shebang");
     }
-    KVD_TRY_ASSIGN(script.flags, ParseFirstLine(body.substr(2, end - 2)));
+    KVD_TRY_ASSIGN(script.flags, ParseFirstLine(body.substr(0, end)));
     // The line's end stays, so that lines are numbered as the client has them.
     script.code_start = end;
   }

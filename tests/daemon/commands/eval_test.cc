@@ -315,6 +315,14 @@ TEST_F(EvalTest, AScriptIsAPartOfItsTransaction) {
   EXPECT_EQ(Send("GET b"), "$1\r\n1\r\n");
 }
 
+TEST_F(EvalTest, WhatWaitsElsewhereDoesNotInAScript) {
+  EXPECT_EQ(Eval("redis.call('SET', 'a', '1') "
+                 "return redis.call('WAITAOF', 1, 0, 0)"),
+            "*2\r\n:0\r\n:0\r\n");
+  EXPECT_EQ(Eval("return redis.call('WAITAOF', 1, 0, 0)"),
+            "*2\r\n:1\r\n:0\r\n");
+}
+
 TEST_F(EvalTest, MonitorsSeeItBeforeWhatItRuns) {
   std::string seen;
   std::vector<Seq> seqs;

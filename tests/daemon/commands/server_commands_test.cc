@@ -205,6 +205,8 @@ TEST_F(ServerCommandsTest, DebugProtocolHasEveryType) {
             "$37\r\n1234567999999999999999999999999999999\r\n");
   EXPECT_EQ(reply("map"), "*6\r\n:0\r\n:0\r\n:1\r\n:1\r\n:2\r\n:0\r\n");
   EXPECT_EQ(reply("push"), "-ERR RESP2 is not supported by this command\r\n");
+  EXPECT_EQ(reply("attrib"),
+            "$39\r\nSome real reply following the attribute\r\n");
   Send("HELLO 3");
   EXPECT_EQ(reply("string"), "$11\r\nHello World\r\n");
   EXPECT_EQ(reply("integer"), ":12345\r\n");

@@ -38,8 +38,8 @@ TEST(ParseScript, ReadsTheFirstLine) {
     return ParseScript(Sha1(body), body).error().message();
   };
   EXPECT_EQ(error("#!lua"), "Invalid script shebang");
-  EXPECT_EQ(error("#!py\nx"), "Could not find scripting engine 'py'");
-  EXPECT_EQ(error("#!\nx"), "Could not find scripting engine ''");
+  EXPECT_EQ(error("#!py\nx"), "Unexpected engine in script shebang: #!py");
+  EXPECT_EQ(error("#! lua\nx"), "Unexpected engine in script shebang: #!");
   EXPECT_EQ(error("#!lua flags=fast\n"),
             "Unexpected flag in script shebang: fast");
   EXPECT_EQ(error("#!lua name=x\n"), "Unknown lua shebang option: name=x");
