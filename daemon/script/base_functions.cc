@@ -12,8 +12,8 @@ namespace kvd {
 namespace {
 
 // Text is compiled in pieces, so that much of it does not take long unseen.
-constexpr size_t kPieceBytes = 4096;
-// What compiling a byte takes at most, about.
+constexpr size_t kPieceBytes = 256;
+// What compiling a byte takes, about.
 constexpr uint64_t kCompileNsPerByte = 100;
 constexpr char kBytecodeMark = LUA_SIGNATURE[0];
 

@@ -23,9 +23,10 @@ char compiled_key;  // The compiled scripts by their names.
 // scripts, or what a script has left behind.
 constexpr size_t kCompiledBytesMax = 8 << 20;
 constexpr size_t kGarbageBytesMax = 1 << 20;
-// What compiling a byte takes at most, about.
+// What compiling a byte takes, about. It may be a hundred times as much, where
+// names are looked for in many nested functions: so pieces are small.
 constexpr uint64_t kCompileNsPerByte = 100;
-constexpr size_t kPieceBytes = 4096;
+constexpr size_t kPieceBytes = 256;
 // Of KEYS and ARGV.
 constexpr uint64_t kNsPerWord = 100;
 

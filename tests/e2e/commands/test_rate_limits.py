@@ -73,7 +73,8 @@ class RateLimits(E2eTest):
         admitted = []
 
         def work():
-            limiter = FixedWindowRateLimiter(self.connected())
+            storage = self.connected()  # A limiter does not keep it.
+            limiter = FixedWindowRateLimiter(storage)
             for _ in range(limit):
                 if limiter.hit(item, "all"):
                     admitted.append(1)
@@ -90,7 +91,8 @@ class RateLimits(E2eTest):
             pass
         self.kvd.kill()
         self.kvd.start()
-        limiter = FixedWindowRateLimiter(self.connected())
+        storage = self.connected()
+        limiter = FixedWindowRateLimiter(storage)
         self.assertFalse(limiter.hit(LOGINS, "ann"))
         self.assertTrue(limiter.hit(LOGINS, "bob"))
 
