@@ -81,7 +81,7 @@ TEST_F(EvalTest, WordsAreChecked) {
   EXPECT_TRUE(Send({"EVAL", "return (", "0"})
                   .starts_with("-ERR Error compiling script"));
   EXPECT_EQ(Send({"EVAL", "#!py\n", "0"}),
-            "-ERR Could not find scripting engine 'py'\r\n");
+            "-ERR Unexpected engine in script shebang: #!py\r\n");
 }
 
 TEST_F(EvalTest, ScriptsAreKnownByTheirSha1) {
