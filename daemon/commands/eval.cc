@@ -55,6 +55,21 @@ void NoteFigures(ServerState& service) {
       .evicted = scripts.cache.evicted()};
 }
 
+// Why a script is stopped that takes too much.
+std::string StopText(const Call& call, ScriptStop why) {
+  const Config::Script& config = call.service.config.script;
+  if (why == ScriptStop::kTime) {
+    return fmt::format(
+        "ERR the script ran longer than script.time_limit, which is {}; "
+        "nothing was changed. Do less in one script",
+        FormatDuration(config.time_ms));
+  }
+  return fmt::format(
+      "ERR the script needs more memory than script.memory_limit, which is "
+      "{}; nothing was changed. Do less in one script",
+      FormatSize(config.memory_bytes));
+}
+
 // What a script reaches of the daemon.
 class EvalHost final : public ScriptHost {
  public:
@@ -68,9 +83,10 @@ class EvalHost final : public ScriptHost {
     return RowFor(words, nullptr) != nullptr;
   }
   void Log(ScriptLogLevel level, std::string_view text) override;
-  int64_t CpuNs() override {
-    return call_.service.cpu_ns ? call_.service.cpu_ns() : ThreadCpuNs();
-  }
+  int64_t CpuNs() override;
+  // So much time the script has from the first look at the clock, and its
+  // commands, too.
+  void LimitTime(int64_t time_ns);
 
  private:
   static const Command* RowFor(std::span<const std::string_view> words,
@@ -79,7 +95,24 @@ class EvalHost final : public ScriptHost {
   Call& call_;
   Attempt* const attempt_;
   const bool read_only_;
+  int64_t time_ns_ = 0;
+  std::optional<int64_t> end_ns_;
 };
+
+int64_t EvalHost::CpuNs() {
+  const int64_t now_ns =
+      call_.service.cpu_ns ? call_.service.cpu_ns() : ThreadCpuNs();
+  if (!end_ns_) end_ns_ = now_ns + time_ns_;
+  return now_ns;
+}
+
+void EvalHost::LimitTime(int64_t time_ns) {
+  time_ns_ = time_ns;
+  attempt_->LimitTime([this] {
+    return CpuNs() <= *end_ns_ ? std::string()
+                               : StopText(call_, ScriptStop::kTime);
+  });
+}
 
 // The command for these words, or null and what is wrong with them. Source:
 // Redis.
@@ -155,21 +188,6 @@ ScriptCall CallOf(const Call& call, const Script& script) {
           .memory_bytes = config.memory_bytes};
 }
 
-// Why a script is stopped that takes too much.
-std::string StopText(const Call& call, ScriptStop why) {
-  const Config::Script& config = call.service.config.script;
-  if (why == ScriptStop::kTime) {
-    return fmt::format(
-        "ERR the script ran longer than script.time_limit, which is {}; "
-        "nothing was changed. Do less in one script",
-        FormatDuration(config.time_ms));
-  }
-  return fmt::format(
-      "ERR the script needs more memory than script.memory_limit, which is "
-      "{}; nothing was changed. Do less in one script",
-      FormatSize(config.memory_bytes));
-}
-
 // Has what is missing of the declared keys' values read together with the value
 // that the script asked for.
 void AskForKeys(Call& call, std::span<const std::string_view> keys) {
@@ -231,8 +249,10 @@ bool RunInAttempt(Call& call, const Evaluation& evaluation) {
     script.args = evaluation.args;
     // What it selects is for its own commands.
     const int database = call.session.database;
+    host.LimitTime(script.time_ns);
     const ScriptEnd end =
         ScriptsOf(call.service).interpreter.Run(script, host, call.reply);
+    attempt.LimitTime(nullptr);
     call.session.database = database;
     call.session.script.spent_ns += end.spent_ns;
     stop = end.stop;

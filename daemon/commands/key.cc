@@ -574,6 +574,7 @@ void HandleKeys(Call& call) {
     ListSome(call, listing.get(), options, cost_max);
     goes_on = listing->cursor != 0 && call.reply.HasRoom(listing->bytes());
     // A transaction shows one state: it cannot let others have their turn.
+    if (call.in_transaction() && !call.room->HasTime()) return;
   } while (goes_on && call.in_transaction());
   if (listing->cursor == 0) return ReplyListing(call, *listing);
   if (goes_on) {

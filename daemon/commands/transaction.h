@@ -68,6 +68,10 @@ class Attempt {
   // it runs, instead of behind them. To be called before Run().
   void ShowFirst();
 
+  // Gives it the time of a script: see TransactionRoom.
+  void LimitTime(std::function<std::string()> why) {
+    room_->set_time_limit(std::move(why));
+  }
   // Has it refused, for a reason of the handler's own.
   void Refuse(std::string why) { room_->Refuse(std::move(why)); }
 

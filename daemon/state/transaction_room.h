@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -40,6 +41,18 @@ class TransactionRoom {
   // Whether one more of its commands gets into SLOWLOG, which has `most`.
   bool LogsOneMore(size_t most) { return logged_++ < most; }
 
+  // Of a script's, which has so much time and no more: `why` says why it is up,
+  // or nothing yet. Null: there is no limit.
+  void set_time_limit(std::function<std::string()> why) {
+    time_is_up_ = std::move(why);
+  }
+  // What a command that works for long asks between two steps. If not, the
+  // transaction is refused.
+  bool HasTime() {
+    if (time_is_up_) Refuse(time_is_up_());
+    return refusal_.empty();
+  }
+
   // Nothing of it may happen. The first reason counts; it is the text of an
   // error reply, with its code.
   void Refuse(std::string why) {
@@ -53,6 +66,7 @@ class TransactionRoom {
   const uint64_t bytes_max_;
   uint64_t used_;
   size_t logged_ = 0;
+  std::function<std::string()> time_is_up_ = nullptr;
   std::string refusal_;
 };
 

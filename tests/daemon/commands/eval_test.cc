@@ -396,6 +396,31 @@ TEST_F(EvalTest, SlowCommandsOfAScriptAreRememberedBesideIt) {
   EXPECT_EQ(FirstWords(log), "EVAL DBSIZE PING ");
 }
 
+TEST_F(EvalTest, ACommandThatWorksForLongLooksAtTheClock) {
+  int looks = 0;
+  int64_t now_ns = 0;
+  service_->cpu_ns = [&] {
+    ++looks;
+    return now_ns;
+  };
+  const std::string script = "return #redis.call('KEYS', 'a*')";
+  EXPECT_EQ(Eval(script), ":0\r\n");
+  const int few = looks;
+  for (int i = 0; i < 5000; ++i) {
+    std::string reply;
+    Run({"SET", fmt::format("{:100}", i), ""}, &reply);
+    if (i % 100 == 0) MakeDurable();
+  }
+  looks = 0;
+  EXPECT_EQ(Eval(script), ":0\r\n");
+  EXPECT_GT(looks, few + 3);
+  service_->cpu_ns = [&] { return now_ns += 20'000'000; };
+  EXPECT_TRUE(Eval(script).starts_with("-ERR the script ran longer"));
+  Send("MULTI");
+  Send("KEYS a*");
+  EXPECT_EQ(Send("EXEC"), "*1\r\n*0\r\n");
+}
+
 TEST_F(EvalTest, AScriptThatIsTooLargeIsRefused) {
   const std::string largest = "return 1" + std::string((1 << 20) - 8, ' ');
   EXPECT_EQ(Eval(largest), ":1\r\n");
