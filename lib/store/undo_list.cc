@@ -56,7 +56,7 @@ void UndoList::Bury(Keyspace& keyspace, uint64_t hash, std::string_view key,
 void UndoList::Erase(Keyspace& keyspace, uint64_t hash, std::string_view key,
                      Seq seq, Place place) {
   const Seq last_change = keyspace.last_change();
-  EntryPtr old = keyspace.EraseKeeping(hash, key, seq);
+  EntryPtr old = keyspace.Erase(hash, key, seq);
   const uint64_t kept = old->allocation_bytes();
   Add(KeyStep{KeyStep::kErase, place.segment, &keyspace, hash, nullptr,
               std::move(old), last_change},

@@ -46,11 +46,15 @@ void Keyspace::CountTables() {
   memory_.deadline_bytes += counted_deadline_bytes_;
 }
 
-// Takes a new live entry, and the tables that it has changed, into the figures.
+// Takes a new entry, and the tables that it has changed, into the figures.
 void Keyspace::Account(const Entry& entry) {
   Count(entry);
   CountTables();
-  usage_.AddLive(entry.place().segment, RecordBytesOf(entry));
+  if (entry.is_ghost()) {
+    ++ghosts_;
+  } else {
+    usage_.AddLive(entry.place().segment, RecordBytesOf(entry));
+  }
 }
 
 // Takes what an entry about to go counted for out of the figures.
@@ -80,12 +84,7 @@ void Keyspace::Put(uint64_t hash, std::string_view key, std::string_view value,
     return;
   }
 
-  EntryPtr fresh = Entry::Create(key, value, seq, place, deadline_ms);
-  if (old == nullptr) {
-    Added(index_->Insert(hash, std::move(fresh)));
-  } else {
-    Replace(old, hash, std::move(fresh));
-  }
+  PutInPlaceOf(old, hash, Entry::Create(key, value, seq, place, deadline_ms));
 }
 
 Keyspace::Outcome Keyspace::PutIfNewest(uint64_t hash, EntryPtr entry) {
@@ -98,8 +97,14 @@ Keyspace::Outcome Keyspace::PutIfNewest(uint64_t hash, EntryPtr entry) {
     return Outcome::kAdded;
   }
   if (fresh->seq() <= old->seq()) return Outcome::kOutdated;
-  Replace(old, hash, std::move(entry));
+  PutInPlaceOf(old, hash, std::move(entry));
   return Outcome::kReplaced;
+}
+
+EntryPtr Keyspace::PutKeeping(uint64_t hash, EntryPtr entry) {
+  last_change_ = std::max(last_change_, entry->seq());
+  Entry* old = index_->Find(hash, entry->key());
+  return PutInPlaceOf(old, hash, std::move(entry));
 }
 
 // After the key of `fresh` was inserted.
@@ -108,37 +113,29 @@ void Keyspace::Added(Entry* fresh) {
   Account(*fresh);
 }
 
-// `old` is the entry of that key.
-void Keyspace::Replace(Entry* old, uint64_t hash, EntryPtr entry) {
+// `old` is the entry of that key, or null; returns it.
+EntryPtr Keyspace::PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry) {
   Entry* fresh = entry.get();
+  if (old == nullptr) {
+    Added(index_->Insert(hash, std::move(entry)));
+    return nullptr;
+  }
   Forget(*old);
   deadlines_->Update(old, fresh);
-  index_->Replace(hash, std::move(entry));
+  EntryPtr kept = index_->Replace(hash, std::move(entry));
   Account(*fresh);
+  return kept;
 }
 
 void Keyspace::Bury(uint64_t hash, std::string_view key, uint64_t seq,
                     Place place) {
-  const Entry* old = index_->Find(hash, key);
+  const EntryPtr old = PutKeeping(hash, Entry::CreateGhost(key, seq, place));
   KVD_CHECK(old != nullptr && !old->is_ghost());
-  Remember(hash, key, seq, place);
 }
 
 void Keyspace::Remember(uint64_t hash, std::string_view key, uint64_t seq,
                         Place place) {
-  last_change_ = std::max(last_change_, seq);
-  EntryPtr ghost = Entry::CreateGhost(key, seq, place);
-  Count(*ghost);
-  ++ghosts_;
-  Entry* old = index_->Find(hash, key);
-  if (old == nullptr) {
-    index_->Insert(hash, std::move(ghost));
-  } else {
-    Forget(*old);
-    deadlines_->Remove(old);
-    index_->Replace(hash, std::move(ghost));
-  }
-  CountTables();
+  PutKeeping(hash, Entry::CreateGhost(key, seq, place));
 }
 
 void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
@@ -149,14 +146,15 @@ void Keyspace::DropGhost(uint64_t hash, std::string_view key, uint64_t seq) {
   CountTables();
 }
 
-void Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
+EntryPtr Keyspace::Erase(uint64_t hash, std::string_view key, uint64_t seq) {
   last_change_ = std::max(last_change_, seq);
   Entry* entry = index_->Find(hash, key);
   KVD_CHECK(entry != nullptr && !entry->is_ghost());
   Forget(*entry);
   deadlines_->Remove(entry);
-  index_->Erase(hash, key);
+  EntryPtr kept = index_->Erase(hash, key);
   CountTables();
+  return kept;
 }
 
 // Puts `fresh`, the same key and change, in the place of `old`.
@@ -216,41 +214,6 @@ void Keyspace::Restore(Cleared cleared) {
   deadlines_ = std::move(cleared.deadlines);
   counted_index_bytes_ = index_->memory_bytes();  // It was counted all along.
   CountTables();
-}
-
-EntryPtr Keyspace::PutKeeping(uint64_t hash, EntryPtr entry) {
-  Entry* fresh = entry.get();
-  last_change_ = std::max(last_change_, fresh->seq());
-  Entry* old = index_->Find(hash, fresh->key());
-  EntryPtr kept;
-  if (old == nullptr) {
-    index_->Insert(hash, std::move(entry));
-    if (fresh->has_deadline()) deadlines_->Add(fresh);
-  } else {
-    Forget(*old);
-    deadlines_->Update(old, fresh);
-    kept = index_->Replace(hash, std::move(entry));
-  }
-  if (fresh->is_ghost()) {
-    Count(*fresh);
-    ++ghosts_;
-    CountTables();
-  } else {
-    Account(*fresh);
-  }
-  return kept;
-}
-
-EntryPtr Keyspace::EraseKeeping(uint64_t hash, std::string_view key,
-                                uint64_t seq) {
-  last_change_ = std::max(last_change_, seq);
-  Entry* entry = index_->Find(hash, key);
-  KVD_CHECK(entry != nullptr && !entry->is_ghost());
-  Forget(*entry);
-  deadlines_->Remove(entry);
-  EntryPtr kept = index_->Erase(hash, key);
-  CountTables();
-  return kept;
 }
 
 void Keyspace::Restore(uint64_t hash, const Entry* fresh, EntryPtr old,

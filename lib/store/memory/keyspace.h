@@ -67,8 +67,8 @@ class Keyspace {
   void Remember(uint64_t hash, std::string_view key, uint64_t seq, Place place);
   // Forgets the ghost of that removal, if it is still there.
   void DropGhost(uint64_t hash, std::string_view key, uint64_t seq);
-  // Removes a live key without a trace.
-  void Erase(uint64_t hash, std::string_view key, uint64_t seq);
+  // Removes a live key without a trace, and returns its entry.
+  EntryPtr Erase(uint64_t hash, std::string_view key, uint64_t seq);
   // Empties the database at once and hands its table over, to be freed by
   // Free() in slices; null if that would be as good as new.
   std::unique_ptr<Index> Clear(uint64_t seq);
@@ -76,12 +76,11 @@ class Keyspace {
   // --- Changes that can be undone, the newest first ---
   //
   // What was there is neither destroyed nor written over: the caller keeps it.
+  // Erase() is another one.
 
   // The same as Put() or, with a ghost, as Bury(): returns the entry that was
   // there of the key, null if there was none.
   EntryPtr PutKeeping(uint64_t hash, EntryPtr entry);
-  // The same as Erase().
-  EntryPtr EraseKeeping(uint64_t hash, std::string_view key, uint64_t seq);
   // Puts `old` back, if there was any, and takes `fresh` out, if it is there.
   void Restore(uint64_t hash, const Entry* fresh, EntryPtr old,
                uint64_t last_change);
@@ -133,7 +132,7 @@ class Keyspace {
   void ForgetUndone(const Entry& entry);
   void Exchange(uint64_t hash, Entry* old, EntryPtr fresh);
   void Added(Entry* fresh);
-  void Replace(Entry* old, uint64_t hash, EntryPtr entry);
+  EntryPtr PutInPlaceOf(Entry* old, uint64_t hash, EntryPtr entry);
 
   uint64_t hash_seed_;
   SegmentUsage& usage_;
