@@ -82,11 +82,25 @@ Seq Changes::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
 }
 
 Seq Changes::Flush(Keyspace& keyspace) {
-  const auto [seq, place] = Append(RecordKind::kFlush, keyspace, {}, {}, 0);
-  usage_.AddDatabaseChange(place.segment);
+  const Seq seq = FlushUnwatched(keyspace);
   if (!watched_.empty()) {
     watched_.NoteFlush(databases_.ClientOf(keyspace), seq);
   }
+  return seq;
+}
+
+// One look at the watched keys, not one for each database. They hear of the
+// newest record: none of these is durable without it.
+Seq Changes::FlushAll() {
+  Seq seq = 0;
+  for (const auto& keyspace : databases_.all()) seq = FlushUnwatched(*keyspace);
+  if (!watched_.empty()) watched_.NoteFlushAll(seq);
+  return seq;
+}
+
+Seq Changes::FlushUnwatched(Keyspace& keyspace) {
+  const auto [seq, place] = Append(RecordKind::kFlush, keyspace, {}, {}, 0);
+  usage_.AddDatabaseChange(place.segment);
   if (undoable_) {
     undo_list_.Flush(keyspace, seq, place);
     return seq;

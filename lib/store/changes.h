@@ -38,6 +38,8 @@ class Changes {
   Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
              RecordKind kind);
   Seq Flush(Keyspace& keyspace);
+  // Of all databases.
+  Seq FlushAll();
   // Exchanges two clients' databases.
   Seq Swap(uint8_t one, uint8_t other, int64_t now_ms);
 
@@ -62,6 +64,7 @@ class Changes {
   LogWriter::Appended Append(RecordKind kind, const Keyspace& keyspace,
                              std::string_view key, std::string_view value,
                              uint64_t deadline_ms);
+  Seq FlushUnwatched(Keyspace& keyspace);
   void NoteSwap(uint8_t one, uint8_t other, Seq seq, int64_t now_ms);
 
   LogWriter& log_;

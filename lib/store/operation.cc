@@ -249,10 +249,7 @@ Seq Operation::FlushDatabase() {
 
 Seq Operation::FlushAll() {
   Spend(kDatabases * RemoveBytes(0));
-  Seq seq = 0;
-  for (const auto& keyspace : store_.databases->all()) {
-    seq = store_.changes.Flush(*keyspace);
-  }
+  const Seq seq = store_.changes.FlushAll();
   Saw(seq);
   return seq;
 }

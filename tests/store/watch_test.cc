@@ -73,6 +73,19 @@ TEST_F(WatchTest, AFlushTouchesWhatWasThere) {
   EXPECT_EQ(elsewhere.Touched(), std::nullopt);
 }
 
+TEST_F(WatchTest, AFlushOfAllTouchesWhatWasThereInAny) {
+  Watch absent(machine().store());
+  Watch elsewhere(machine().store());
+  machine().Put("other", "value", 0, 5);
+  watch().Add(0, "key");
+  absent.Add(1, "key");
+  elsewhere.Add(5, "other");
+  machine().Transact({Part::FlushAll()});
+  EXPECT_EQ(watch().Touched(), last());
+  EXPECT_EQ(elsewhere.Touched(), last());
+  EXPECT_EQ(absent.Touched(), std::nullopt);
+}
+
 TEST_F(WatchTest, ASwapTouchesWhatEitherHas) {
   Watch comes(machine().store());
   Watch absent(machine().store());
@@ -140,7 +153,7 @@ TEST_F(WatchTest, WhatATransactionTouchesIsTouchedWithIt) {
   watch().Add(0, "new");
   watch().Add(0, "brief");
   const auto parts = {Part::Put("new", "value"), Part::Delete("key"),
-                      Part::Flush(), Part::Swap(0, 1)};
+                      Part::Flush(), Part::FlushAll(), Part::Swap(0, 1)};
   for (const Part& part : parts) {
     machine().Transact({part}, /*commits=*/false);
     EXPECT_EQ(watch().Touched(), std::nullopt);

@@ -71,6 +71,12 @@ void WatchedKeys::NoteFlush(int database, Seq seq) {
   }
 }
 
+void WatchedKeys::NoteFlushAll(Seq seq) {
+  for (auto& [hash, watched] : keys_) {
+    if (watched.existed) Touch(watched.watcher, seq);
+  }
+}
+
 void WatchedKeys::NoteSwap(int one, int other, Seq seq, const Exists& exists) {
   for (auto& [hash, watched] : keys_) {
     if (watched.database != one && watched.database != other) continue;

@@ -54,6 +54,8 @@ class WatchedKeys {
   // Whether it expired or was removed.
   void NoteRemoval(int database, uint64_t hash, std::string_view key, Seq seq);
   void NoteFlush(int database, Seq seq);
+  // Of all databases.
+  void NoteFlushAll(Seq seq);
   // Before two databases change places; `exists` says whether a key is in one.
   using Exists =
       std::function<bool(int database, uint64_t hash, std::string_view key)>;
