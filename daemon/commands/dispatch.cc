@@ -431,6 +431,8 @@ std::string MonitorLine(const Call& call, const Command& command, By by) {
 
 void ShowMonitors(Call& call, const Command& command, By by, Seq seen) {
   if (command.access == Access::kAdmin || call.shown) return;
+  // The text is made at once, even if it may never be certain: the words of a
+  // script's command are gone by then, and to copy them costs as much.
   call.WhenCertain(
       [&service = call.service, line = MonitorLine(call, command, by), seen] {
         if (service.monitor != nullptr) service.monitor(line, seen);
