@@ -94,6 +94,7 @@ Attempt::~Attempt() {
   const bool again = transaction_ != nullptr && outcome() == Outcome::kWaits;
   session.undone_bytes = again ? transaction_->needed_bytes() : 0;
   if (again) session.undone_purpose = transaction_->needed_purpose();
+  if (again && IsPlanted(PlantedBug::kWaitingApplies)) transaction_->Commit();
   transaction_.reset();
   // A value that was read for it, or could not be, is nobody's any more.
   if (outcome() == Outcome::kRefused && call_.cold != nullptr) {

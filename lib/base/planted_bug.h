@@ -61,6 +61,7 @@ enum class PlantedBug {
   kUndoForgetsDeadline,     // A key that is put back never expires.
   kUndoForgetsCount,        // DBSIZE is wrong behind an undone removal.
   kWatchMissesExpiry,       // A watched key that expires touches nobody.
+  kWaitingApplies,          // What ran before a command that waits stays done.
   kEffectBeforeCertain,     // Effects of an undone transaction stay.
   kTransactionLimitAfterChange,  // Its limits are looked at when all is done.
 };

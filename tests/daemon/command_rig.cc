@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 #include "tests/daemon/command_rig.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
 
 #include "base/check.h"
+#include "store/operation.h"
 
 namespace kvd {
 
-CommandRig::CommandRig(const std::optional<StoreOptions>& options) {
+CommandRig::CommandRig(const std::optional<StoreOptions>& options,
+                       SimFileSystem* disk)
+    : StoreRig(disk) {
   if (options) {
     OpenStore(*options);
     MakeDurable();  // The first segment becomes ready.
@@ -56,6 +60,35 @@ std::string CommandRig::Send(const std::vector<std::string>& words) {
   EXPECT_EQ(waits_for, WaitsFor::kNothing) << words[0];
   if (store_) MakeDurable();
   return reply;
+}
+
+std::map<std::string, Seq> CommandRig::Revisions(int database) {
+  std::map<std::string, Seq> revisions;
+  Operation operation(*store_, database, &cold_);
+  uint64_t cursor = 0;
+  do {
+    cursor = operation.Scan(cursor, 1000, [&](const Entry& entry) {
+      revisions[std::string(entry.key())] = entry.seq();
+    });
+  } while (cursor != 0);
+  return revisions;
+}
+
+std::string CommandRig::Everything() {
+  const int selected = session_.database;
+  std::string text;
+  for (int database = 0; database < kDatabases; ++database) {
+    session_.database = database;
+    for (const auto& [key, revision] : Revisions(database)) {
+      text += fmt::format("{} {} {} {}{}", database, key, revision,
+                          Send({"GET", key}), Send({"PEXPIRETIME", key}));
+    }
+    if (const std::string size = Send("DBSIZE"); size != ":0\r\n") {
+      text += fmt::format("{} {}", database, size);
+    }
+  }
+  session_.database = selected;
+  return text;
 }
 
 std::vector<std::string> CommandRig::SplitLine(std::string_view line) {

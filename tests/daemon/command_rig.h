@@ -5,6 +5,7 @@
 #pragma once
 
 #include <concepts>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -19,9 +20,10 @@ namespace kvd {
 
 class CommandRig : public StoreRig {
  public:
-  // Without options there is no store: the daemon loads.
-  explicit CommandRig(
-      const std::optional<StoreOptions>& options = SmallStore());
+  // Without options there is no store: the daemon loads. The disk is as for
+  // StoreRig.
+  explicit CommandRig(const std::optional<StoreOptions>& options = SmallStore(),
+                      SimFileSystem* disk = nullptr);
 
   // The state and the session begin anew, with config_ as it is now.
   void Restart();
@@ -42,6 +44,9 @@ class CommandRig : public StoreRig {
     return Send(SplitLine(line));
   }
 
+  // What clients can see of all keys in all databases.
+  std::string Everything();
+
  protected:
   Config config_;
   std::optional<ServerState> service_;
@@ -49,6 +54,7 @@ class CommandRig : public StoreRig {
   ColdValues cold_;
 
  private:
+  std::map<std::string, Seq> Revisions(int database);
   static std::vector<std::string> SplitLine(std::string_view line);
 };
 

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "store/store.h"
 #include "tests/support/manual_clock.h"
@@ -21,14 +22,21 @@ class StoreRig {
   static constexpr uint64_t kOpenGroupBytesMax = 64 << 10;
   static StoreOptions SmallStore();
 
+  // On a disk of its own, or on one that outlives it.
+  explicit StoreRig(SimFileSystem* disk = nullptr)
+      : disk_(disk != nullptr ? *disk : own_disk_.emplace()) {}
+
   // Opens the store. Its first segment becomes ready once it is pumped.
   void OpenStore(
       const StoreOptions& options, std::function<void()> wake = [] {});
   // Nothing that was executed waits for the disk any more.
   void MakeDurable();
 
+ private:
+  std::optional<SimFileSystem> own_disk_;
+
  protected:
-  SimFileSystem disk_;
+  SimFileSystem& disk_;
   ManualClock clock_;
   ManualExecutor slow_work_{/*auto_run=*/true};
   ManualExecutor maintenance_{/*auto_run=*/true};

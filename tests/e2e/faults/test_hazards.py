@@ -158,6 +158,12 @@ class Disk(E2eTest):
     """Directories that cannot be written, disks that fill and disks that
     fail."""
 
+    def execute(self, client, *commands):
+        """MULTI, these commands and EXEC, whose reply it returns."""
+        for words in (("MULTI",), *commands):
+            client.call(*words)
+        return client.call("EXEC")
+
     def test_a_read_only_directory_is_refused_with_its_name(self):
         disk = SmallDisk(self, "size=8m")
         daemon = self.daemon(data_dir=os.path.join(disk.path, "data"))
@@ -210,7 +216,15 @@ class Disk(E2eTest):
         self.assertTrue(client.call("MSET", "a", value, "b", value)
                         .startswith("DISKFULL "))
         self.assertEqual(client.call("EXISTS", "a", "b"), 0)
-        for i in range(5):
+        # A transaction is refused as a whole, or only removes.
+        refused = self.execute(client, ("SET", "a", "1"), ("DEL", "key0"),
+                               ("SET", "b", value))
+        self.assertTrue(refused.startswith("EXECABORT "), refused)
+        self.assertIn("DISKFULL ", refused)
+        self.assertEqual(client.call("EXISTS", "a", "b", "key0"), 1)
+        self.assertEqual(
+            self.execute(client, ("DEL", "key0"), ("DEL", "key1")), [1, 1])
+        for i in range(2, 5):
             self.assertEqual(client.call("DEL", f"key{i}"), 1)
         self.assertEqual(daemon.status()["state"], b"full")
         self.assertIn("full", daemon.kvctl("status").stdout.decode())
