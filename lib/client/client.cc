@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "client/tcp.h"
+
 namespace kvd {
 namespace {
 
@@ -103,12 +105,26 @@ ClientResult<Client> Client::Connect(const std::string& path,
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.data(), path.size());
 
+  return Retry(options, [&] { return ConnectOnce(address); });
+}
+
+ClientResult<Client> Client::Connect(const ServerAddress& address,
+                                     const ClientOptions& options) {
+  if (address.host.empty()) return Connect(address.path, options);
+  return Retry(options, [&] {
+    return ConnectTcp(address.host, address.port, options.timeout);
+  });
+}
+
+template <typename Attempt>
+ClientResult<Client> Client::Retry(const ClientOptions& options,
+                                   Attempt attempt) {
   const Time start = steady_clock::now();
   const Time wait_end = start + options.wait;
   const Time busy_end = start + std::max(options.wait, options.timeout);
   milliseconds pause = kRetryPauseMin;
   while (true) {
-    ClientResult<UniqueFd> socket = ConnectOnce(address);
+    ClientResult<UniqueFd> socket = attempt();
     if (socket) return Client(std::move(*socket), options, wait_end);
     const ClientFault fault = socket.error().fault;
     // A full queue means that the server is there, so it gets the usual

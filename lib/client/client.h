@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // A blocking client of kvd, or of any server that speaks its protocol, over a
-// Unix socket. It never raises SIGPIPE and needs no thread.
+// Unix socket or TCP. It never raises SIGPIPE and needs no thread.
 #pragma once
 
 #include <chrono>
@@ -58,12 +58,21 @@ struct ClientOptions {
 // The longest path that fits the kernel's address of a Unix socket.
 inline constexpr size_t kSocketPathBytesMax = 107;
 
+// Where a server listens.
+struct ServerAddress {
+  std::string path;  // Of a Unix socket; empty: TCP, which is not encrypted.
+  std::string host = {};  // A name or a number.
+  std::string port = {};  // A number.
+};
+
 // One connection. After a fault of kTimeout or later in the list it is of no
 // further use. Thread: one at a time.
 class Client {
  public:
   // Connects to the socket at `path`.
   static ClientResult<Client> Connect(const std::string& path,
+                                      const ClientOptions& options);
+  static ClientResult<Client> Connect(const ServerAddress& address,
                                       const ClientOptions& options);
 
   // Sends one command and waits for its reply; must not be mixed with replies
@@ -82,6 +91,10 @@ class Client {
 
  private:
   using Time = std::chrono::steady_clock::time_point;
+
+  template <typename Attempt>
+  static ClientResult<Client> Retry(const ClientOptions& options,
+                                    Attempt attempt);
 
   Client(UniqueFd socket, const ClientOptions& options, Time wait_end)
       : socket_(std::move(socket)), options_(options), wait_end_(wait_end) {}

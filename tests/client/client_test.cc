@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -81,6 +82,43 @@ TEST(Client, GivesTheServersErrorsAsReplies) {
   ASSERT_TRUE(reply.ok());
   EXPECT_TRUE(reply->is_error());
   EXPECT_EQ(reply->text, "ERR no");
+}
+
+// A listening socket on a free port of this host.
+UniqueFd ListenOnTcp(std::string* port) {
+  UniqueFd listener(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  EXPECT_EQ(::bind(listener.get(), generic, size), 0);
+  EXPECT_EQ(::listen(listener.get(), 1), 0);
+  EXPECT_EQ(::getsockname(listener.get(), generic, &size), 0);
+  *port = std::to_string(ntohs(address.sin_port));
+  return listener;
+}
+
+TEST(Client, ReachesAServerByTcp) {
+  std::string port;
+  UniqueFd listener = ListenOnTcp(&port);
+  const ServerAddress address = {.path = "", .host = "127.0.0.1", .port = port};
+  ClientResult<Client> client = Client::Connect(address, kUsual);
+  ASSERT_TRUE(client.ok()) << client.error().message;
+  const UniqueFd accepted(::accept(listener.get(), nullptr, nullptr));
+  ASSERT_EQ(::write(accepted.get(), "+PONG\r\n", 7), 7);
+  const ClientResult<Reply> reply = client->Call({"PING"});
+  ASSERT_TRUE(reply.ok()) << reply.error().message;
+  EXPECT_EQ(reply->text, "PONG");
+
+  listener.Reset();
+  client = Client::Connect(address, kUsual);
+  ASSERT_FALSE(client.ok());
+  EXPECT_EQ(client.error().fault, ClientFault::kRefused);
+  client = Client::Connect(
+      ServerAddress{.path = "", .host = "127.0.0.1", .port = "x"}, kUsual);
+  ASSERT_FALSE(client.ok());
+  EXPECT_EQ(client.error().fault, ClientFault::kBadPath);
 }
 
 TEST(Client, TellsAMissingSocketFromOneThatNobodyServes) {
