@@ -17,8 +17,9 @@
 namespace kvd {
 namespace {
 
-// Of one LCS: some 20 ms of the loop, and 64 MiB of memory.
-constexpr uint64_t kLcsStepsMax = uint64_t{8} << 20;
+// Of one LCS: at most some 35 ms of the loop, most of them for its 32 MiB of
+// memory.
+constexpr uint64_t kLcsStepsMax = uint64_t{4} << 20;
 
 void ReplyValueOrNull(Call& call, const Entry* entry) {
   if (entry == nullptr) {

@@ -467,7 +467,7 @@ constexpr Command kCommands[] = {
      "O(N*M/64)",
      "key1 key2 [LEN] [IDX] [MINMATCHLEN min-match-len] [WITHMATCHLEN]",
      "Returns the longest common subsequence of two values.", {},
-     "The product of the sizes may be 512 Mi, by the time that it takes."},
+     "The product of the sizes may be 256 Mi, by the time that it takes."},
     {"MEMORY", 2, kWordsMax, kNoKeys, kNone, kServer, kLoading, nullptr,
      "4.0.0", "Depends on subcommand.", "",
      "A container for commands about memory.", kMemoryCommands},

@@ -19,7 +19,7 @@ struct CommonRun {
 };
 
 // What the functions below cost: so many steps, each for 64 pairs of bytes. A
-// million take about two milliseconds.
+// million take LcsSize() about two milliseconds, and LcsRuns() eight.
 uint64_t LcsSteps(size_t a_size, size_t b_size);
 
 size_t LcsSize(std::string_view a, std::string_view b);

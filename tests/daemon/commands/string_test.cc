@@ -205,13 +205,13 @@ TEST_F(StringTest, LcsIdxIsAMapInProtocolThree) {
 
 // Two large values would hold up everybody.
 TEST_F(StringTest, LcsEndsWhereOthersWouldWait) {
-  Send(Words{"SET", "a", std::string(500'000, 'a')});
+  Send(Words{"SET", "a", std::string(250'000, 'a')});
   Send(Words{"SET", "b", std::string(1024, 'b')});
   EXPECT_EQ(Send("LCS a b LEN"), ":0\r\n");
   Send("APPEND b b");
   EXPECT_EQ(Send("LCS a b LEN"),
-            "-ERR String too long for LCS: the values have 500000 and 1025 "
-            "bytes, and the product of the two may be 536870912 (less than 64 "
+            "-ERR String too long for LCS: the values have 250000 and 1025 "
+            "bytes, and the product of the two may be 268435456 (less than 64 "
             "bytes count as 64). Take parts of them\r\n");
 }
 
