@@ -211,6 +211,18 @@ int Unpack(lua_State* lua) {
   return static_cast<int>(count);
 }
 
+// Whether the stack of a coroutine that does not run has room for so many
+// values. When it has to grow and gets no memory, Lua ends the process: nobody
+// is there to catch the error.
+bool HasRoom(lua_State* lua, lua_State* coroutine, int values) {
+  Meter& meter = ContextOf(lua).meter;
+  meter.set_must_give(true);
+  const bool has_room = lua_checkstack(coroutine, values) != 0;
+  meter.set_must_give(false);
+  EndIfStopped(lua);
+  return has_room;
+}
+
 // Runs a coroutine with the values above it on its caller's stack, which it
 // takes. What it gives or raises is pushed instead: how many values, or -1.
 int Resume(lua_State* lua, lua_State* coroutine, int arguments) {
@@ -228,7 +240,7 @@ int Resume(lua_State* lua, lua_State* coroutine, int arguments) {
     lua_pushliteral(lua, "cannot resume non-suspended coroutine");
     return -1;
   }
-  if (lua_checkstack(coroutine, arguments) == 0) {
+  if (!HasRoom(lua, coroutine, arguments)) {
     luaL_error(lua, "too many arguments to resume");
   }
   ScriptContext& context = ContextOf(lua);

@@ -62,7 +62,8 @@ void* Meter::Resize(void* block, size_t old_size, size_t new_size) {
   }
   if (new_size > old_size) {
     if (new_size - old_size > free_bytes()) Stop(ScriptStop::kMemory);
-    if (host_ != nullptr && !Charge(new_size / kBytesPerNs)) return nullptr;
+    const bool stops = host_ != nullptr && !Charge(new_size / kBytesPerNs);
+    if (stops && !must_give_) return nullptr;
     largest_block_ = std::max(largest_block_, new_size);
   }
   void* const moved = std::realloc(block, new_size);

@@ -51,6 +51,9 @@ class Meter {
 
   // realloc() for Lua: null when there is no more to be had.
   void* Resize(void* block, size_t old_size, size_t new_size);
+  // While it must, Resize() gives what is asked for, and a stop is only noted:
+  // for little, where Lua could raise no error.
+  void set_must_give(bool must) { must_give_ = must; }
   size_t used_bytes() const { return used_bytes_; }
   // What a run may still take.
   size_t free_bytes() const {
@@ -79,6 +82,7 @@ class Meter {
 
   ScriptHost* host_ = nullptr;  // Null between runs.
   ScriptStop stop_ = ScriptStop::kNone;
+  bool must_give_ = false;
   int64_t start_ns_ = 0;
   int64_t time_ns_ = 0;
   uint64_t charged_ns_ = 0;

@@ -152,6 +152,26 @@ TEST_F(LimitsTest, MemoryIsBounded) {
   EXPECT_EQ(Eval("return 1"), ":1\r\n");
 }
 
+// Its stack grows while it does not run. Limits of many sizes, so that each
+// allocation is the one that is too much in some.
+TEST_F(LimitsTest, NoMemoryForACoroutineEndsTheScriptAlone) {
+  constexpr char kScript[] =
+      "local all = {} while true do "
+      "local co = coroutine.create(function(...) coroutine.yield() end) "
+      "all[#all + 1] = co coroutine.resume(co, unpack({}, 1, 6000)) end";
+  constexpr size_t kStep = 16 << 10;
+  time_ns_ = 5'000'000'000;
+  for (size_t i = 0; i < 32; ++i) {
+    memory_bytes_ = (size_t{1} << 20) + i * kStep;
+    EXPECT_EQ(Eval(kScript), "stopped: memory") << memory_bytes_;
+  }
+  memory_bytes_ = 64 << 20;
+  for (int64_t i = 1; i < 32; ++i) {
+    time_ns_ = i * host_.ns_per_look;
+    EXPECT_EQ(Eval(kScript), "stopped: time") << time_ns_;
+  }
+}
+
 // As long as it needs them one after another.
 TEST_F(LimitsTest, GarbageIsCollectedBeforeItIsTooMuch) {
   host_.ns_per_look = 1000;
