@@ -16,6 +16,9 @@ constexpr size_t kPieceBytes = 256;
 // What compiling a byte takes, about.
 constexpr uint64_t kCompileNsPerByte = 100;
 constexpr char kBytecodeMark = LUA_SIGNATURE[0];
+// More than it takes: a coroutine that is resumed counts its instructions from
+// the beginning, and some that resume each other would never be looked at.
+constexpr uint64_t kNsPerResume = 500;
 
 // Of an error that was caught: scripts get the text of what redis.call()
 // raises. It is on the top.
@@ -227,6 +230,7 @@ bool HasRoom(lua_State* lua, lua_State* coroutine, int values) {
 // takes. What it gives or raises is pushed instead: how many values, or -1.
 int Resume(lua_State* lua, lua_State* coroutine, int arguments) {
   CheckNesting(lua);
+  Charge(lua, kNsPerResume);
   if (lua_status(coroutine) == 0 && lua_gettop(coroutine) == 0) {
     lua_pushliteral(lua, "cannot resume dead coroutine");
     return -1;

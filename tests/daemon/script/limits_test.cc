@@ -32,6 +32,11 @@ TEST_F(LimitsTest, LoopsEnd) {
            "for _ in function() return 1 end do end",
            "load(function() while true do end end)",
            "load(function() return ' ' end)",
+           "local function level(n) local child = n > 0 and level(n - 1) "
+           "return coroutine.wrap(function() while true do "
+           "if child then for i = 1, 60 do child() end "
+           "else for i = 1, 250 do end end coroutine.yield() end end) end "
+           "level(3)()",
            "while true do redis.call('PING') end",
            "while true do tostring(1) end",
        }) {
