@@ -106,12 +106,17 @@ int LoadString(lua_State* lua) {
 struct FunctionSource {
   bool first = true;
   bool bytecode = false;
+  bool ended = false;
 };
 
 // Pieces come from the function at 1, and are kept at 3 while they are read.
 const char* ReadFromFunction(lua_State* lua, void* data, size_t* size) {
   auto& source = *static_cast<FunctionSource*>(data);
   *size = 0;
+  // Lua asks again after the end of what is empty, while it holds strings that
+  // a collection would free.
+  if (source.ended) return nullptr;
+  source.ended = true;
   luaL_checkstack(lua, 2, "too many nested functions");
   lua_pushvalue(lua, 1);
   lua_call(lua, 0, 1);
@@ -125,6 +130,7 @@ const char* ReadFromFunction(lua_State* lua, void* data, size_t* size) {
   if (*size == 0) return nullptr;
   source.bytecode |= source.first && piece[0] == kBytecodeMark;
   source.first = false;
+  source.ended = source.bytecode;
   return source.bytecode ? nullptr : piece;
 }
 

@@ -188,6 +188,15 @@ TEST_F(AdvisoriesTest, Cve2024_46981Cve2025_49844UseAfterFree) {
   Survive(
       "for i = 1, 500 do coroutine.wrap(function(...) "
       "coroutine.yield(...) end)(unpack({}, 1, i)) end");
+  // The name of a chunk that is read after its end.
+  Survive(
+      "local n = 0 local f = load(function() n = n + 1 "
+      "if n == 1 then return nil end "
+      "for i = 1, 3000 do local garbage = ('x'):rep(1000) .. i end "
+      "return n == 2 and 'error(1)' or nil end) return {pcall(f or error)}");
+  EXPECT_EQ(Show("(function() local n = 0 "
+                 "load(function() n = n + 1 end) return n end)()"),
+            "1");
   Survive("newproxy(true)");
   Survive(
       "setmetatable({}, {__gc = function() redis.call('X') end}) "
