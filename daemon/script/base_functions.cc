@@ -13,7 +13,8 @@ namespace {
 
 // Text is compiled in pieces, so that much of it does not take long unseen.
 constexpr size_t kPieceBytes = 256;
-// What compiling a byte takes, about.
+// What compiling a byte takes, about. It may be a hundred times as much, where
+// names are looked for in many nested functions: so pieces are small.
 constexpr uint64_t kCompileNsPerByte = 100;
 constexpr char kBytecodeMark = LUA_SIGNATURE[0];
 // More than it takes: a coroutine that is resumed counts its instructions from
@@ -65,17 +66,13 @@ int ProtectedCallWithHandler(lua_State* lua) {
   return lua_gettop(lua);
 }
 
-struct TextSource {
-  std::string_view rest;
-};
-
 const char* ReadPiece(lua_State* lua, void* data, size_t* size) {
-  auto& source = *static_cast<TextSource*>(data);
-  *size = source.rest.size() < kPieceBytes ? source.rest.size() : kPieceBytes;
+  auto& rest = *static_cast<std::string_view*>(data);
+  *size = rest.size() < kPieceBytes ? rest.size() : kPieceBytes;
   if (*size == 0) return nullptr;
   if (!ContextOf(lua).meter.Charge(*size * kCompileNsPerByte)) return nullptr;
-  const char* const piece = source.rest.data();
-  source.rest.remove_prefix(*size);
+  const char* const piece = rest.data();
+  rest.remove_prefix(*size);
   return piece;
 }
 
@@ -99,8 +96,7 @@ int LoadString(lua_State* lua) {
   const char* const text = luaL_checklstring(lua, 1, &size);
   const char* const name = luaL_optstring(lua, 2, text);
   if (size > 0 && text[0] == kBytecodeMark) return RefuseBytecode(lua);
-  TextSource source{{text, size}};
-  return FinishLoad(lua, lua_load(lua, ReadPiece, &source, name));
+  return FinishLoad(lua, LoadText(lua, {text, size}, name));
 }
 
 struct FunctionSource {
@@ -339,6 +335,10 @@ constexpr const char* kForbidden[] = {"dofile",  "loadfile", "print",
                                       "getfenv", "setfenv",  "newproxy"};
 
 }  // namespace
+
+int LoadText(lua_State* lua, std::string_view text, const char* name) {
+  return lua_load(lua, ReadPiece, &text, name);
+}
 
 void ChargeArguments(lua_State* lua, const char* name, int ns) {
   lua_getfield(lua, -1, name);

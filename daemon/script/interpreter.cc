@@ -23,10 +23,6 @@ char compiled_key;  // The compiled scripts by their names.
 // scripts, or what a script has left behind.
 constexpr size_t kCompiledBytesMax = 8 << 20;
 constexpr size_t kGarbageBytesMax = 1 << 20;
-// What compiling a byte takes, about. It may be a hundred times as much, where
-// names are looked for in many nested functions: so pieces are small.
-constexpr uint64_t kCompileNsPerByte = 100;
-constexpr size_t kPieceBytes = 256;
 // Of KEYS and ARGV.
 constexpr uint64_t kNsPerWord = 100;
 
@@ -80,20 +76,6 @@ int FillInterpreter(lua_State* lua) {
   lua_newtable(lua);
   lua_rawset(lua, LUA_REGISTRYINDEX);
   return 0;
-}
-
-struct CodeSource {
-  std::string_view rest;
-};
-
-const char* ReadCode(lua_State* lua, void* data, size_t* size) {
-  auto& source = *static_cast<CodeSource*>(data);
-  *size = std::min(source.rest.size(), kPieceBytes);
-  if (*size == 0) return nullptr;
-  if (!ContextOf(lua).meter.Charge(*size * kCompileNsPerByte)) return nullptr;
-  const char* const piece = source.rest.data();
-  source.rest.remove_prefix(*size);
-  return piece;
 }
 
 // Gives an error that nobody caught the place where it was raised: a table with
@@ -221,8 +203,7 @@ bool Interpreter::PushCompiled(lua_State* lua, Job& job) {
   }
   const Meter& meter = ContextOf(lua).meter;
   const size_t before = meter.used_bytes();
-  CodeSource source{call.code};
-  const bool compiled = lua_load(lua, ReadCode, &source, kChunkName) == 0;
+  const bool compiled = LoadText(lua, call.code, kChunkName) == 0;
   EndIfStopped(lua);
   if (!compiled) return false;
   PushText(lua, call.sha);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <lua.hpp>
+#include <string_view>
 
 namespace kvd {
 
@@ -34,6 +35,10 @@ void SetFunctions(lua_State* lua, const luaL_Reg (&functions)[N]) {
     lua_setfield(lua, -2, function.name);
   }
 }
+
+// Compiles text, as lua_load() does; it charges what that takes. The text is no
+// bytecode.
+int LoadText(lua_State* lua, std::string_view text, const char* name);
 
 // In place of the function `name` of the table on the top one that first
 // charges what its arguments weigh: the bytes of texts and the places of
