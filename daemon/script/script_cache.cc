@@ -11,6 +11,9 @@ namespace {
 
 // Beside the body: list, table, name.
 constexpr size_t kBytesPerScript = 256;
+size_t BytesOf(const Script& script) {
+  return script.body.size() + kBytesPerScript;
+}
 
 // The next word of a line, which loses it.
 std::string_view TakeWord(std::string_view* line, char separator) {
@@ -99,51 +102,50 @@ Result<Script> ParseScript(const Sha1Text& name, std::string_view body) {
 const Script* ScriptCache::Find(std::string_view sha) {
   const auto found = by_sha_.find(sha);
   if (found == by_sha_.end()) return nullptr;
-  scripts_.splice(scripts_.begin(), scripts_, found->second);
-  return &*found->second;
+  const Place place = found->second;
+  if (!place->loaded) {
+    evaluated_.splice(evaluated_.begin(), evaluated_, place);
+  }
+  return &*place;
 }
 
 const Script& ScriptCache::Add(Script script) {
   KVD_CHECK(!Has(View(script.sha)));
   script.loaded = false;
-  scripts_.push_front(std::move(script));
-  const Place place = scripts_.begin();
+  evaluated_.push_front(std::move(script));
+  const Place place = evaluated_.begin();
   by_sha_.emplace(View(place->sha), place);
-  ++eval_scripts_;
-  eval_bytes_ += place->body.size();
+  eval_bytes_ += BytesOf(*place);
   Evict();
   return *place;
 }
 
 // The newest stays: no script is larger than what all may take.
 void ScriptCache::Evict() {
-  static_assert(kScriptBytesMax <= kEvalBytesMax);
-  Place place = scripts_.end();
-  while (eval_scripts_ > kEvalScriptsMax || eval_bytes_ > kEvalBytesMax) {
-    --place;
-    if (place->loaded) continue;
-    --eval_scripts_;
-    eval_bytes_ -= place->body.size();
+  static_assert(kScriptBytesMax + kBytesPerScript <= kEvalBytesMax);
+  while (evaluated_.size() > kEvalScriptsMax || eval_bytes_ > kEvalBytesMax) {
+    const Script& oldest = evaluated_.back();
+    eval_bytes_ -= BytesOf(oldest);
     ++evicted_;
-    by_sha_.erase(View(place->sha));
-    place = scripts_.erase(place);
+    by_sha_.erase(View(oldest.sha));
+    evaluated_.pop_back();
   }
 }
 
 Result<void> ScriptCache::Load(std::string_view sha) {
   const auto found = by_sha_.find(sha);
   KVD_CHECK(found != by_sha_.end());
-  Script& script = *found->second;
-  if (script.loaded) return {};
-  const size_t bytes = script.body.size();
+  const Place place = found->second;
+  if (place->loaded) return {};
+  const size_t bytes = BytesOf(*place);
   if (loaded_bytes_ + bytes > kLoadedBytesMax) {
     return Fail(ErrorCode::kResources,
                 "loaded scripts take {}, which is all that they may; SCRIPT "
                 "FLUSH forgets them",
                 FormatSize(kLoadedBytesMax));
   }
-  script.loaded = true;
-  --eval_scripts_;
+  place->loaded = true;
+  loaded_.splice(loaded_.begin(), evaluated_, place);
   eval_bytes_ -= bytes;
   loaded_bytes_ += bytes;
   return {};
@@ -151,12 +153,9 @@ Result<void> ScriptCache::Load(std::string_view sha) {
 
 void ScriptCache::Clear() {
   by_sha_.clear();
-  scripts_.clear();
-  eval_scripts_ = eval_bytes_ = loaded_bytes_ = 0;
-}
-
-size_t ScriptCache::memory_bytes() const {
-  return eval_bytes_ + loaded_bytes_ + scripts_.size() * kBytesPerScript;
+  evaluated_.clear();
+  loaded_.clear();
+  eval_bytes_ = loaded_bytes_ = 0;
 }
 
 }  // namespace kvd

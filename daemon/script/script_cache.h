@@ -49,6 +49,7 @@ Result<Script> ParseScript(const Sha1Text& name, std::string_view body);
 class ScriptCache {
  public:
   static constexpr size_t kEvalScriptsMax = 500;
+  // Bytes of memory.
   static constexpr size_t kEvalBytesMax = size_t{16} << 20;
   static constexpr size_t kLoadedBytesMax = size_t{64} << 20;
 
@@ -58,14 +59,15 @@ class ScriptCache {
   // The same without its having been used.
   bool Has(std::string_view sha) const { return by_sha_.contains(sha); }
 
-  // Adds one that is not there, as given to EVAL.
+  // Adds one that is not there, as given to EVAL; of those the least recently
+  // used make room.
   const Script& Add(Script script);
   // Keeps one that is there until Clear(). Error: there is no room for it.
   Result<void> Load(std::string_view sha);
   void Clear();
 
-  size_t size() const { return scripts_.size(); }
-  size_t memory_bytes() const;
+  size_t size() const { return by_sha_.size(); }
+  size_t memory_bytes() const { return eval_bytes_ + loaded_bytes_; }
   // EVAL's that went to make room.
   uint64_t evicted() const { return evicted_; }
 
@@ -74,9 +76,9 @@ class ScriptCache {
 
   void Evict();
 
-  std::list<Script> scripts_;  // The most recently used first.
+  std::list<Script> evaluated_;  // The most recently used first.
+  std::list<Script> loaded_;
   std::unordered_map<std::string_view, Place> by_sha_;
-  size_t eval_scripts_ = 0;
   size_t eval_bytes_ = 0;
   size_t loaded_bytes_ = 0;
   uint64_t evicted_ = 0;

@@ -107,5 +107,26 @@ TEST(ScriptCache, BytesAreBounded) {
             ScriptCache::kEvalBytesMax + ScriptCache::kLoadedBytesMax + kOther);
 }
 
+// Short ones take more than their bytes.
+TEST(ScriptCache, NumbersOfLoadedScriptsAreBounded) {
+  ScriptCache cache;
+  bool refused = false;
+  for (int i = 0; i < 300'000 && !refused; ++i) {
+    const Script script = {.sha = Sha1(std::to_string(i)), .body = "x"};
+    cache.Add(script);
+    refused = !cache.Load(View(script.sha)).ok();
+  }
+  EXPECT_TRUE(refused);
+  EXPECT_LE(cache.memory_bytes(),
+            ScriptCache::kEvalBytesMax + ScriptCache::kLoadedBytesMax);
+  // Those of EVAL still make room for each other.
+  cache.Add(Large(-1));
+  for (size_t i = 0; i < ScriptCache::kEvalScriptsMax; ++i) {
+    cache.Add(Parsed("return " + std::to_string(i)));
+  }
+  EXPECT_FALSE(cache.Has(Hex("-1")));
+  EXPECT_TRUE(cache.Has(Hex("0")));
+}
+
 }  // namespace
 }  // namespace kvd
