@@ -58,10 +58,18 @@ struct ScriptContext {
   ScriptRandom random;
   JsonSettings json;
 
-  // Of functions under way.
+  // Of functions under way. An error may leave large ones behind.
   std::vector<std::string_view> words;
   std::string reply;
   std::string text;
+
+  // What a buffer keeps for the next use.
+  static constexpr size_t kKeptBytes = 64 << 10;
+  static void Empty(std::string* buffer) {
+    buffer->clear();
+    if (buffer->capacity() > kKeptBytes) buffer->shrink_to_fit();
+  }
+  size_t buffer_bytes() const { return reply.capacity() + text.capacity(); }
 };
 
 inline ScriptContext& ContextOf(lua_State* lua) {

@@ -185,7 +185,7 @@ void Interpreter::Close() {
 void Interpreter::Reset() { Close(); }
 
 size_t Interpreter::memory_bytes() const {
-  return context_->meter.used_bytes();
+  return context_->meter.used_bytes() + context_->buffer_bytes();
 }
 
 // Leaves the compiled script on the top, or what is wrong with it.
@@ -287,8 +287,11 @@ void Interpreter::CleanUp() {
   lua_settop(lua_, 0);
   const bool forgotten = lua_cpcall(lua_, ForgetRun, nullptr) == 0;
   lua_settop(lua_, 0);
+  ScriptContext::Empty(&context_->reply);
+  ScriptContext::Empty(&context_->text);
   if (!forgotten || compiled_bytes_ > kCompiledBytesMax ||
-      memory_bytes() > fresh_bytes_ + compiled_bytes_ + kGarbageBytesMax) {
+      context_->meter.used_bytes() >
+          fresh_bytes_ + compiled_bytes_ + kGarbageBytesMax) {
     Close();
   }
 }

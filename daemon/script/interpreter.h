@@ -54,7 +54,7 @@ class Interpreter {
 
   // Compiled scripts are forgotten.
   void Reset();
-  // What it has allocated.
+  // What it has allocated, its buffers included.
   size_t memory_bytes() const;
 
  private:

@@ -26,7 +26,6 @@ constexpr size_t kNumberBytesMax = 64 << 10;
 // 8000 values, and each level takes some on the thread's own stack.
 constexpr int kDepthLimit = 1000;
 constexpr int kSlotsPerLevel = 8;
-constexpr size_t kKeptTextBytes = 64 << 10;
 
 class JsonEncoder {
  public:
@@ -253,7 +252,7 @@ int Encode(lua_State* lua) {
   text.clear();
   JsonEncoder(lua).Append(0);
   PushText(lua, text);
-  if (text.capacity() > kKeptTextBytes) text = std::string();
+  ScriptContext::Empty(&text);
   return 1;
 }
 

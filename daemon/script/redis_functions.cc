@@ -19,8 +19,6 @@ namespace {
 // kRedisVersion with a byte for each part.
 constexpr lua_Integer kRedisVersionNumber = 0x070204;
 
-// A reply of this size is not kept as a buffer for the next one.
-constexpr size_t kKeptBufferBytes = 64 << 10;
 // What it takes for a byte.
 constexpr uint64_t kSha1NsPerByte = 4;
 constexpr size_t kLoggedBytesMax = 4096;
@@ -75,10 +73,7 @@ bool RunCommand(lua_State* lua) {
     PushErrorTable(lua, wrong);
     return true;
   }
-  if (context.reply.capacity() > kKeptBufferBytes) {
-    context.reply = std::string();
-  }
-  context.reply.clear();
+  ScriptContext::Empty(&context.reply);
   if (!context.host->RunCommand(context.words, context.protocol,
                                 &context.reply)) {
     StopScript(lua, ScriptStop::kHost);

@@ -196,6 +196,22 @@ TEST_F(LimitsTest, EveryScriptHasAllOfItsMemory) {
   EXPECT_LT(interpreter_.memory_bytes(), size_t{2} << 20);
 }
 
+TEST_F(LimitsTest, BuffersAreGivenBackAfterAnyEnd) {
+  host_.replies["LARGE"] =
+      "$3000000\r\n" + std::string(3'000'000, 'x') + "\r\n";
+  memory_bytes_ = 64 << 20;
+  time_ns_ = 5'000'000'000;
+  for (const char* script : {
+           "return #redis.call('LARGE')",
+           "return cjson.encode({('x'):rep(3000000), error})",
+           "return #cjson.decode('\"' .. ('\\\\n'):rep(2000000) .. '\"')",
+       }) {
+    const std::string end = Eval(script);
+    EXPECT_FALSE(end.starts_with("stopped")) << script << end;
+    EXPECT_LT(interpreter_.memory_bytes(), size_t{2} << 20) << script;
+  }
+}
+
 TEST_F(LimitsTest, CompiledScriptsAreBounded) {
   const std::string filling(20'000, ' ');
   for (int i = 0; i < 500; ++i) {
