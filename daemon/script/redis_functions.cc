@@ -3,6 +3,7 @@
 // "redis": how a script runs commands, and what it says about replies. Error
 // texts are those that scripts know. Source: Redis.
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cmath>
 #include <cstring>
@@ -185,6 +186,10 @@ int Log(lua_State* lua) {
     if (context.text.size() >= kLoggedBytesMax) break;
   }
   context.text.resize(std::min(context.text.size(), kLoggedBytesMax));
+  // Another line would pass for one of kvd's own.
+  for (char& byte : context.text) {
+    if (std::iscntrl(static_cast<unsigned char>(byte)) != 0) byte = ' ';
+  }
   context.host->Log(static_cast<ScriptLogLevel>(level), context.text);
   return 0;
 }

@@ -113,6 +113,8 @@ TEST_F(InterpreterTest, OtherFunctionsOfRedis) {
   EXPECT_EQ(Eval("redis.set_repl(redis.REPL_ALL)"), "$-1\r\n");
   Eval("redis.log(redis.LOG_WARNING, 'a', 1, {}, 'b')");
   EXPECT_EQ(host_.logged, std::vector<std::string>{"3 a 1 b"});
+  Eval("redis.log(2, 'a\\nerror \\27[31mdisk fault\\r')");
+  EXPECT_EQ(host_.logged.back(), "2 a error  [31mdisk fault ");
   EXPECT_TRUE(Eval("redis.log(4, 'x')").starts_with("-ERR Invalid debug"));
   EXPECT_EQ(Show("redis.breakpoint"), "nil");
   EXPECT_EQ(Show("redis.debug"), "nil");
