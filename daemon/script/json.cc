@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -541,6 +542,10 @@ void JsonDecoder::PushNumber() {
         result.ptr == text_.data() + at_ + kNumberBytesMax) {
       at_ = start;
       Expected("value");
+    }
+    // Infinite, or zero: a Lua string has a zero behind its end.
+    if (result.ec == std::errc::result_out_of_range) {
+      number = std::strtod(text_.data() + at_, nullptr);
     }
     const size_t end = static_cast<size_t>(result.ptr - text_.data());
     Charge(lua_, (end - at_) * kNsPerByte);

@@ -199,6 +199,9 @@ constexpr Case kDecoded[] = {
     {"(function() cjson.decode_max_depth(2) return select(2, "
      "pcall(cjson.decode, '[[[]]]')) end)()",
      "Found too many nested data structures (3)"},
+    {"cjson.decode('[1e999]')[1]", "inf"},
+    {"cjson.decode('[-1e999, 1]')[1]", "-inf"},
+    {"cjson.decode('[1e-999]')[1]", "0"},
     {"(function() cjson.decode_invalid_numbers(false) return "
      "pcall(cjson.decode, 'nan') end)()",
      "false"},
