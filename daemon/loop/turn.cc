@@ -285,6 +285,7 @@ WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
       CountDelayedReply(connection, executed);
     }
   }
+  if (!shown_.empty()) ShowMonitors();
   connection.CommandDone();
   return WaitsFor::kNothing;
 }
@@ -349,15 +350,20 @@ void Turn::ListenOrNot() {
     service_.monitor = nullptr;
   } else {
     service_.monitor = [this](std::string_view line, Seq seq) {
-      ShowMonitors(line, seq);
+      shown_.emplace_back(line, seq);
     };
   }
 }
 
-void Turn::ShowMonitors(std::string_view line, Seq seq) {
+void Turn::ShowMonitors() {
+  for (const auto& [line, seq] : shown_) Show(line, seq);
+  shown_ = {};
+}
+
+void Turn::Show(std::string_view line, Seq seq) {
   const bool wait = seq != 0 && service_.store->MustWait(seq);
   for (Connection* monitor : monitors_) {
-    if (monitor->closed()) continue;
+    if (monitor->closed() || monitor->session().closing) continue;
     ReplyQueue& replies = monitor->replies();
     if (monitor->output_bytes() + line.size() >
         service_.config.limits.output_bytes) {

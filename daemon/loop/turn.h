@@ -12,7 +12,9 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "daemon/commands/dispatch.h"
@@ -69,7 +71,8 @@ class Turn final : public ConnectionListener {
 
  private:
   void TakeNews();
-  void ShowMonitors(std::string_view line, Seq seq);
+  void ShowMonitors();
+  void Show(std::string_view line, Seq seq);
   void ListenOrNot();
   void RetryForRoom();
   void RetryForNews();
@@ -108,6 +111,9 @@ class Turn final : public ConnectionListener {
   std::vector<Connection*> waiting_;  // With withheld replies.
   std::vector<Connection*> flush_;
   std::vector<Connection*> monitors_;
+  // What they will see of the command under way. One of them may have sent it:
+  // its reply comes first, and may still be dropped.
+  std::vector<std::pair<std::string, Seq>> shown_;
   std::vector<Connection*> closed_;
 
   // Started while the loop must not sleep.

@@ -1226,6 +1226,50 @@ TEST_F(ServerTest, AMonitorSeesAChangeWhenItIsOnDisk) {
   EXPECT_EQ(monitor.Receive(), "");
 }
 
+// What a transaction did is shown once it is certain, which is before the reply
+// is.
+TEST_F(ServerTest, AMonitorsOwnTransactionIsAnsweredWhenItIsOnDisk) {
+  Start();
+  Client monitor = Connect();
+  monitor.Send(Command({"MONITOR"}));
+  Settle();
+  EXPECT_EQ(monitor.Receive(), "+OK\r\n");
+  monitor.Send(Command({"MULTI"}) + Command({"PING"}) +
+               Command({"SET", "a", "1"}) + Command({"EXEC"}));
+  Turn();
+  EXPECT_EQ(monitor.Receive().find("PONG"), std::string::npos);
+  Settle();
+  const std::string seen = monitor.Receive();
+  EXPECT_TRUE(seen.starts_with("*2\r\n+PONG\r\n+OK\r\n+")) << seen;
+  EXPECT_TRUE(seen.ends_with("\"EXEC\"\r\n")) << seen;
+}
+
+TEST_F(ServerTest, AMonitorWithoutRepliesSeesItsOwnTransaction) {
+  Start();
+  Client monitor = Connect();
+  monitor.Send(Command({"MONITOR"}) + Command({"CLIENT", "REPLY", "OFF"}));
+  Settle();
+  monitor.Receive();
+  for (int i = 0; i < 20; ++i) {
+    monitor.Send(Command({"MULTI"}) +
+                 Command({"SET", "a", std::string(1000, 'x')}) +
+                 Command({"PING"}) + Command({"EXEC"}));
+    Settle();
+    const std::string seen = monitor.Receive();
+    const std::vector<std::string> words = {"MULTI", "SET", "PING", "EXEC"};
+    size_t at = 0;
+    for (const std::string& word : words) {
+      at = seen.find('"' + word + '"', at);
+      ASSERT_NE(at, std::string::npos) << word << " in " << seen;
+    }
+    EXPECT_TRUE(seen.starts_with('+')) << seen;
+    EXPECT_TRUE(seen.ends_with("\"EXEC\"\r\n")) << seen;
+  }
+  monitor.Send(Command({"CLIENT", "REPLY", "ON"}) + Command({"RESET"}));
+  Settle();
+  EXPECT_TRUE(monitor.Receive().ends_with("+RESET\r\n"));
+}
+
 TEST_F(ServerTest, AMonitorThatDoesNotReadIsClosedAndOthersGoOn) {
   Start();
   Client monitor = Connect();
