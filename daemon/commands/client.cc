@@ -364,7 +364,7 @@ void HandleClientReply(Call& call) {
   if (IsWord(call.args[2], "OFF")) {
     call.session.reply_mode = Mode::kOff;
   } else if (IsWord(call.args[2], "SKIP")) {
-    if (call.session.reply_mode == Mode::kOn) {
+    if (call.session.reply_mode != Mode::kOff) {
       call.session.reply_mode = Mode::kSkipNext;
     }
   } else {

@@ -246,15 +246,26 @@ void DropReply(Call& call, size_t start) {
   }
 }
 
-// Whether this command's reply goes out, by what CLIENT REPLY asked for before
-// or in it.
-bool TakesReply(Session& session, Session::ReplyMode before) {
+// CLIENT REPLY SKIP leaves itself and the next command without a reply. That
+// one begins, and may say something else: then that counts.
+void BeginReply(Session& session) {
+  using Mode = Session::ReplyMode;
+  if (session.reply_mode == Mode::kSkipNext) {
+    session.reply_mode = Mode::kSkipThis;
+  }
+}
+// It has to run again.
+void PutOffReply(Session& session) {
+  using Mode = Session::ReplyMode;
+  if (session.reply_mode == Mode::kSkipThis) {
+    session.reply_mode = Mode::kSkipNext;
+  }
+}
+// Whether its reply goes out.
+bool TakesReply(Session& session) {
   using Mode = Session::ReplyMode;
   if (session.reply_mode == Mode::kOn) return true;
-  // SKIP leaves itself and the next command without a reply.
-  if (session.reply_mode == Mode::kSkipNext && before == Mode::kSkipNext) {
-    session.reply_mode = Mode::kOn;
-  }
+  if (session.reply_mode == Mode::kSkipThis) session.reply_mode = Mode::kOn;
   return false;
 }
 
@@ -449,7 +460,6 @@ Executed Execute(ServerState& service, Session& session,
                  ColdValues* cold, std::string* out,
                  std::vector<LentValue>* lent, HashedKey hashed) {
   const size_t start = out->size();
-  const Session::ReplyMode reply_mode = session.reply_mode;
   ReplyWriter reply(out, session.protocol, service.config.limits.output_bytes);
   std::optional<Operation> op;
   if (service.store != nullptr) {
@@ -462,11 +472,15 @@ Executed Execute(ServerState& service, Session& session,
 
   const Admitted admitted = Admit(call, queue_writers);
   if (admitted.admission == Admission::kWaits) return {WaitsFor::kRoom};
+  BeginReply(session);
   const bool runs = admitted.admission == Admission::kRun;
   CommandStats* stats = StatsOf(service, session, admitted.row);
   if (runs) {
     const WaitsFor waits_for = Run(call, *admitted.row, stats, *cold);
-    if (waits_for != WaitsFor::kNothing) return {waits_for};
+    if (waits_for != WaitsFor::kNothing) {
+      PutOffReply(session);
+      return {waits_for};
+    }
   } else {
     DoNotRun(call, admitted, start);
   }
@@ -475,7 +489,7 @@ Executed Execute(ServerState& service, Session& session,
     CountError(service, std::string_view(*out).substr(start + 1));
     if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
   }
-  if (!TakesReply(session, reply_mode)) DropReply(call, start);
+  if (!TakesReply(session)) DropReply(call, start);
   const Seq seen = op ? std::max(op->seen(), call.shows) : 0;
   if (service.monitor != nullptr && runs) {
     ShowMonitors(call, *admitted.row->command, By::kClient, seen);

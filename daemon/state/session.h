@@ -23,7 +23,7 @@ inline constexpr size_t kClientNameBytesMax = 64;
 // What a client asks for about its connection. A transaction that is undone
 // puts it back.
 struct SessionSettings {
-  enum class ReplyMode { kOn, kOff, kSkipNext };
+  enum class ReplyMode { kOn, kOff, kSkipNext, kSkipThis };
 
   int database = 0;
   int protocol = 2;

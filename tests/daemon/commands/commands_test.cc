@@ -313,7 +313,14 @@ TEST_F(CommandsTest, ClientReplySilencesWhatItSays) {
   EXPECT_EQ(Send("CLIENT REPLY SKIP"), "");
   EXPECT_EQ(Send("PING"), "");
   EXPECT_EQ(Send("PING"), "+PONG\r\n");
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(Send("CLIENT REPLY SKIP"), "");
+  EXPECT_EQ(Send("CLIENT REPLY NOPE"), "");
+  EXPECT_EQ(Send("PING"), "+PONG\r\n");
+  EXPECT_EQ(Send("CLIENT REPLY SKIP"), "");
+  EXPECT_EQ(Send("CLIENT REPLY ON"), "+OK\r\n");
+  EXPECT_EQ(Send("CLIENT REPLY SKIP"), "");
   EXPECT_EQ(Send("CLIENT REPLY OFF"), "");
+  EXPECT_EQ(Send("CLIENT REPLY SKIP"), "");
   EXPECT_EQ(Send("SET a 1"), "");
   EXPECT_EQ(Send("CLIENT REPLY ON"), "+OK\r\n");
   EXPECT_EQ(Send("GET a"), "$1\r\n1\r\n");

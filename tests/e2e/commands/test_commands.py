@@ -435,6 +435,8 @@ class AgainstRedis(E2eTest):
             ("CLIENT", "REPLY", "OFF"), ("SET", "a", "1"), ("GET", "a"),
             ("NOPE",), ("CLIENT", "REPLY", "ON"), ("GET", "a"),
             ("CLIENT", "REPLY", "SKIP"), ("GET", "a"), ("ECHO", "end"),
+            ("CLIENT", "REPLY", "SKIP"), ("CLIENT", "REPLY", "SKIP"),
+            ("GET", "a"), ("ECHO", "end"),
             ("CLIENT", "REPLY", "ON"), ("QUIT",)]))
         self.assertEqual(pair.kvd.rest(), pair.redis.rest())
 
