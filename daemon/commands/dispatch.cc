@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "config/units.h"
+#include "daemon/commands/handlers.h"
 #include "daemon/commands/text.h"
 #include "daemon/commands/transaction.h"
 #include "daemon/host/logging.h"
@@ -280,6 +281,17 @@ void GiveOwner(std::vector<LentValue>* lent, size_t start,
   }
 }
 
+// Whether EXEC would run something that a pause of all holds back.
+bool QueuesPaused(const Session& session) {
+  if (session.queued == nullptr) return false;
+  const QueuedCommands& queued = *session.queued;
+  for (size_t i = 0; i < queued.size(); ++i) {
+    const CommandRow& row = CommandRows()[static_cast<size_t>(queued.row(i))];
+    if ((row.command->flags & kLoading) == 0) return true;
+  }
+  return false;
+}
+
 // Whether CLIENT PAUSE holds the command back.
 bool IsPaused(const Call& call, const Command& command) {
   switch (call.service.Paused()) {
@@ -288,7 +300,8 @@ bool IsPaused(const Call& call, const Command& command) {
     case Pause::Of::kWrites:
       return MayWrite(call.session, command);
     case Pause::Of::kAll:
-      return (command.flags & kLoading) == 0 || MayWrite(call.session, command);
+      return (command.flags & kLoading) == 0 ||
+             (command.handler == HandleExec && QueuesPaused(call.session));
   }
   return false;
 }

@@ -173,6 +173,24 @@ TEST_F(ClientTest, APauseHoldsBackATransactionThatWrites) {
   EXPECT_EQ(Send("EXEC"), "*1\r\n+OK\r\n");
 }
 
+TEST_F(ClientTest, APauseOfAllHoldsBackATransactionThatReads) {
+  Send("MULTI");
+  EXPECT_EQ(Send("GET a"), "+QUEUED\r\n");
+  std::string reply;
+  service_->pause = {Pause::Of::kWrites, service_->NowMs() + 1000};
+  EXPECT_EQ(Send("EXEC"), "*1\r\n$-1\r\n");
+  Send("MULTI");
+  EXPECT_EQ(Send("GET a"), "+QUEUED\r\n");
+  service_->pause = {Pause::Of::kAll, service_->NowMs() + 1000};
+  EXPECT_EQ(Run({"EXEC"}, &reply).waits_for, WaitsFor::kRoom);
+  Send("DISCARD");
+  // It can end the pause.
+  Send("MULTI");
+  EXPECT_EQ(Send("CLIENT UNPAUSE"), "+QUEUED\r\n");
+  EXPECT_EQ(Send("EXEC"), "*1\r\n+OK\r\n");
+  EXPECT_EQ(Send("GET a"), "$-1\r\n");
+}
+
 TEST_F(ClientTest, ASecondPauseTakesNothingAway) {
   std::string reply;
   Send("CLIENT PAUSE 1000 ALL");
