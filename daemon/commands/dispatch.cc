@@ -225,6 +225,25 @@ std::string RefusalOf(const Call& call, const ColdValues& cold) {
   return NoRoomText(call.op->blocked(), *call.service.store);
 }
 
+namespace {
+
+// Scripts make codes as they like: there are not too many, and each is a word
+// that INFO can show. Source of what the others count for: Valkey.
+std::string NewErrorCode(const ServerState& service, std::string_view code) {
+  constexpr size_t kCodesMax = 128;
+  constexpr size_t kCodeBytesMax = 64;
+  std::string word(code.substr(0, kCodeBytesMax));
+  for (char& c : word) {
+    if (c <= ' ' || c > '~' || c == ':' || c == '#') c = '_';
+  }
+  if (service.errors.size() < kCodesMax || service.errors.contains(word)) {
+    return word;
+  }
+  return "ERRORSTATS_OVERFLOW";
+}
+
+}  // namespace
+
 void CountError(ServerState& service, std::string_view text) {
   ++service.stats.error_replies;
   const std::string_view code = text.substr(0, text.find_first_of(" \r"));
@@ -232,7 +251,7 @@ void CountError(ServerState& service, std::string_view text) {
   if (found != service.errors.end()) {
     ++found->second;
   } else {
-    service.errors.emplace(code, 1);
+    ++service.errors[NewErrorCode(service, code)];
   }
 }
 

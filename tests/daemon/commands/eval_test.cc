@@ -168,6 +168,23 @@ TEST_F(EvalTest, AnErrorOfItsOwnEndsAScriptAndWhatItDidStays) {
   EXPECT_EQ(Send("GET b"), "$1\r\nx\r\n");
 }
 
+TEST_F(EvalTest, CodesOfErrorsAreBounded) {
+  for (int i = 0; i < 300; ++i) {
+    Send({"EVAL", "return {err = ARGV[1] .. ' text'}", "0",
+          fmt::format("CODE{}", i)});
+  }
+  EXPECT_LE(service_->errors.size(), 129u);
+  EXPECT_EQ(service_->errors["CODE7"], 1u);
+  EXPECT_EQ(service_->errors["ERRORSTATS_OVERFLOW"], 300u - 128u);
+  service_->errors.clear();
+  for (int i = 0; i < 2; ++i) {
+    Send({"EVAL", "return {err = ARGV[1]}", "0", "a:b\n#c\xff"});
+    Send({"EVAL", "return {err = ARGV[1]}", "0", std::string(4000, 'x')});
+  }
+  EXPECT_EQ(service_->errors["a_b"], 2u);
+  EXPECT_EQ(service_->errors[std::string(64, 'x')], 2u);
+}
+
 TEST_F(EvalTest, RevisionsAreFinal) {
   const std::string reply = Eval(
       "return {redis.call('KV.SET', 'a', '1'), "
