@@ -163,6 +163,10 @@ void HandleKvCompact(Call& call) {
   if (waits && !IsWord(call.args[1], "WAIT")) {
     return call.reply.Error(kSyntaxError);
   }
+  if (waits && call.in_transaction()) {
+    return call.reply.Error(
+        "ERR KV.COMPACT WAIT waits, which nothing does in a transaction");
+  }
   const CompactionStatus& status = store.compaction();
   if (!waits) {
     // What Compact() will say.

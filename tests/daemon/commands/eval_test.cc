@@ -131,6 +131,17 @@ TEST_F(EvalTest, WhatScriptsMayNotRun) {
   }
 }
 
+TEST_F(EvalTest, NothingWaitsInAScript) {
+  const std::string reply = Eval(
+      "redis.call('SET', 'a', 1) "
+      "return redis.pcall('KV.COMPACT', 'WAIT')");
+  EXPECT_TRUE(reply.starts_with("-ERR KV.COMPACT WAIT waits")) << reply;
+  EXPECT_FALSE(session_.is_blocked());
+  EXPECT_EQ(store_->compaction().runs_ended, 0u);
+  EXPECT_FALSE(store_->compaction().running);
+  EXPECT_EQ(Send("GET a"), "$1\r\n1\r\n");
+}
+
 TEST_F(EvalTest, ReadOnlyScriptsChangeNothing) {
   const std::string writes = "return redis.call('SET', 'a', '1')";
   EXPECT_TRUE(
