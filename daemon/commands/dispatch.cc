@@ -462,10 +462,12 @@ std::string MonitorLine(const Call& call, const Command& command, By by) {
   // Of HELLO user and password are secret, of AUTH all there is.
   const size_t secret_words = command.name == "HELLO" ? 2 : call.args.size();
   size_t hidden = 0;
+  // No monitor is shown a longer one.
+  const uint64_t limit = call.service.config.limits.output_bytes;
   for (const std::string_view word : call.args) {
-    // No monitor is shown a longer one.
-    if (line.size() > call.service.config.limits.output_bytes) break;
-    line += hidden > 0 ? " \"(redacted)\"" : " " + Escaped(word);
+    if (line.size() > limit) break;
+    line +=
+        hidden > 0 ? " \"(redacted)\"" : " " + Escaped(word.substr(0, limit));
     if (hidden > 0) --hidden;
     if (may_hide && IsWord(word, "AUTH")) hidden = secret_words;
   }

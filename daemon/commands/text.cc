@@ -50,8 +50,11 @@ std::string Escaped(std::string_view text) {
     } else if (c >= ' ' && c <= '~') {
       escaped += c;
     } else {
-      fmt::format_to(std::back_inserter(escaped), "\\x{:02x}",
-                     static_cast<unsigned char>(c));
+      constexpr char kDigits[] = "0123456789abcdef";
+      const auto byte = static_cast<unsigned char>(c);
+      escaped += "\\x";
+      escaped += kDigits[byte >> 4];
+      escaped += kDigits[byte & 15];
     }
   }
   return escaped + '"';
