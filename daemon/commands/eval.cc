@@ -308,6 +308,14 @@ const Script* Register(Call& call, const Sha1Text& name,
   return &added;
 }
 
+// The script of this text; null after an error reply.
+const Script* FindOrRegister(Call& call, std::string_view body) {
+  const std::optional<Sha1Text> name = NameOf(call, body);
+  if (!name) return nullptr;
+  const Script* const known = ScriptsOf(call.service).cache.Find(View(*name));
+  return known != nullptr ? known : Register(call, *name, body);
+}
+
 // The words of the command after the script: how many keys, the keys, the
 // arguments. False after an error reply.
 bool TakeWords(Call& call, Evaluation* evaluation) {
@@ -364,11 +372,13 @@ void EvaluateScript(Call& call, const Script* script, bool read_only,
 void EvaluateBody(Call& call, bool read_only) {
   Evaluation evaluation;
   if (!TakeWords(call, &evaluation)) return;
-  const std::optional<Sha1Text> name = NameOf(call, call.args[1]);
-  if (!name) return;
-  const Script* script = ScriptsOf(call.service).cache.Find(View(*name));
-  if (script == nullptr) script = Register(call, *name, call.args[1]);
-  EvaluateScript(call, script, read_only, evaluation);
+  EvaluateScript(call, FindOrRegister(call, call.args[1]), read_only,
+                 evaluation);
+}
+
+// A name in any case as the cache has it; empty if it is none.
+std::string NameIn(std::string_view word) {
+  return word.size() == Sha1Text().size() ? LowerCase(word) : std::string();
 }
 
 void EvaluateSha(Call& call, bool read_only) {
@@ -394,7 +404,7 @@ void HandleScriptExists(Call& call) {
   const ScriptCache& cache = ScriptsOf(call.service).cache;
   call.reply.ArrayHeader(call.args.size() - 2);
   for (const std::string_view sha : call.args.subspan(2)) {
-    call.reply.Integer(cache.Has(sha) ? 1 : 0);
+    call.reply.Integer(cache.Has(NameIn(sha)) ? 1 : 0);
   }
 }
 
@@ -437,19 +447,18 @@ void HandleScriptKill(Call& call) {
 }
 
 void HandleScriptLoad(Call& call) {
-  const std::string_view body = call.args[2];
-  const std::optional<Sha1Text> name = NameOf(call, body);
-  if (!name) return;
-  ScriptCache& cache = ScriptsOf(call.service).cache;
-  if (!cache.Has(View(*name)) && Register(call, *name, body) == nullptr) return;
-  if (const Result<void> loaded = cache.Load(View(*name)); !loaded) {
+  const Script* const script = FindOrRegister(call, call.args[2]);
+  if (script == nullptr) return;
+  const std::string_view sha = View(script->sha);
+  if (const auto loaded = ScriptsOf(call.service).cache.Load(sha); !loaded) {
     return call.reply.Error(fmt::format("ERR {}", loaded.error().message()));
   }
-  call.reply.Bulk(View(*name));
+  call.reply.Bulk(sha);
 }
 
 void HandleScriptShow(Call& call) {
-  const Script* const script = ScriptsOf(call.service).cache.Find(call.args[2]);
+  const Script* const script =
+      ScriptsOf(call.service).cache.Find(NameIn(call.args[2]));
   if (script == nullptr) return call.reply.Error(kNoScriptFound);
   call.reply.Bulk(script->body);
 }

@@ -105,6 +105,9 @@ TEST_F(EvalTest, ScriptsAreKnownByTheirSha1) {
   std::string upper = Sha(script);
   for (char& c : upper) c = static_cast<char>(std::toupper(c));
   EXPECT_EQ(Send({"EVALSHA", upper, "0"}), "$4\r\nkept\r\n");
+  EXPECT_EQ(Send({"SCRIPT", "EXISTS", upper, upper + "0"}),
+            "*2\r\n:1\r\n:0\r\n");
+  EXPECT_TRUE(Send({"SCRIPT", "SHOW", upper}).starts_with("$"));
   EXPECT_EQ(service_->script_figures.cached, 1u);
   EXPECT_GT(service_->script_figures.cache_bytes, 0u);
   EXPECT_TRUE(Send({"SCRIPT", "LOAD", "return ("})
