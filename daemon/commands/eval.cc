@@ -172,19 +172,11 @@ struct Evaluation {
   bool read_only = false;
 };
 
-// Of a script's random numbers: the same in each of its runs, or one that looks
-// for values by chance would never have read them all.
-uint32_t SeedOf(Session& session) {
-  uint32_t& seed = session.script.seed;
-  if (seed == 0) seed = static_cast<uint32_t>(RandomU64()) | 1;
-  return seed;
-}
-
 ScriptCall CallOf(const Call& call, const Script& script) {
   const Config::Script& config = call.service.config.script;
   return {.sha = View(script.sha),
           .code = script.code(),
-          .time_ns = config.time_ms * 1'000'000 - call.session.script.spent_ns,
+          .time_ns = config.time_ms * 1'000'000,
           .memory_bytes = config.memory_bytes};
 }
 
@@ -208,7 +200,7 @@ void AskForKeys(Call& call, std::span<const std::string_view> keys) {
 void WaitToRunAgain(Call& call, Attempt& attempt,
                     std::span<const std::string_view> keys) {
   if (attempt.waits_for() == WaitsFor::kValues) {
-    if (++call.session.script.runs > kReRunsMax) {
+    if (call.session.scripts.CountReRun() > kReRunsMax) {
       return attempt.Refuse(fmt::format(
           "ERR the script asked for values that are not in memory {} times, "
           "one after another; nothing was changed. Name them in KEYS, or read "
@@ -234,8 +226,8 @@ void EndStopped(Call& call, Attempt& attempt, ScriptStop why,
   }
 }
 
-// True once the script has ended, and its reply is written.
-bool RunInAttempt(Call& call, const Evaluation& evaluation) {
+// Leaves a reply, or what the script waits for.
+void Evaluate(Call& call, const Evaluation& evaluation) {
   uint64_t word_bytes = 0;
   for (const std::string_view word : call.args) word_bytes += word.size();
   Attempt attempt(call, word_bytes);
@@ -243,8 +235,11 @@ bool RunInAttempt(Call& call, const Evaluation& evaluation) {
   if (attempt.outcome() == Attempt::Outcome::kRan) {
     attempt.ShowFirst();
     EvalHost host(call, &attempt, evaluation.read_only);
+    ScriptProgress& progress = call.session.scripts;
+    const size_t number = progress.Begin(RandomU64);
     ScriptCall script = CallOf(call, *evaluation.script);
-    script.seed = SeedOf(call.session);
+    script.seed = progress.SeedOf(number);
+    script.time_ns -= progress.SpentBy(number);
     script.keys = evaluation.keys;
     script.args = evaluation.args;
     // What it selects is for its own commands.
@@ -254,8 +249,8 @@ bool RunInAttempt(Call& call, const Evaluation& evaluation) {
         ScriptsOf(call.service).interpreter.Run(script, host, call.reply);
     attempt.LimitTime(nullptr);
     call.session.database = database;
-    call.session.script.spent_ns += end.spent_ns;
     stop = end.stop;
+    if (stop == ScriptStop::kHost) progress.Spend(number, end.spent_ns);
   }
   if (stop != ScriptStop::kNone && !IsPlanted(PlantedBug::kStoppedApplies)) {
     EndStopped(call, attempt, stop, evaluation.keys);
@@ -264,13 +259,6 @@ bool RunInAttempt(Call& call, const Evaluation& evaluation) {
   } else {
     attempt.Commit();
   }
-  return call.op->waits_for() == WaitsFor::kNothing;
-}
-
-void Evaluate(Call& call, const Evaluation& evaluation) {
-  if (!RunInAttempt(call, evaluation)) return;
-  call.session.script = {};
-  NoteFigures(call.service);
 }
 
 // Nothing after an error reply.
@@ -361,12 +349,18 @@ bool MayRun(Call& call, const Script& script, bool read_only) {
   return false;
 }
 
+// `script` is null after an error reply.
 void EvaluateScript(Call& call, const Script* script, bool read_only,
                     Evaluation evaluation) {
-  if (script == nullptr || !MayRun(call, *script, read_only)) return;
-  evaluation.script = script;
-  evaluation.read_only = read_only || script->flags.no_writes;
-  Evaluate(call, evaluation);
+  if (script != nullptr && MayRun(call, *script, read_only)) {
+    evaluation.script = script;
+    evaluation.read_only = read_only || script->flags.no_writes;
+    Evaluate(call, evaluation);
+    NoteFigures(call.service);
+  }
+  if (call.op->waits_for() == WaitsFor::kNothing && !call.in_transaction()) {
+    call.session.scripts = {};
+  }
 }
 
 void EvaluateBody(Call& call, bool read_only) {
@@ -389,7 +383,7 @@ void EvaluateSha(Call& call, bool read_only) {
   if (!TakeWords(call, &evaluation)) return;
   const Script* const script =
       ScriptsOf(call.service).cache.Find(LowerCase(call.args[1]));
-  if (script == nullptr) return call.reply.Error(kNoScriptFound);
+  if (script == nullptr) call.reply.Error(kNoScriptFound);
   EvaluateScript(call, script, read_only, evaluation);
 }
 

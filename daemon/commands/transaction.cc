@@ -71,6 +71,7 @@ Attempt::Attempt(Call& call, uint64_t word_bytes)
   room_ = &own_room_.emplace(call.service.config.limits.transaction_bytes,
                              word_bytes);
   effects_ = &own_effects_;
+  call.session.scripts.BeginAttempt();
   if (store == nullptr) return;
   transaction_ = std::make_unique<Transaction>(*store);
   ReserveAgain();

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "daemon/state/listing.h"
 #include "daemon/state/queued_commands.h"
@@ -33,6 +35,49 @@ struct SessionSettings {
   std::string name;
   std::string library_name;
   std::string library_version;
+};
+
+// Of the scripts of a command, one EVAL's or all of an EXEC's, which may have
+// to begin anew: what they have taken so far. Each attempt runs them in the
+// same order, and they are told apart by that.
+class ScriptProgress {
+ public:
+  void BeginAttempt() {
+    begun_ = 0;
+    counted_ = false;
+  }
+  // The number of the next script, from 0. `random` is asked once a command.
+  size_t Begin(uint64_t (*random)()) {
+    if (seed_ == 0) seed_ = static_cast<uint32_t>(random()) | 1;
+    return begun_++;
+  }
+  // Of its random numbers: the same in each attempt, or a script that looks for
+  // values by chance would never have read them all.
+  uint32_t SeedOf(size_t number) const {
+    constexpr uint32_t kApart = 0x9e3779b9;
+    return seed_ + static_cast<uint32_t>(number) * kApart;
+  }
+  // CPU time of its runs that did not come to their end.
+  int64_t SpentBy(size_t number) const {
+    return number < spent_ns_.size() ? spent_ns_[number] : 0;
+  }
+  void Spend(size_t number, int64_t ns) {
+    if (number >= spent_ns_.size()) spent_ns_.resize(number + 1);
+    spent_ns_[number] += ns;
+  }
+  // How many attempts have ended because a value was on disk, with this one.
+  int CountReRun() {
+    if (!std::exchange(counted_, true)) ++re_runs_;
+    return re_runs_;
+  }
+  int re_runs() const { return re_runs_; }
+
+ private:
+  std::vector<int64_t> spent_ns_;
+  size_t begun_ = 0;  // In this attempt.
+  int re_runs_ = 0;
+  bool counted_ = false;  // This attempt, in re_runs_.
+  uint32_t seed_ = 0;     // 0: not drawn yet.
 };
 
 struct Session : SessionSettings {
@@ -74,12 +119,7 @@ struct Session : SessionSettings {
   uint64_t undone_bytes = 0;
   Purpose undone_purpose = Purpose::kWrite;
 
-  // Of its script, which may have to run again: what it has taken so far.
-  struct ScriptProgress {
-    int64_t spent_ns = 0;  // CPU time.
-    int runs = 0;          // That ended because a value was on disk.
-    uint32_t seed = 0;     // Of its random numbers; 0: not drawn yet.
-  } script;
+  ScriptProgress scripts;
 
   // No further command of this connection is executed; it closes once its
   // replies are out.
@@ -100,6 +140,7 @@ struct Session : SessionSettings {
     queued.reset();
     watch.reset();
     undone_bytes = 0;
+    scripts = {};
   }
   // Of its own words and of a reply under way, what it keeps.
   size_t memory_bytes() const {

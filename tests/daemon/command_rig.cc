@@ -41,7 +41,9 @@ Executed CommandRig::Run(const std::vector<std::string>& words,
 void CommandRig::Read() {
   bool read = false;
   store_->Read(&cold_, [&read] { read = true; });
-  store_->Poll();
+  // So many are read at a time.
+  constexpr int kPollsMax = 100;
+  for (int i = 0; i < kPollsMax && !read; ++i) store_->Poll();
   KVD_CHECK(read);
 }
 

@@ -274,7 +274,7 @@ TEST_F(StoppedScripts, HaveDoneNothingWhenTheirTimeIsOver) {
         << reply;
     EXPECT_EQ(Contents(), before_) << steps;
   }
-  EXPECT_EQ(session_.script.spent_ns, 0);
+  EXPECT_EQ(session_.scripts.SpentBy(0), 0);
   EXPECT_EQ(Eval("return 1"), ":1\r\n");
 }
 
@@ -552,7 +552,7 @@ TEST_F(ColdScripts, TooManyBeginningsAreRefused) {
       << reply;
   MakeDurable();
   EXPECT_EQ(Send("EXISTS count seen"), ":0\r\n");
-  EXPECT_EQ(session_.script.runs, 0);
+  EXPECT_EQ(session_.scripts.re_runs(), 0);
   reply.clear();
   EXPECT_GT(Tries({"EVAL", kSum, "0", "60"}, &reply), 1);
   EXPECT_EQ(reply, ":1770\r\n");
@@ -567,6 +567,66 @@ TEST_F(ColdScripts, TheTimeOfAllRunsCounts) {
   EXPECT_TRUE(reply.starts_with("-ERR the script ran longer")) << reply;
   MakeDurable();
   EXPECT_EQ(Send("EXISTS count seen"), ":0\r\n");
+}
+
+// All attempts count, whichever script they end in.
+TEST_F(ColdScripts, OfATransactionBeginAnewAsOftenAsOne) {
+  Send("MULTI");
+  Send({"EVAL", "return 1", "0"});
+  Send({"EVAL", kSum, "0", "100"});
+  std::string reply;
+  EXPECT_EQ(Tries({"EXEC"}, &reply), 65);
+  EXPECT_TRUE(reply.starts_with(
+      "-EXECABORT Transaction discarded because of: the script asked for "
+      "values that are not in memory 64 times"))
+      << reply;
+  MakeDurable();
+  EXPECT_EQ(Send("EXISTS count seen"), ":0\r\n");
+}
+
+TEST_F(ColdScripts, OfATransactionMayBeMany) {
+  Send("MULTI");
+  for (const std::string& key : Keys(kKeys)) {
+    Send({"EVAL_RO", "return redis.call('GET', KEYS[1])", "1", key});
+  }
+  std::string reply;
+  EXPECT_EQ(Tries({"EXEC"}, &reply), 2);
+  EXPECT_TRUE(reply.starts_with("*100\r\n$1\r\n0\r\n")) << reply;
+}
+
+TEST_F(ColdScripts, OfATransactionDrawTheSameNumbersInEachRun) {
+  const Words random = {"EVAL",
+                        "local n = 0 for i = 1, 20 do n = n + "
+                        "redis.call('GET', 'k' .. math.random(0, 99)) end "
+                        "return n .. ' ' .. math.random()",
+                        "0"};
+  Send("MULTI");
+  Send(random);
+  Send(random);
+  std::string reply;
+  EXPECT_LE(Tries({"EXEC"}, &reply), 41);
+  // And each its own.
+  ASSERT_TRUE(reply.starts_with("*2\r\n$")) << reply;
+  const std::string both = reply.substr(4);
+  EXPECT_NE(both.substr(0, both.size() / 2), both.substr(both.size() / 2));
+  reply.clear();
+  MakeDurable();
+  EXPECT_EQ(Send("PING"), "+PONG\r\n");
+}
+
+TEST_F(ColdScripts, OfATransactionHaveTheirTimeForAllRuns) {
+  int64_t now_ns = 0;
+  service_->cpu_ns = [&now_ns] { return now_ns += 1'000'000; };
+  Send("MULTI");
+  Send({"EVAL", "return 1", "0"});
+  Send({"EVAL", kSum, "0", "60"});
+  std::string reply;
+  const int tries = Tries({"EXEC"}, &reply);
+  EXPECT_LT(tries, 60);
+  EXPECT_TRUE(
+      reply.starts_with("-EXECABORT Transaction discarded because of: "
+                        "the script ran longer"))
+      << reply;
 }
 
 // Memory is at its limit.
