@@ -5,7 +5,6 @@
 // not; when it is stopped nothing of it has happened.
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <ctime>
 #include <memory>
 #include <optional>
@@ -29,9 +28,6 @@ constexpr std::string_view kNoScriptFound =
     "NOSCRIPT No matching script. Please use EVAL.";
 // How often a script begins anew because a value that it asks for is on disk.
 constexpr int kReRunsMax = 64;
-// Of the keys that a script declares, as many are read together.
-constexpr size_t kKeysReadTogether = 64;
-constexpr uint64_t kBytesReadTogether = 1 << 20;
 
 int64_t ThreadCpuNs() {
   timespec time = {};
@@ -180,21 +176,6 @@ ScriptCall CallOf(const Call& call, const Script& script) {
           .memory_bytes = config.memory_bytes};
 }
 
-// Has what is missing of the declared keys' values read together with the value
-// that the script asked for.
-void AskForKeys(Call& call, std::span<const std::string_view> keys) {
-  Operation op(*call.service.store, call.session.database, call.cold);
-  uint64_t bytes = 0;
-  for (const std::string_view key :
-       keys.first(std::min(keys.size(), kKeysReadTogether))) {
-    const Entry* const entry = op.Find(key);
-    if (entry == nullptr || !entry->is_cold()) continue;
-    bytes += entry->value_size();
-    if (bytes > kBytesReadTogether) return;
-    op.Value(*entry);
-  }
-}
-
 // Has the attempt wait, and the script begin anew then, unless it has done so
 // too often.
 void WaitToRunAgain(Call& call, Attempt& attempt,
@@ -207,7 +188,10 @@ void WaitToRunAgain(Call& call, Attempt& attempt,
           "them with one MGET",
           kReRunsMax));
     }
-    AskForKeys(call, keys);
+    ValuesAhead ahead(call);
+    for (const std::string_view key : keys) {
+      if (!ahead.AskFor(key)) break;
+    }
   }
   call.op->WaitFor(attempt.waits_for());
 }

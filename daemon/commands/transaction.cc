@@ -259,6 +259,14 @@ void Attempt::Commit() {
   }
 }
 
+bool ValuesAhead::AskFor(std::string_view key) {
+  if (++keys_ > kKeysMax) return false;
+  const Entry* const entry = op_.Find(key);
+  if (entry == nullptr || !entry->is_cold()) return true;
+  bytes_ += entry->value_size();
+  return bytes_ <= kBytesMax && op_.AskAhead(*entry) && ++values_ < kValuesMax;
+}
+
 bool RunsAtOnce(const Command& command) {
   return (command.flags & kAtOnce) != 0;
 }
@@ -294,6 +302,22 @@ void SpoilTransaction(Call& call, const CommandRow* row, size_t start) {
 
 namespace {
 
+const Command& CommandOf(const QueuedCommands& queued, size_t index) {
+  return *CommandRows()[static_cast<size_t>(queued.row(index))].command;
+}
+
+// Has values read that commands from `index` on may need.
+void AskForRest(Call& call, const QueuedCommands& queued, size_t index) {
+  ValuesAhead ahead(call);
+  std::vector<std::string_view> words;
+  bool more = true;
+  for (; more && index < queued.size(); ++index) {
+    queued.Words(index, &words);
+    ForEachKey(CommandOf(queued, index), words,
+               [&](size_t i) { more = more && ahead.AskFor(words[i]); });
+  }
+}
+
 // Runs what is queued in `attempt` until it is clear what becomes of it.
 void RunQueued(Call& call, const QueuedCommands& queued, Attempt* attempt) {
   std::string* const out = call.reply.out();
@@ -310,6 +334,9 @@ void RunQueued(Call& call, const QueuedCommands& queued, Attempt* attempt) {
     // from disk is read together.
     if (outcome == Attempt::Outcome::kWaits &&
         row.command->access == Access::kWrite) {
+      if (attempt->waits_for() == WaitsFor::kValues) {
+        AskForRest(call, queued, i + 1);
+      }
       return;
     }
     call.reply.Claim(out->size() - start);

@@ -104,6 +104,28 @@ class Attempt {
   bool committed_ = false;
 };
 
+// Has values that are on disk read together with the one that an attempt waits
+// for, so that it does not wait for one after the other: some of those that it
+// may ask for when it runs again.
+class ValuesAhead {
+ public:
+  explicit ValuesAhead(Call& call)
+      : op_(*call.service.store, call.session.database, call.cold) {}
+
+  // False when that is enough.
+  bool AskFor(std::string_view key);
+
+ private:
+  static constexpr size_t kKeysMax = 4096;  // That are looked at.
+  static constexpr size_t kValuesMax = 64;
+  static constexpr uint64_t kBytesMax = 1 << 20;
+
+  Operation op_;
+  size_t keys_ = 0;
+  size_t values_ = 0;
+  uint64_t bytes_ = 0;
+};
+
 // Keeps the words of `call` for EXEC and answers so, or with why they cannot be
 // part of a transaction.
 void Queue(Call& call, const CommandRow& row);

@@ -22,6 +22,9 @@ constexpr size_t kSlotBytesMax = 16;
 // ghosts it does not see so many in a row.
 constexpr int kRandomTries = 100;
 
+// What is asked for ahead leaves a command nearly all of what it may read.
+constexpr uint64_t kColdAheadShare = 8;
+
 }  // namespace
 
 Operation::Operation(Store& store, int database, ColdValues* cold,
@@ -145,6 +148,17 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
   }
   cold_.wanted_.emplace(entry.seq(), std::move(wanted));
   return nullptr;
+}
+
+bool Operation::AskAhead(const Entry& entry) {
+  if (!entry.is_cold() || cold_.Find(entry.seq()) != nullptr ||
+      cold_.wanted_.contains(entry.seq())) {
+    return true;
+  }
+  const uint64_t bytes = cold_.bytes_ + entry.value_size();
+  if (bytes > store_.options.cold_bytes_max / kColdAheadShare) return false;
+  AskFor(entry);
+  return true;
 }
 
 std::shared_ptr<const void> Operation::KeepValues() {

@@ -60,6 +60,11 @@ class Operation {
   // why the value cannot be had; without one waits_for() says kValues.
   std::string_view Value(const Entry& entry);
 
+  // The command waits for values, and may ask for this one, too, when it runs
+  // again: it is read with the others. False when that would leave too little
+  // for those that it does ask for.
+  bool AskAhead(const Entry& entry);
+
   // Whether memory has room for a put, of each that the command will do; asked
   // before Reserve(), which says no when this has. At memory.limit there is
   // room for a value in the place of one that is as large, with a deadline if

@@ -533,6 +533,22 @@ TEST_F(ColdScripts, DeclaredKeysAreReadTogether) {
   EXPECT_EQ(reply, ":45\r\n");
 }
 
+// A script need not ask for all that it declares.
+TEST_F(ColdScripts, DeclaredKeysTakeNothingFromWhatAScriptMayRead) {
+  const std::string value(30'000, 'v');
+  Words words = {"EVAL",
+                 "local n = 0 for i = 1, #KEYS, 10 do "
+                 "n = n + #redis.call('GET', KEYS[i]) end return n",
+                 "60"};
+  for (int i = 0; i < 60; ++i) {
+    words.push_back(fmt::format("large{}", i));
+    Send({"SET", words.back(), value});
+  }
+  std::string reply;
+  EXPECT_GT(Tries(words, &reply), 1);
+  EXPECT_EQ(reply, ":180000\r\n");
+}
+
 TEST_F(ColdScripts, DrawTheSameNumbersInEachRun) {
   std::string reply;
   EXPECT_LE(Tries({"EVAL",

@@ -876,5 +876,19 @@ TEST(ColdTransactions, ReadAllValuesThatReadersNeedAtOnce) {
             "$4\r\n5.25\r\n:42\r\n");
 }
 
+// Nor do writers wait for one value after the other.
+TEST(ColdTransactions, ReadTogetherWhatWritersMayNeed) {
+  Twin cold(0);
+  cold.Send({"MULTI"});
+  for (const char* key : {"text", "number", "other", "brief"}) {
+    cold.Send({"APPEND", key, "1"});
+  }
+  std::string reply;
+  ASSERT_EQ(cold.Try({"EXEC"}, &reply), WaitsFor::kValues);
+  cold.Read();
+  ASSERT_EQ(cold.Try({"EXEC"}, &reply), WaitsFor::kNothing);
+  EXPECT_EQ(reply, "*4\r\n:10\r\n:3\r\n:13\r\n:5\r\n");
+}
+
 }  // namespace
 }  // namespace kvd
