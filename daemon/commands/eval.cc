@@ -415,8 +415,7 @@ void HandleScriptHelp(Call& call) {
       "    Show a script from the scripts cache.",
       "HELP",
       "    Print this help."};
-  call.reply.ArrayHeader(std::size(kLines));
-  for (const std::string_view line : kLines) call.reply.SimpleString(line);
+  ReplyLines(call, kLines);
 }
 
 // Whoever asks is not in the middle of one.

@@ -461,8 +461,7 @@ void HandleObjectHelp(Call& call) {
       "HELP",
       "    Print this help.",
   };
-  call.reply.ArrayHeader(std::size(kLines));
-  for (const std::string_view line : kLines) call.reply.SimpleString(line);
+  ReplyLines(call, kLines);
 }
 
 void HandleDel(Call& call) {

@@ -195,8 +195,7 @@ void HandleMemoryHelp(Call& call) {
       "HELP",
       "    Print this help.",
   };
-  call.reply.ArrayHeader(std::size(kLines));
-  for (const std::string_view line : kLines) call.reply.SimpleString(line);
+  ReplyLines(call, kLines);
 }
 
 }  // namespace kvd
