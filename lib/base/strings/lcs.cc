@@ -102,6 +102,7 @@ uint64_t LcsSteps(size_t a_size, size_t b_size) {
 
 size_t LcsSize(std::string_view a, std::string_view b) {
   if (a.size() > b.size()) std::swap(a, b);
+  if (a.empty()) return 0;
   Rows rows(a);
   for (const char byte : b)
     rows.Advance(byte, [](size_t, uint64_t, uint64_t) {});
