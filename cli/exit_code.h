@@ -16,7 +16,9 @@ enum class ExitCode {
   kServerError = 6,
   kDamage = 7,    // Stored bytes are not what was written.
   kLocalIo = 74,  // A local file, standard input or output.
-  // 130 comes from the shell: SIGINT ends kvctl as it ends any program.
+  // SIGINT ends kvctl as it ends any program, which a shell calls 130. Verbs
+  // that say how to go on return it.
+  kInterrupted = 130,
 };
 
 }  // namespace kvctl

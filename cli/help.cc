@@ -60,7 +60,7 @@ std::string GeneralHelp(const Declarations& globals) {
          "  2 usage                      3 kvd does not run, or is not ready\n"
          "  4 permission denied          5 no reply; the outcome is unknown\n"
          "  6 kvd answered an error      7 stored data is damaged\n"
-         " 74 local input or output\n"
+         " 74 local input or output    130 interrupted\n"
          "\nkvctl COMMAND --help shows options and examples of a command.\n";
 }
 

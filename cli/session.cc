@@ -111,12 +111,7 @@ Attempt<void> Session::ForEachPage(std::string_view prefix,
 
 Attempt<void> Session::Connect() {
   if (client_) return {};
-  // Not the usual one: whoever set it meant another.
-  if (options_.socket.empty()) {
-    return Refuse(ExitCode::kUsage,
-                  "KVD_SOCKET is set, but empty"
-                  "\n  Give it the path of kvd's socket, or unset it");
-  }
+  KVD_TRY(CheckSocket(options_));
   ClientResult<Client> client = Client::Connect(
       options_.socket, {.timeout = options_.timeout, .wait = options_.wait});
   if (!client) return Unexpected(Describe(client.error(), false));
@@ -133,6 +128,13 @@ Failure Session::Describe(const kvd::ClientError& error, bool writes) const {
   return DescribeFault(error, {.socket = options_.socket,
                                .timeout = options_.timeout,
                                .writes = writes});
+}
+
+Attempt<void> CheckSocket(const GlobalOptions& options) {
+  if (!options.socket.empty()) return {};
+  return Refuse(ExitCode::kUsage,
+                "KVD_SOCKET is set, but empty"
+                "\n  Give it the path of kvd's socket, or unset it");
 }
 
 tl::unexpected<Failure> UnforeseenReply(std::string_view command) {

@@ -28,6 +28,7 @@ class Session {
   Session(const GlobalOptions& options, bool writes, Output* output)
       : options_(options), writes_(writes), output_(output) {}
 
+  const GlobalOptions& options() const { return options_; }
   bool json() const { return options_.json; }
   // Whether to colour what goes to the output.
   bool color() const {
@@ -65,6 +66,10 @@ class Session {
   std::optional<kvd::Client> client_;
   std::string passed_over_;  // An error reply that was not reported yet.
 };
+
+// Refuses an empty path of the socket: whoever set it meant another than the
+// usual one.
+Attempt<void> CheckSocket(const GlobalOptions& options);
 
 // A reply that the protocol does not foresee for the command.
 tl::unexpected<Failure> UnforeseenReply(std::string_view command);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,8 @@ std::string Quote(std::string_view bytes);
 std::string Hex(std::string_view bytes);
 // RFC 4648, with padding.
 std::string Base64(std::string_view bytes);
+// What Base64() gave; nothing for anything else.
+std::optional<std::string> FromBase64(std::string_view text);
 
 // "1,204,331".
 std::string Grouped(int64_t number);

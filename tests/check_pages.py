@@ -19,6 +19,7 @@ import source_tree
 _LINES_MAX = {
     "CONTRIBUTING.md": None,
     "README.md": None,
+    "cli/README.md": 100,
     "daemon/README.md": 100,
     "daemon/commands/COMMANDS.md": None,
     "lib/README.md": 250,

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: MIT
-#include <unistd.h>
-
-#include <algorithm>
 #include <chrono>
 #include <thread>
 
 #include "cli/command_line.h"
 #include "cli/duration.h"
 #include "cli/json.h"
+#include "cli/progress.h"
 #include "cli/session.h"
 #include "cli/text.h"
 #include "cli/verbs/status_fields.h"
@@ -17,30 +15,6 @@ namespace kvctl {
 namespace {
 
 constexpr std::chrono::milliseconds kLookEvery{100};
-constexpr int kBarWidth = 40;
-
-// A progress bar: one line on standard error, if that is a terminal.
-class Bar {
- public:
-  ~Bar() {
-    if (drawn_) WriteError("\r\x1b[K");
-  }
-
-  void Draw(int64_t done, int64_t all) {
-    if (isatty(STDERR_FILENO) == 0 || all <= 0) return;
-    drawn_ = true;
-    const int64_t share = std::min<int64_t>(done, all) * 100 / all;
-    const auto filled = static_cast<size_t>(share * kBarWidth / 100);
-    std::string bar(kBarWidth, ' ');
-    bar.replace(0, filled, filled, '#');
-    WriteError(fmt::format("\r[{}] {:3}%  {} of {}\x1b[K", bar, share,
-                           HumanBytes(done), HumanBytes(all)));
-  }
-
- private:
-  bool drawn_ = false;
-};
-
 class Compact final : public Verb {
  public:
   void Declare(Arguments&) override {}
@@ -49,7 +23,7 @@ class Compact final : public Verb {
     KVD_TRY_ASSIGN(const kvd::Reply run, session.Call({"KV.COMPACT"}));
     if (run.type != kvd::ReplyType::kInteger)
       return UnforeseenReply("KV.COMPACT");
-    Bar bar;
+    ProgressBar bar;
     while (true) {
       KVD_TRY_ASSIGN(const kvd::Reply reply, session.Call({"KV.STATUS"}));
       if (!reply.is_aggregate()) return UnforeseenReply("KV.STATUS");
@@ -57,13 +31,20 @@ class Compact final : public Verb {
       if (status.Integer("compaction_runs").value_or(0) >= run.integer) {
         return Report(session, status);
       }
-      bar.Draw(status.Integer("compaction_done_bytes").value_or(0),
-               status.Integer("compaction_all_bytes").value_or(0));
+      Draw(status, &bar);
       std::this_thread::sleep_for(kLookEvery);
     }
   }
 
  private:
+  static void Draw(StatusFields& status, ProgressBar* bar) {
+    const int64_t done = status.Integer("compaction_done_bytes").value_or(0);
+    const int64_t all = status.Integer("compaction_all_bytes").value_or(0);
+    if (all <= 0) return;
+    bar->Draw(done, all,
+              fmt::format("{} of {}", HumanBytes(done), HumanBytes(all)));
+  }
+
   static Attempt<ExitCode> Report(Session& session, StatusFields& status) {
     const std::string error = status.Text("compaction_last_error").value_or("");
     if (!error.empty()) {

@@ -115,6 +115,34 @@ constexpr VerbRow kVerbs[] = {
      "kvctl compact\n"
      "kvctl compact --json",
      MakeCompact},
+    {"export",
+     {},
+     false,
+     "Write keys to a dump, or to a Redis",
+     "[PATTERN] [OPTIONS]",
+     "kvctl export -o all.json.zst\n"
+     "kvctl export 'user:*' --format csv > users.csv\n"
+     "kvctl export --sort --revisions -o all.json\n"
+     "kvctl export --to-redis localhost:6379",
+     MakeExport},
+    {"import",
+     {},
+     true,
+     "Read keys from a dump, or from a Redis",
+     "[FILE] [OPTIONS]",
+     "kvctl import all.json.zst\n"
+     "kvctl import --dry-run users.csv\n"
+     "kvctl import --from-redis /run/redis/redis.sock --skipped others.json\n"
+     "kvctl import huge.resp --resume-file huge.state",
+     MakeImport},
+    {"diff",
+     {},
+     false,
+     "Compare two dumps or servers",
+     "A B [OPTIONS]",
+     "kvctl diff monday.json.zst tuesday.json.zst\n"
+     "kvctl diff /run/kvd/kvd.sock localhost:6379 --json",
+     MakeDiff},
     {"call",
      {},
      true,

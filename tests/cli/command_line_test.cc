@@ -84,8 +84,9 @@ std::string Plain(const DeclaredWord& declared) {
 
 // Whether a word there is no string of bytes, or does not go to kvd.
 bool IsNoBytes(const VerbRow& row, const DeclaredWord& declared) {
+  const std::string verb = row.name;
   return declared.name == "BY" || declared.name == "DURATION" ||
-         row.name == std::string("help");
+         verb == "help" || verb == "import" || verb == "diff";
 }
 
 // Words that are too near to an option, or "--", or that ask for standard

@@ -465,7 +465,8 @@ TEST_F(Kvctl, ShowsWhyAServerDoesNotTakeIt) {
           std::string(FakeServer::kClose));
   const std::string message = "kvctl: max number of clients reached\n";
   for (const VerbRow& row : Verbs()) {
-    if (row.name == std::string("help")) continue;  // It asks nobody.
+    const std::string verb_name = row.name;
+    if (verb_name == "help" || verb_name == "diff") continue;  // Ask nobody.
     Declarations declared;
     Arguments arguments(&declared);
     const std::unique_ptr<Verb> verb = row.make();
@@ -474,6 +475,7 @@ TEST_F(Kvctl, ShowsWhyAServerDoesNotTakeIt) {
     for (const DeclaredWord& word : declared.words) {
       args.push_back(word.name == "BY"         ? "1"
                      : word.name == "DURATION" ? "1s"
+                     : word.name == "FILE"     ? "/dev/null"
                                                : "SHUTDOWN");
     }
     EXPECT_EQ(Err(3, args), message) << row.name;
