@@ -30,7 +30,7 @@ def random_keys(count, seed=5, databases=(0,)):
     hour = int(time.time() * 1000) + 3_600_000
     commands = []
     for number in range(count):
-        key = b"key:%d" % number
+        key = b"key:%d:" % number
         if number % 3 == 0:
             key += rng.randbytes(rng.randrange(8))
         if number < len(AWKWARD):
