@@ -3,6 +3,7 @@
 
     daemon -> store -> log -> fs -> base        cli -> client -> resp -> base
     daemon -> resp, config                      config -> base
+    store -> backup -> base                     cli -> backup
 
 What a layer may include is open to the layers above it, too. The folders of a
 layer are layers again, below the files that are in none. Some libraries and the
@@ -18,12 +19,13 @@ _MAY_INCLUDE = {
     "lib/base": [],
     "lib/fs": ["lib/base"],
     "lib/log": ["lib/fs"],
-    "lib/store": ["lib/log"],
+    "lib/backup": ["lib/base"],
+    "lib/store": ["lib/log", "lib/backup"],
     "lib/resp": ["lib/base"],
     "lib/client": ["lib/resp"],
     "lib/config": ["lib/base"],
     "daemon": ["lib/store", "lib/resp", "lib/config"],
-    "cli": ["lib/client"],
+    "cli": ["lib/client", "lib/backup"],
 }
 
 # The same between the folders of a layer; "" has the layer's own files.
@@ -58,6 +60,7 @@ _ROOMS = {
     "toml++/": ["lib/config/"],
     "nlohmann/": ["cli/"],
     "liburing": ["lib/fs/"],
+    "zstd": ["lib/backup/"],
     "systemd/": ["daemon/"],
     "spdlog/": ["daemon/"],
     # Others know the store by store.h and operation.h; a value that is sent
@@ -87,6 +90,7 @@ _FILE_CALL_ROOMS = {
     "daemon/loop/listener": {"rename", "unlink"},
     "cli/": {"open"},  # A person's own files.
     "cli/moving/record_sorter": {"pread"},  # A temporary one.
+    "cli/backup/": {"open", "pread", "unlink", "rename", "fsync"},
     "lib/base/standard_streams": {"open"},  # /dev/null.
 }
 # They throw when the stream cannot be written.

@@ -23,6 +23,7 @@ _LINES_MAX = {
     "daemon/README.md": 100,
     "daemon/commands/COMMANDS.md": None,
     "lib/README.md": 250,
+    "lib/backup/FORMAT.md": None,
     "lib/log/FORMAT.md": None,
     "lib/log/README.md": 100,
     "lib/store/README.md": 100,
