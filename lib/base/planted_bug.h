@@ -64,6 +64,8 @@ enum class PlantedBug {
   kWaitingApplies,          // What ran before a command that waits stays done.
   kEffectBeforeCertain,     // Effects of an undone transaction stay.
   kTransactionLimitAfterChange,  // Its limits are looked at when all is done.
+  kBackupMixesRevisions,    // Its segments are taken later than its revision.
+  kRestoreReusesRevisions,  // A restored store goes on where the backup ends.
 };
 
 #ifdef KVD_PLANTED_BUGS

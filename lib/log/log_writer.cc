@@ -74,6 +74,23 @@ std::optional<int64_t> LogWriter::Tick() {
   return std::max<int64_t>(next_ms - now_ms, 10);
 }
 
+Manifest LogWriter::AsOfLastGroup() {
+  Manifest manifest = manifest_.value();
+  for (const LiveSegment* live : {supply_.retiring(), supply_.active()}) {
+    if (live != nullptr && live->records > 0) {
+      manifest.sealed.push_back(SealedAtEnd(*live));
+    }
+  }
+  const uint64_t seq = pipeline_.submitted_seq();
+  manifest.active.reset();
+  manifest.prepared.reset();
+  manifest.clean = true;
+  manifest.next_seq = seq + 1;
+  manifest.databases = manifest_.DatabasesAsOf(seq);
+  manifest.databases_as_of = seq;
+  return manifest;
+}
+
 uint32_t LogWriter::active_segment() const {
   const LiveSegment* active = supply_.active();
   return active == nullptr ? 0 : static_cast<uint32_t>(active->identity.id);

@@ -118,6 +118,12 @@ class LogWriter {
   // modes too.
   void WantDurable() { pipeline_.WantDurable(); }
 
+  // The MANIFEST of a directory that holds what was submitted so far, and was
+  // stopped cleanly then: live segments are sealed at their last group. The
+  // files have these bytes once databases_as_of is durable, and keep them: what
+  // live segments get later is behind.
+  Manifest AsOfLastGroup();
+
   // For whoever looks whether the files are still there. Between two calls that
   // both name a file, it was there all the time, and nobody was about to take
   // it away: those which groups enter or may enter soon, and the MANIFEST. (The

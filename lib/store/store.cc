@@ -78,9 +78,11 @@ Store::Impl::Impl(StoreOptions store_options,
       compactor(
           with,
           {options.compaction, options.segment_bytes, options.write_hints},
-          *databases, cleared, damaged, reader),
+          *databases, cleared, damaged, reader, pins),
       scrubber(with, options.scrub, damaged, compactor),
       hint_writer(with, HintOptionsOf(options), compactor),
+      backups(with, reads,
+              {options.backup_stall_timeout_ms, options.segment_bytes}, pins),
       watch(with, options.look_interval_ms, compactor, scrubber, hint_writer) {}
 
 bool Store::Impl::TrimValues() {
@@ -148,10 +150,11 @@ bool Store::Poll() {
   impl_->scrubber.Poll();
   const bool compacted = impl_->compactor.Poll();
   impl_->hint_writer.Poll();
+  const bool backed_up = impl_->backups.Poll();
   // It must know what the others have removed.
   const bool lost = impl_->watch.Poll();
   const bool memory_news = impl_->limit.TakeNews();
-  return compacted || changed || memory_news || lost || asks_again;
+  return compacted || changed || backed_up || memory_news || lost || asks_again;
 }
 
 std::optional<int64_t> Store::Tick() {
@@ -167,7 +170,8 @@ std::optional<int64_t> Store::Tick() {
     next = impl_->log->Tick();
   }
   for (const auto& wanted : {impl_->compactor.Tick(), impl_->scrubber.Tick(),
-                             impl_->hint_writer.Tick(), impl_->watch.Tick()}) {
+                             impl_->hint_writer.Tick(), impl_->backups.Tick(),
+                             impl_->watch.Tick()}) {
     if (wanted) next = next ? std::min(*next, *wanted) : *wanted;
   }
   if (more) return kNextSliceMs;
@@ -200,13 +204,14 @@ void Store::Stop() {
   impl_->compactor.Stop();
   impl_->scrubber.Stop();
   impl_->hint_writer.Stop();
+  impl_->backups.Stop();
   impl_->log->Stop();
   impl_->watch.Stop();
 }
 bool Store::stopped() const {
   return !failure() && impl_->log->stopped() && impl_->compactor.idle() &&
          impl_->scrubber.idle() && impl_->hint_writer.idle() &&
-         impl_->watch.done();
+         impl_->backups.idle() && impl_->watch.done();
 }
 const LogFigures& Store::log_figures() const { return impl_->log->figures(); }
 
@@ -247,6 +252,7 @@ std::vector<uint64_t> Store::SealedSegments() const {
 void Store::Tune(const StoreTuning& tuning) {
   impl_->compactor.Tune(tuning.compaction);
   impl_->scrubber.Tune(tuning.scrub);
+  impl_->backups.set_stall_timeout_ms(tuning.backup_stall_timeout_ms);
   impl_->cache.set_value_bytes_max(tuning.value_cache_bytes);
   impl_->limit.set_bytes(tuning.memory_limit_bytes);
 }

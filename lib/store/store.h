@@ -56,6 +56,8 @@ struct StoreOptions {
   int64_t idle_declare_ms = 100;            // Quiet time before an empty group.
   CompactionOptions compaction;
   ScrubOptions scrub;
+  // How long a backup lasts whose reader takes nothing.
+  int64_t backup_stall_timeout_ms = 60'000;
   // Between two looks at whether the files are still there; 0: only at a stop.
   int64_t look_interval_ms = 1000;
   bool write_hints = true;  // Of sealed segments (log/format/hint.h).
@@ -84,6 +86,7 @@ struct StoreOptions {
 struct StoreTuning {
   CompactionOptions compaction;
   ScrubOptions scrub;
+  int64_t backup_stall_timeout_ms = 60'000;
   uint64_t value_cache_bytes = UINT64_MAX;
   uint64_t memory_limit_bytes = 0;
 };
@@ -229,6 +232,7 @@ class Store {
   std::string_view write_device_why() const;
 
  private:
+  friend class Backup;
   friend class Operation;
   friend class Transaction;
   friend class Watch;

@@ -10,9 +10,11 @@
 #include "base/executor.h"
 #include "fs/file_system.h"
 #include "log/log_writer.h"
+#include "store/background/backup_source.h"
 #include "store/background/compactor.h"
 #include "store/background/hint_writer.h"
 #include "store/background/scrubber.h"
+#include "store/background/segment_pins.h"
 #include "store/background/storage_watch.h"
 #include "store/changes.h"
 #include "store/memory/cleared_tables.h"
@@ -59,9 +61,11 @@ struct Store::Impl {
 
   bool removes_expired = true;  // Those that nobody looks up.
 
+  SegmentPins pins;
   Compactor compactor;
   Scrubber scrubber;
   HintWriter hint_writer;
+  BackupSource backups;
   StorageWatch watch;
 
   Transaction* transaction = nullptr;  // The open one.

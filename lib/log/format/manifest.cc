@@ -245,6 +245,12 @@ Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
                 "here. (Format 1 was never released.)",
                 path, first_line.substr(0, kFirstWordsShown));
   }
+  if (text == kUnfinishedRestore) {
+    return Fail(ErrorCode::kCorruption,
+                "{}: a restore into this directory has not finished\n  Run "
+                "\"kvd restore\" again; it begins anew.",
+                path);
+  }
   const auto damaged = [&](std::string_view what) {
     return Fail(ErrorCode::kCorruption,
                 "{}: {}\n  The MANIFEST says which files count, so kvd does "

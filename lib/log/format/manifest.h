@@ -21,6 +21,10 @@ namespace kvd {
 
 inline constexpr std::string_view kManifestName = "MANIFEST";
 inline constexpr std::string_view kManifestTemporaryName = "MANIFEST.tmp";
+// What stands there instead while a restore writes the other files: with it no
+// kvd starts.
+inline constexpr std::string_view kUnfinishedRestore =
+    "kvd-restore unfinished\n";
 
 struct SealedSegment {
   uint64_t id = 0;

@@ -97,6 +97,8 @@ class CommitPipeline {
   int64_t DueAtMs(int64_t now_ms) const;
 
   uint64_t last_seq() const { return next_seq_ - 1; }
+  // The newest change that is not in the open group.
+  uint64_t submitted_seq() const { return last_seq() - open_.records(); }
   uint64_t durable_seq() const { return durable_seq_; }
   uint64_t written_seq() const { return written_seq_; }
   // Whether the group in flight waits for room on the disk.

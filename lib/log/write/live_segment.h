@@ -6,6 +6,7 @@
 
 #include "base/checksum.h"
 #include "fs/file_system.h"
+#include "log/format/manifest.h"
 #include "log/format/segment.h"
 
 namespace kvd {
@@ -24,5 +25,13 @@ struct LiveSegment {
   uint64_t last_seq = 0;
   StreamingChecksum checksum{0};
 };
+
+// The line of the MANIFEST for a segment that ends with what was submitted so
+// far.
+inline SealedSegment SealedAtEnd(const LiveSegment& segment) {
+  return {segment.identity.id, segment.identity.epoch,   SegmentKind::kLog,
+          segment.end,         segment.records,          segment.first_seq,
+          segment.last_seq,    segment.checksum.Digest()};
+}
 
 }  // namespace kvd

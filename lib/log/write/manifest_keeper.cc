@@ -30,10 +30,7 @@ void ManifestKeeper::Enter(const LiveSegment& segment) {
 void ManifestKeeper::Seal(LiveSegment segment) {
   dirty_ = true;
   if (segment.records == 0) return Discard(segment.identity.id);
-  value_.sealed.push_back({segment.identity.id, segment.identity.epoch,
-                           SegmentKind::kLog, segment.end, segment.records,
-                           segment.first_seq, segment.last_seq,
-                           segment.checksum.Digest()});
+  value_.sealed.push_back(SealedAtEnd(segment));
   sealed_files_.push_back({std::move(segment.file), segment.end});
 }
 
@@ -57,11 +54,10 @@ void ManifestKeeper::BecameDurable(uint64_t seq) {
   database_changes_.ApplyUpTo(seq, &value_.databases);
 }
 
-DatabaseMap ManifestKeeper::NewestDatabases() const {
+DatabaseMap ManifestKeeper::DatabasesAsOf(uint64_t seq) const {
   DatabaseMap databases = value_.databases;
-  if (IsPlanted(PlantedBug::kHeadForgets)) return databases;
   DatabaseChanges changes = database_changes_;
-  changes.ApplyUpTo(UINT64_MAX, &databases);
+  changes.ApplyUpTo(seq, &databases);
   return databases;
 }
 

@@ -56,14 +56,15 @@ class ManifestKeeper {
     database_changes_.Add(kind, database, value, seq);
   }
   size_t undurable_database_changes() const { return database_changes_.size(); }
-  // With all that were appended.
-  DatabaseMap NewestDatabases() const;
   // The newest of those are taken back, down to so many.
   void CutBackDatabaseChanges(size_t size) { database_changes_.CutBack(size); }
   // Everything up to `seq` is durable.
   void BecameDurable(uint64_t seq);
   // value().databases holds after this one.
   uint64_t durable_seq() const { return durable_seq_; }
+  // As they were after this change, which was appended and is not older than
+  // what is durable.
+  DatabaseMap DatabasesAsOf(uint64_t seq) const;
 
   // --- Compaction ---
 

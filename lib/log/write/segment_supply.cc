@@ -79,7 +79,9 @@ std::vector<IdRange> SegmentSupply::Retired() const {
 SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
   SegmentHead head;
   head.databases_as_of = seq;
-  head.databases = manifest_.NewestDatabases();
+  head.databases = IsPlanted(PlantedBug::kHeadForgets)
+                       ? manifest_.value().databases
+                       : manifest_.DatabasesAsOf(seq);
   head.retired = Retired();
   if (head.retired.size() > kHeadRangesMax) {
     head.retired.erase(head.retired.begin(),

@@ -99,8 +99,12 @@ Place CompactionJob::place_of_moved(size_t i) const {
           static_cast<uint32_t>(moved_->offsets()[i])};
 }
 
-void CompactionJob::RemoveVictims() {
-  for (const SealedSegment& victim : order_.victims) RemoveSegment(victim.id);
+void CompactionJob::RemoveVictims(std::span<const uint64_t> kept) {
+  for (const SealedSegment& victim : order_.victims) {
+    const bool is_kept =
+        std::find(kept.begin(), kept.end(), victim.id) != kept.end();
+    if (!is_kept) RemoveSegment(victim.id);
+  }
 }
 
 void CompactionJob::RemoveOutputs() {

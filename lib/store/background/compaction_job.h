@@ -84,9 +84,9 @@ class CompactionJob {
   }
   Place place_of_moved(size_t i) const;
 
-  // Either, at the end: what is not needed any more. Best effort; the next
-  // start removes what is left.
-  void RemoveVictims();
+  // Either, at the end: what is not needed any more, but for the files of the
+  // victims `kept`. Best effort; the next start removes what is left.
+  void RemoveVictims(std::span<const uint64_t> kept);
   void RemoveOutputs();
 
   const std::vector<SealedSegment>& victims() const { return order_.victims; }

@@ -27,7 +27,8 @@ bool Contains(const std::vector<uint64_t>& ids, uint64_t id) {
 
 Compactor::Compactor(const Maintenance& with, const CompactorOptions& options,
                      Databases& databases, const ClearedTables& cleared,
-                     DamagedSegments& damaged, ValueReader& reader)
+                     DamagedSegments& damaged, ValueReader& reader,
+                     SegmentPins& pins)
     : options_(options),
       directory_(with.directory),
       log_(with.log),
@@ -37,6 +38,7 @@ Compactor::Compactor(const Maintenance& with, const CompactorOptions& options,
       cleared_(cleared),
       damaged_(damaged),
       reader_(reader),
+      pins_(pins),
       worker_(with) {
   look_at_ms_ = worker_.NowMs() + options_.compaction.interval_ms;
 }
@@ -141,12 +143,12 @@ double Compactor::Pressure() const {
 
 bool Compactor::InDanger() {
   // Whoever looked last knows best.
-  if (log_.free_disk_bytes() != seen_by_log_bytes_) {
-    free_bytes_ = seen_by_log_bytes_ = log_.free_disk_bytes();
+  if (log_.free_disk_bytes() != free_bytes_.seen_by_log) {
+    free_bytes_.known = free_bytes_.seen_by_log = log_.free_disk_bytes();
   }
   return log_.disk_full() ||
-         (free_bytes_ != 0 &&
-          free_bytes_ < kDangerSegments * options_.segment_bytes);
+         (free_bytes_.known != 0 &&
+          free_bytes_.known < kDangerSegments * options_.segment_bytes);
 }
 
 // --- One job after the other ------------------------------------------------
@@ -213,7 +215,7 @@ void Compactor::Measure() {
   worker_.Step(
       [this]() -> Result<void> {
         // Not knowing is no reason not to try.
-        measured_bytes_ = directory_.FreeBytes().value_or(UINT64_MAX);
+        free_bytes_.measured = directory_.FreeBytes().value_or(UINT64_MAX);
         return {};
       },
       [this](const Result<void>&) {
@@ -232,7 +234,7 @@ PlanRules Compactor::Rules(CompactionMode mode, uint64_t space_bytes) const {
 }
 
 void Compactor::NextJob() {
-  const uint64_t free_bytes = free_bytes_ = measured_bytes_;
+  const uint64_t free_bytes = free_bytes_.known = free_bytes_.measured;
   // Ordinary segments leave more free than this.
   const uint64_t space_bytes =
       free_bytes - std::min(free_bytes, kManifestReserveBytes);
@@ -278,8 +280,8 @@ void Compactor::StartJob(const std::vector<uint64_t>& victims) {
   // A hint is no larger than its segment, and worth less than the job.
   order.write_hints =
       options_.write_hints &&
-      free_bytes_ >= kManifestReserveBytes + 2 * BytesOf(victims_) +
-                         kDangerSegments * options_.segment_bytes;
+      free_bytes_.known >= kManifestReserveBytes + 2 * BytesOf(victims_) +
+                               kDangerSegments * options_.segment_bytes;
   // Of two new segments in a row, one is at least half full.
   order.outputs_max = 4 * BytesOf(victims_) / options_.segment_bytes + 2;
   ticket_ = log_.ReserveSegmentIds(order.outputs_max, &order.first_output_id);
@@ -343,7 +345,7 @@ void Compactor::Finish() {
 // --- Exchanging the files ---------------------------------------------------
 
 void Compactor::Install() {
-  if (IsPlanted(PlantedBug::kRetireBeforeManifest)) job_->RemoveVictims();
+  if (IsPlanted(PlantedBug::kRetireBeforeManifest)) job_->RemoveVictims({});
   reader_.NoteLeaving(victims_);
   ticket_ = log_.ReplaceSealed(victims_, job_->outputs());
   phase_ = Phase::kInstalling;
@@ -395,8 +397,8 @@ void Compactor::EndJob() {
   status_.reclaimed_bytes += gained;
   phase_ = Phase::kRetiring;
   worker_.Step(
-      [job = job_.get()]() -> Result<void> {
-        job->RemoveVictims();
+      [job = job_.get(), kept = pins_.Keep(victims_)]() -> Result<void> {
+        job->RemoveVictims(kept);
         return {};
       },
       [this](const Result<void>&) {

@@ -34,6 +34,7 @@
 #include "store/background/compaction_status.h"
 #include "store/background/liveness.h"
 #include "store/background/maintenance.h"
+#include "store/background/segment_pins.h"
 #include "store/memory/cleared_tables.h"
 #include "store/memory/damaged_segments.h"
 #include "store/memory/databases.h"
@@ -58,7 +59,7 @@ class Compactor {
   // References outlive it.
   Compactor(const Maintenance& with, const CompactorOptions& options,
             Databases& databases, const ClearedTables& cleared,
-            DamagedSegments& damaged, ValueReader& reader);
+            DamagedSegments& damaged, ValueReader& reader, SegmentPins& pins);
   Compactor(const Compactor&) = delete;
   Compactor& operator=(const Compactor&) = delete;
 
@@ -154,6 +155,7 @@ class Compactor {
   const ClearedTables& cleared_;
   DamagedSegments& damaged_;
   ValueReader& reader_;
+  SegmentPins& pins_;
   bool stopping_ = false;
 
   Phase phase_ = Phase::kIdle;
@@ -161,9 +163,11 @@ class Compactor {
   bool asked_ = false;  // For another run after this one.
   bool run_ended_ = false;
   int64_t look_at_ms_ = 0;
-  uint64_t measured_bytes_ = 0;     // By the step that measures.
-  uint64_t free_bytes_ = 0;         // On the disk, as far as known; 0 for not.
-  uint64_t seen_by_log_bytes_ = 0;  // What the log writer found last.
+  struct FreeBytes {
+    uint64_t measured = 0;     // By the step that measures.
+    uint64_t known = 0;        // As far as known; 0 for not.
+    uint64_t seen_by_log = 0;  // What the log writer found last.
+  } free_bytes_;               // On the disk.
 
   std::unique_ptr<CompactionJob> job_;
   std::vector<SealedSegment> victims_;

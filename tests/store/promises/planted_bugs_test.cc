@@ -116,6 +116,10 @@ const Planted kPlanted[] = {
      CheckUndoLeavesNothing},
     {"UndoForgetsCount", PlantedBug::kUndoForgetsCount, CheckUndoLeavesNothing},
     {"WatchMissesExpiry", PlantedBug::kWatchMissesExpiry, CheckWatchSeesExpiry},
+    {"BackupMixesRevisions", PlantedBug::kBackupMixesRevisions,
+     CheckBackupIsOfOneRevision},
+    {"RestoreReusesRevisions", PlantedBug::kRestoreReusesRevisions,
+     CheckRestoreTakesNewRevisions},
 };
 
 class PlantedBugs : public testing::TestWithParam<Planted> {};

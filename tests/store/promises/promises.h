@@ -67,5 +67,10 @@ std::string CheckQueuesAreCounted();
 std::string CheckUndoLeavesNothing();
 // Whoever watches a key hears that it has expired, whoever removes it.
 std::string CheckWatchSeesExpiry();
+// A backup has what was there at its revision, whatever is written while it is
+// read.
+std::string CheckBackupIsOfOneRevision();
+// A restored store gives no revision that its source gave after the backup.
+std::string CheckRestoreTakesNewRevisions();
 
 }  // namespace kvd
