@@ -15,6 +15,9 @@ kvd::ExitCode Main(int argc, const char* const* argv) {
   if (options.action == kvd::Options::Action::kVerify) {
     return kvd::RunVerify(options.directory);
   }
+  if (options.action == kvd::Options::Action::kRestore) {
+    return kvd::RunRestore(options.backups, options.directory);
+  }
   const auto settings = kvd::LoadSettings(options);
   if (!settings) {
     std::fprintf(stderr, "kvd: %s\n", settings.error().message().c_str());

@@ -14,7 +14,8 @@ namespace {
 
 constexpr char kHelp[] =
     "kvd, a durable key-value store for the processes of one host\n"
-    "Usage: kvd [OPTIONS] [run | check-config | verify DIR]\n"
+    "Usage: kvd [OPTIONS] [run | check-config | verify DIR |\n"
+    "                      restore FILE... DIR]\n"
     "\n"
     "Options:\n"
     "  -h,--help         print this help\n"
@@ -31,6 +32,13 @@ constexpr char kHelp[] =
     "  check-config      say whether \"run\" would take the configuration\n"
     "  verify DIR        read every byte of a data directory that no daemon\n"
     "                    uses, and report damage\n"
+    "  restore FILE... DIR\n"
+    "                    make the data directory DIR, which is new or empty, "
+    "out\n"
+    "                    of a backup of \"kvctl backup\" and the incremental "
+    "ones\n"
+    "                    on top of it; \"-\" is standard input. Run it as the\n"
+    "                    user that kvd runs as\n"
     "\n"
     "Exit codes:\n"
     "  0 stopped as asked           1 cannot start (socket, permissions)\n"
@@ -101,6 +109,13 @@ Result<void> TakeWord(const Argument& argument, Line* line) {
                 "unknown option {} (a directory of that name: ./{})", word,
                 word);
   }
+  if (line->command == "restore") {
+    if (word.empty()) {
+      return Fail(ErrorCode::kInvalid, "restore: the name of a file is empty");
+    }
+    options.backups.emplace_back(word);
+    return {};
+  }
   if (!line->command.empty()) {
     if (line->command != "verify" || !options.directory.empty()) {
       return Fail(ErrorCode::kInvalid, "unexpected argument \"{}\"", word);
@@ -117,9 +132,12 @@ Result<void> TakeWord(const Argument& argument, Line* line) {
     options.action = Options::Action::kCheckConfig;
   } else if (word == "verify") {
     options.action = Options::Action::kVerify;
+  } else if (word == "restore") {
+    options.action = Options::Action::kRestore;
   } else {
     return Fail(ErrorCode::kInvalid,
-                "unknown command \"{}\": run, check-config or verify", word);
+                "unknown command \"{}\": run, check-config, verify or restore",
+                word);
   }
   return {};
 }
@@ -138,6 +156,15 @@ Result<Line> ReadLine(int argc, const char* const* argv) {
   if (line.command == "verify" && line.options.directory.empty() &&
       !line.asks_help) {
     return Fail(ErrorCode::kInvalid, "verify: DIR is missing");
+  }
+  if (line.command == "restore" && !line.asks_help) {
+    std::vector<std::string>& words = line.options.backups;
+    if (words.size() < 2) {
+      return Fail(ErrorCode::kInvalid, "restore: {} missing",
+                  words.empty() ? "FILE and DIR are" : "DIR is");
+    }
+    line.options.directory = std::move(words.back());
+    words.pop_back();
   }
   return line;
 }

@@ -16,13 +16,14 @@ namespace kvd {
 inline constexpr char kDefaultConfigPath[] = "/etc/kvd/kvd.toml";
 
 struct Options {
-  enum class Action { kRun, kCheckConfig, kVerify };
+  enum class Action { kRun, kCheckConfig, kVerify, kRestore };
 
   Action action = Action::kRun;
   std::string config_path = kDefaultConfigPath;
   bool config_named = false;           // By the user: the file must exist.
   std::vector<std::string> overrides;  // "name=value", the last one counts.
-  std::string directory;               // For kVerify.
+  std::string directory;               // For kVerify and kRestore.
+  std::vector<std::string> backups;    // For kRestore, oldest first.
 };
 
 // What the arguments ask for. Or, when that is help, the version or nonsense,

@@ -14,6 +14,7 @@
 #include <memory>
 #include <vector>
 
+#include "backup/backup_reader.h"
 #include "base/allocator.h"
 #include "base/clock.h"
 #include "base/executor.h"
@@ -29,7 +30,9 @@
 #include "daemon/options.h"
 #include "daemon/server.h"
 #include "daemon/store_opener.h"
+#include "fs/input_file.h"
 #include "fs/posix_file_system.h"
+#include "store/restore.h"
 #include "store/store.h"
 #include "store/verify.h"
 
@@ -162,6 +165,7 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.memory_limit_bytes = tuning.memory_limit_bytes;
   options.compaction = tuning.compaction;
   options.scrub = tuning.scrub;
+  options.backup_stall_timeout_ms = tuning.backup_stall_timeout_ms;
   options.cold_bytes_max = config.limits.output_bytes;
   options.read_files_max = static_cast<size_t>(descriptors.read_files);
   options.sync = config.durability.sync;
@@ -321,21 +325,43 @@ ExitCode RunDaemon(const Settings& settings) {
   return code;
 }
 
+namespace {
+
+ExitCode FailCommand(const Error& error) {
+  std::fprintf(stderr, "kvd: %s\n", error.message().c_str());
+  return ExitCodeOf(error);
+}
+
+// A line on a terminal, and nothing elsewhere.
+class PercentLine {
+ public:
+  ~PercentLine() {
+    if (shown_ >= 0) std::fprintf(stderr, "\r\x1b[K");
+  }
+  void Show(uint64_t done, uint64_t all) {
+    const auto percent = static_cast<int>(done * 100 / std::max(all, done));
+    if (percent == shown_ || isatty(STDERR_FILENO) == 0) return;
+    shown_ = percent;
+    std::fprintf(stderr, "\r%3d%% of %s", percent, FormatSize(all).c_str());
+  }
+
+ private:
+  int shown_ = -1;
+};
+
+}  // namespace
+
 ExitCode RunVerify(const std::string& path) {
   IgnoreSignals();
   auto directory = OpenPosixDirectory(path, {.read_only = true});
-  const auto fail = [](const Error& error) {
-    std::fprintf(stderr, "kvd: %s\n", error.message().c_str());
-    return ExitCodeOf(error);
-  };
-  if (!directory) return fail(directory.error());
+  if (!directory) return FailCommand(directory.error());
   if (const auto locked = (*directory)->Lock(); !locked) {
-    return fail(locked.error());
+    return FailCommand(locked.error());
   }
   const auto report = VerifyDirectory(
       **directory,
       [](const std::string& damage) { std::printf("%s\n", damage.c_str()); });
-  if (!report) return fail(report.error());
+  if (!report) return FailCommand(report.error());
   if (report->torn_bytes > 0) {
     std::printf("torn tail of %s, which the next start cuts\n",
                 FormatSize(report->torn_bytes).c_str());
@@ -348,6 +374,51 @@ ExitCode RunVerify(const std::string& path) {
       static_cast<unsigned long long>(report->bytes),
       static_cast<unsigned long long>(report->damages));
   return Printed(report->damages == 0 ? ExitCode::kStopped : ExitCode::kDamage);
+}
+
+ExitCode RunRestore(const std::vector<std::string>& backups,
+                    const std::string& path) {
+  IgnoreSignals();
+  umask(kUmask);
+  std::vector<InputFile> files;
+  files.reserve(backups.size());
+  BackupChain chain;
+  for (const std::string& backup : backups) {
+    auto file = InputFile::Open(backup);
+    if (!file) return FailCommand(file.error());
+    files.push_back(std::move(*file));
+    auto reader = BackupReader::Open(
+        files.back().name(), [file = &files.back()](std::span<char> out) {
+          return file->Read(out);
+        });
+    if (!reader) return FailCommand(reader.error());
+    chain.push_back(std::move(*reader));
+  }
+  // Before the directory is made.
+  if (const auto checked = CheckBackups(chain); !checked) {
+    return FailCommand(checked.error());
+  }
+  auto directory =
+      OpenPosixDirectory(path, {.create = true, .private_only = true});
+  if (!directory) return FailCommand(directory.error());
+  if (const auto locked = (*directory)->Lock(); !locked) {
+    return FailCommand(locked.error());
+  }
+  PercentLine percent;
+  const auto report = RestoreBackups(
+      **directory, chain,
+      [&](uint64_t done, uint64_t all) { percent.Show(done, all); });
+  if (!report) return FailCommand(report.error());
+  std::printf(
+      "%s: restored revision %llu: %llu segments, %llu records, %llu bytes, "
+      "all "
+      "verified; later revisions are above %llu\n",
+      path.c_str(), static_cast<unsigned long long>(report->revision),
+      static_cast<unsigned long long>(report->segments),
+      static_cast<unsigned long long>(report->records),
+      static_cast<unsigned long long>(report->bytes),
+      static_cast<unsigned long long>(report->floor));
+  return Printed(ExitCode::kStopped);
 }
 
 }  // namespace kvd

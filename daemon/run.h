@@ -4,6 +4,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "daemon/exit_code.h"
 #include "daemon/options.h"
@@ -15,5 +16,9 @@ ExitCode RunDaemon(const Settings& settings);
 
 // Reads every byte of a data directory and reports damage on stdout.
 ExitCode RunVerify(const std::string& path);
+
+// Makes a data directory out of a full backup and incremental ones on top.
+ExitCode RunRestore(const std::vector<std::string>& backups,
+                    const std::string& path);
 
 }  // namespace kvd

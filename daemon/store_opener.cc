@@ -39,6 +39,7 @@ StoreTuning TuningOf(const Config& config, const MemoryBounds& memory) {
       config.compaction.interval_ms, config.compaction.min_dead_ratio,
       config.compaction.rate_bytes, config.compaction.history_bytes};
   tuning.scrub = {config.scrub.interval_ms, config.scrub.rate_bytes};
+  tuning.backup_stall_timeout_ms = config.backup.stall_timeout_ms;
   tuning.value_cache_bytes = memory.value_cache;
   tuning.memory_limit_bytes = memory.limit;
   return tuning;

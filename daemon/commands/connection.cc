@@ -76,6 +76,7 @@ void HandleReset(Call& call) {
   session.no_touch = false;
   session.name.clear();
   session.EndTransaction();
+  session.backup.reset();
   if (session.monitors) {
     call.WhenCertain([&service = call.service, id = session.id] {
       service.set_monitor(id, false);

@@ -184,6 +184,9 @@ void HandleCommandInfo(Call& call);
 void HandleCommandList(Call& call);
 
 // kv.cc
+void HandleKvBackupBegin(Call& call);
+void HandleKvBackupEnd(Call& call);
+void HandleKvBackupRead(Call& call);
 void HandleKvCompact(Call& call);
 void HandleKvDel(Call& call);
 void HandleKvGet(Call& call);

@@ -1,12 +1,22 @@
 // SPDX-License-Identifier: MIT
 //
-// kvd's own commands: values with their revisions, and the daemon's state.
+// kvd's own commands: values with their revisions, the daemon's state, and
+// backups. Of those a client reads the segments and the MANIFEST of one moment,
+// and makes of them what it likes; kvctl a file. It asks for one piece after
+// the other, so that it sets the pace, needs little memory and leaves out what
+// it has.
 #include <unistd.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "daemon/commands/handlers.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
 #include "daemon/state/memory_figures.h"
+#include "log/format/manifest.h"
 
 namespace kvd {
 namespace {
@@ -120,6 +130,60 @@ void AddScrubFields(const ScrubStatus& scrub, StatusWriter status) {
 void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {
   status.Number("loaded_bytes", progress.bytes_done);
   status.Number("loading_bytes", progress.bytes_all);
+}
+
+// --- KV.BACKUP --------------------------------------------------------------
+
+// Of one piece: what the loop hands over to the kernel in one go.
+constexpr uint64_t kPieceBytesMax = 256 << 10;
+
+constexpr size_t kBeginFields = 5;
+
+// Nothing of it is of use any more.
+void ReplyEnded(Call& call, const Error& error) {
+  call.session.backup.reset();
+  call.reply.Error("ERR the backup is not complete: " + error.message());
+}
+
+std::string HexOf(const StoreUuid& uuid) {
+  std::string hex;
+  for (const uint8_t byte : uuid) hex += fmt::format("{:02x}", byte);
+  return hex;
+}
+
+// Without a copy, if it is large.
+void ReplyPiece(Call& call, std::string piece) {
+  if (call.lent == nullptr || piece.size() < kLentBytesMin) {
+    return call.reply.Bulk(piece);
+  }
+  const auto kept = std::make_shared<const std::string>(std::move(piece));
+  if (call.reply.BeginBulk(kept->size())) {
+    call.lent->push_back({call.reply.out()->size(), *kept, kept});
+  }
+  call.reply.EndBulk();
+}
+
+void ReplyContents(Call& call, const Manifest& manifest) {
+  ReplyWriter& reply = call.reply;
+  uint64_t bytes = 0;
+  for (const SealedSegment& segment : manifest.sealed) bytes += segment.bytes;
+  reply.MapHeader(kBeginFields);
+  reply.Bulk("revision");
+  reply.Integer(static_cast<int64_t>(manifest.databases_as_of));
+  reply.Bulk("uuid");
+  reply.Bulk(HexOf(manifest.uuid));
+  reply.Bulk("bytes");
+  reply.Integer(static_cast<int64_t>(bytes));
+  reply.Bulk("segments");
+  reply.ArrayHeader(manifest.sealed.size());
+  for (const SealedSegment& segment : manifest.sealed) {
+    reply.ArrayHeader(3);
+    reply.Integer(static_cast<int64_t>(segment.id));
+    reply.Integer(static_cast<int64_t>(segment.bytes));
+    reply.Bulk(fmt::format("{:016x}", segment.checksum));
+  }
+  reply.Bulk("manifest");
+  reply.Bulk(EncodeManifest(manifest));
 }
 
 }  // namespace
@@ -243,6 +307,56 @@ void HandleKvStatus(Call& call) {
   status.Text("sync", ToString(service.config.durability.sync));
   status.Number("connections", service.sessions.size());
   status.Number("errors", service.stats.protocol_errors);
+}
+
+void HandleKvBackupBegin(Call& call) {
+  Session& session = call.session;
+  // It is not a second one, but the first, which could not be answered before.
+  const bool goes_on = session.backup != nullptr && !session.backup_begun;
+  if (!goes_on) {
+    Result<std::unique_ptr<Backup>> begun = Backup::Begin(*call.service.store);
+    if (!begun) return call.reply.Error("ERR " + begun.error().message());
+    session.backup = std::move(*begun);
+    session.backup_begun = false;
+  }
+  const Result<const Manifest*> contents = session.backup->Contents();
+  if (!contents) return ReplyEnded(call, contents.error());
+  if (*contents == nullptr) return call.op->WaitFor(WaitsFor::kNews);
+  session.backup_begun = true;
+  ReplyContents(call, **contents);
+}
+
+void HandleKvBackupRead(Call& call) {
+  const auto segment = ParseUnsigned(call.args[2]);
+  const auto offset = ParseUnsigned(call.args[3]);
+  const auto bytes = ParseUnsigned(call.args[4]);
+  if (!segment || !offset || !bytes) return call.reply.Error(kNotAnInteger);
+  const auto& backup = call.session.backup;
+  if (backup == nullptr) {
+    return call.reply.Error(
+        "ERR no backup is under way on this connection: KV.BACKUP BEGIN");
+  }
+  Result<std::optional<std::string>> piece = backup->Read(
+      *segment, *offset,
+      static_cast<size_t>(std::min<uint64_t>(*bytes, kPieceBytesMax)));
+  if (!piece && piece.error().code() == ErrorCode::kInvalid) {
+    return call.reply.Error("ERR " + piece.error().message());
+  }
+  if (!piece) return ReplyEnded(call, piece.error());
+  if (!*piece) return call.op->WaitFor(WaitsFor::kNews);
+  ReplyPiece(call, std::move(**piece));
+}
+
+void HandleKvBackupEnd(Call& call) {
+  const auto& backup = call.session.backup;
+  if (backup == nullptr) {
+    return call.reply.Error("ERR no backup is under way on this connection");
+  }
+  const Result<const Manifest*> contents = backup->Contents();
+  if (!contents) return ReplyEnded(call, contents.error());
+  backup->Finish();
+  call.session.backup.reset();
+  call.reply.Ok();
 }
 
 }  // namespace kvd

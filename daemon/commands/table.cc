@@ -25,6 +25,9 @@ constexpr KeySpec kCountedBySecond = {3, 0, 1, 2};
 // Works at any time, on the connection's own account.
 constexpr uint16_t kAnyTime = kLoading | kNoScript;
 
+// A backup takes many commands of one connection.
+constexpr uint16_t kBackupFlags = kDangerous | kNoMulti | kNoScript;
+
 using enum Access;
 using enum CommandGroup;
 
@@ -156,6 +159,19 @@ constexpr Command kFunctionCommands[] = {
      "Accepted for compatibility: there are no functions."},
     {"HELP", 2, 2, kNoKeys, kNone, kServer, kAnyTime, HandleFunctionHelp,
      "7.0.0", "O(1)", "", "Returns what the subcommands do."},
+};
+
+constexpr Command kKvBackupCommands[] = {
+    {"BEGIN", 2, 2, kNoKeys, kAdmin, kKv, kBackupFlags, HandleKvBackupBegin,
+     "7.2.4", "O(N)", "",
+     "Begins a backup, which ends with the connection at the latest, and "
+     "returns its revision, its MANIFEST and its segments."},
+    {"END", 2, 2, kNoKeys, kAdmin, kKv, kBackupFlags, HandleKvBackupEnd,
+     "7.2.4", "O(1)", "", "Ends a backup of which everything was read."},
+    {"READ", 5, 5, kNoKeys, kAdmin, kKv, kBackupFlags, HandleKvBackupRead,
+     "7.2.4", "O(N)", "segment offset bytes",
+     "Returns bytes of a segment of the backup: so many, 262144 at the most, "
+     "and fewer at its end."},
 };
 
 constexpr Command kKvLatencyCommands[] = {
@@ -431,6 +447,9 @@ constexpr Command kCommands[] = {
     {"KEYS", 2, 2, kNoKeys, kRead, kGeneric, kDangerous, HandleKeys, "1.0.0",
      "O(N)", "pattern", "Returns all keys that match a pattern.", {},
      "Lists over several turns: what it shows is not of one moment."},
+    {"KV.BACKUP", 2, kWordsMax, kNoKeys, kNone, kKv, 0, nullptr, "7.2.4",
+     "Depends on subcommand.", "",
+     "A container for commands that back up everything.", kKvBackupCommands},
     {"KV.COMPACT", 1, 2, kNoKeys, kAdmin, kKv, 0, HandleKvCompact, "7.2.4",
      "O(1), the work is done in the background", "[WAIT]",
      "Starts a compaction of everything and returns its number; with WAIT "

@@ -13,6 +13,7 @@
 
 #include "daemon/state/listing.h"
 #include "daemon/state/queued_commands.h"
+#include "store/backup.h"
 #include "store/watch.h"
 
 namespace kvd {
@@ -109,6 +110,11 @@ struct Session : SessionSettings {
   }
   // What its command has made of its reply; null if it is not under way.
   std::unique_ptr<Listing> listing;
+
+  // The backup that its client reads, or that has ended under it; null if there
+  // is none.
+  std::unique_ptr<Backup> backup;
+  bool backup_begun = false;  // Its client was told so.
 
   // What was sent since MULTI; null outside of that.
   std::unique_ptr<QueuedCommands> queued;

@@ -77,6 +77,10 @@ struct Config {
     uint64_t rate_bytes = uint64_t{8} << 20;  // A second; 0: no limit.
   } scrub;
 
+  struct Backup {
+    int64_t stall_timeout_ms = 60 * 1000;
+  } backup;
+
   struct Memory {
     MemoryAmount value_cache = {.percent = 25};
     MemoryAmount limit;  // None: no limit.

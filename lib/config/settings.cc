@@ -65,6 +65,10 @@ constexpr Setting kSettings[] = {
     {"scrub.rate", SizeKind{KVD_FIELD(scrub.rate_bytes), 0, 64 * kGiB},
      kRunning},
 
+    {"backup.stall_timeout",
+     DurationKind{KVD_FIELD(backup.stall_timeout_ms), 100, 24 * kHour},
+     kRunning},
+
     {"memory.value_cache",
      MemoryKind{KVD_FIELD(memory.value_cache), kMiB, 1024 * 1024 * kGiB, false},
      kRunning},

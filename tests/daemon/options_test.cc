@@ -35,6 +35,10 @@ TEST(Options, RunIsTheDefault) {
   const Options verify = Parsed({"verify", "/some/dir"});
   EXPECT_EQ(verify.action, Options::Action::kVerify);
   EXPECT_EQ(verify.directory, "/some/dir");
+  const Options restore = Parsed({"restore", "full", "-", "/some/dir"});
+  EXPECT_EQ(restore.action, Options::Action::kRestore);
+  EXPECT_EQ(restore.backups, (std::vector<std::string>{"full", "-"}));
+  EXPECT_EQ(restore.directory, "/some/dir");
 }
 
 TEST(Options, StandBeforeAndBehindTheSubcommand) {
@@ -88,6 +92,9 @@ TEST(Options, HelpAndVersionEndWellNonsenseDoesNot) {
   EXPECT_EQ(std::get<ExitCode>(Parse({"nonsense"})), ExitCode::kUsage);
   EXPECT_EQ(std::get<ExitCode>(Parse({"verify"})), ExitCode::kUsage);
   EXPECT_EQ(std::get<ExitCode>(Parse({"run", "run"})), ExitCode::kUsage);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"restore"})), ExitCode::kUsage);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"restore", "x"})), ExitCode::kUsage);
+  EXPECT_EQ(std::get<ExitCode>(Parse({"restore", "", "x"})), ExitCode::kUsage);
 }
 
 TEST(Options, ANamedFileMustExistTheDefaultNeedNot) {
