@@ -87,6 +87,20 @@ Attempt<std::vector<Reply>> Session::CallAll(
   return replies;
 }
 
+Attempt<void> Session::Send(std::initializer_list<std::string_view> words) {
+  KVD_TRY(Connect());
+  if (ClientResult<void> sent = client_->Send(words); !sent) {
+    return Unexpected(Describe(sent.error(), writes_));
+  }
+  return {};
+}
+
+Attempt<Reply> Session::Receive() {
+  ClientResult<Reply> reply = client_->Receive();
+  if (!reply) return Unexpected(Describe(reply.error(), writes_));
+  return Accept(std::move(*reply));
+}
+
 Attempt<void> Session::ForEachPage(std::string_view prefix,
                                    const Visit& visit) {
   const std::string pattern = PrefixPattern(prefix);

@@ -50,6 +50,10 @@ class Session {
   Attempt<std::vector<kvd::Reply>> CallAll(
       std::span<const std::vector<std::string_view>> commands);
 
+  // Pipelining: each Send is answered by one Receive, in order.
+  Attempt<void> Send(std::initializer_list<std::string_view> words);
+  Attempt<kvd::Reply> Receive();
+
   // Walks the keys that begin with `prefix`, a page at a time, until `visit`
   // says false. A page may be empty, and a key may come twice.
   using Page = std::vector<std::string>;

@@ -143,6 +143,16 @@ constexpr VerbRow kVerbs[] = {
      "kvctl diff monday.json.zst tuesday.json.zst\n"
      "kvctl diff /run/kvd/kvd.sock localhost:6379 --json",
      MakeDiff},
+    {"backup",
+     {},
+     false,
+     "Copy all data to a file while kvd serves",
+     "FILE [OPTIONS]",
+     "kvctl backup monday.kvdbackup\n"
+     "kvctl backup tuesday.kvdbackup --base monday.kvdbackup\n"
+     "kvctl backup --verify tuesday.kvdbackup\n"
+     "kvctl backup - | ssh other kvd restore - /var/lib/kvd",
+     MakeBackup},
     {"call",
      {},
      true,

@@ -38,6 +38,7 @@ struct VerbRow {
 
 std::span<const VerbRow> Verbs();
 
+std::unique_ptr<Verb> MakeBackup();
 std::unique_ptr<Verb> MakeCall();
 std::unique_ptr<Verb> MakeCompact();
 std::unique_ptr<Verb> MakeDel();
