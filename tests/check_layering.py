@@ -60,7 +60,6 @@ _ROOMS = {
     "toml++/": ["lib/config/"],
     "nlohmann/": ["cli/"],
     "liburing": ["lib/fs/"],
-    "zstd": ["lib/backup/"],
     "systemd/": ["daemon/"],
     "spdlog/": ["daemon/"],
     # Others know the store by store.h and operation.h; a value that is sent
@@ -71,7 +70,7 @@ _ROOMS = {
     "store/values/": ["lib/store/"],
     "histedit.h": ["cli/"],
     "ncurses": ["cli/"],
-    "zstd": ["cli/records/compression"],
+    "zstd": ["lib/backup/", "cli/records/compression"],
     "hiredis": [],
     "CLI/": [],  # It splits and interprets words of users: base/arguments.h.
     "gtest/": [],

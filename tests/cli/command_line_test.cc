@@ -86,7 +86,8 @@ std::string Plain(const DeclaredWord& declared) {
 bool IsNoBytes(const VerbRow& row, const DeclaredWord& declared) {
   const std::string verb = row.name;
   return declared.name == "BY" || declared.name == "DURATION" ||
-         verb == "help" || verb == "import" || verb == "diff";
+         verb == "help" || verb == "import" || verb == "diff" ||
+         verb == "backup";
 }
 
 // Words that are too near to an option, or "--", or that ask for standard

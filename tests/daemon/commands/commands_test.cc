@@ -679,7 +679,7 @@ class AtTheMemoryLimit : public CommandsTest {
   std::string Refusal() {
     return "-OOM command not allowed when used memory > 'maxmemory'. " +
            std::to_string(store_->memory_bytes()) +
-           "B of 1MiB (memory.limit) are used; nothing was changed. Reads, "
+           "B of 1MiB are used (memory.limit); nothing was changed. Reads, "
            "deletes and writes that do not grow go on\r\n";
   }
 };

@@ -365,7 +365,7 @@ TEST_F(EvalTest, MonitorsSeeItBeforeWhatItRuns) {
   EXPECT_EQ(seen,
             "[0 unix:/run/s] \"EVAL\" \"redis.call('SELECT', 1) "
             "redis.call('SET', 'a', '1')\" \"0\"\r\n"
-            "[0 lua] \"SELECT\" \"1\"\r\n"
+            "[1 lua] \"SELECT\" \"1\"\r\n"
             "[1 lua] \"SET\" \"a\" \"1\"\r\n");
   // Its line shows what it changes.
   EXPECT_EQ(seqs[0], store_->last_seq());
