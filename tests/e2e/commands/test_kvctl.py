@@ -248,7 +248,8 @@ def closing(*redirections):
 
 # What a verb takes to succeed, by the words of its usage.
 SAMPLES = {"KEY": "k", "DURATION": "1h", "ARGUMENT": None, "OPTIONS": None}
-MORE = {"call": ["PING"], "stat": ["-n", "1", "-i", "10ms"],
+MORE = {"backup": ["-"], "call": ["PING"],
+        "stat": ["-n", "1", "-i", "10ms"],
         "diff": ["/dev/null", "/dev/null"], "import": ["/dev/null"]}
 
 
