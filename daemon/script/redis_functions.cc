@@ -69,7 +69,6 @@ const char* TakeWords(lua_State* lua) {
 // Pushes the reply. Whether it is an error.
 bool RunCommand(lua_State* lua) {
   ScriptContext& context = ContextOf(lua);
-  luaL_checkstack(lua, LUA_MINSTACK, "no room for the reply");
   if (const char* const wrong = TakeWords(lua); wrong != nullptr) {
     PushErrorTable(lua, wrong);
     return true;
@@ -81,6 +80,7 @@ bool RunCommand(lua_State* lua) {
   }
   // Commands take time, too.
   if (!context.meter.Look()) EndIfStopped(lua);
+  lua_settop(lua, 0);  // Eight thousand words leave no room for the reply.
   PushReply(lua, context.reply);
   return context.reply.starts_with('-');
 }

@@ -346,6 +346,14 @@ TEST_F(EvalTest, AScriptIsAPartOfItsTransaction) {
   EXPECT_EQ(Send("GET b"), "$1\r\n1\r\n");
 }
 
+TEST_F(EvalTest, CommandsTakeAllWordsThatUnpackGives) {
+  EXPECT_EQ(Eval("local t = {} for i = 1, 7990 do t[i] = 'k' .. i end "
+                 "redis.call('SET', 'k7990', 'x') "
+                 "return {redis.call('EXISTS', unpack(t)), "
+                 "#redis.call('MGET', unpack(t))}"),
+            "*2\r\n:1\r\n:7990\r\n");
+}
+
 TEST_F(EvalTest, WhatWaitsElsewhereDoesNotInAScript) {
   EXPECT_EQ(Eval("redis.call('SET', 'a', '1') "
                  "return redis.call('WAITAOF', 1, 0, 0)"),
