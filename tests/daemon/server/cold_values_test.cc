@@ -170,6 +170,37 @@ TEST_F(ColdServerTest, AClientMayBeKilledWhileItsCommandReads) {
   }
 }
 
+TEST_F(ColdServerTest, AClientMayBeKilledWhileItsTransactionReads) {
+  for (const std::string& waits :
+       {Command({"WATCH", "w"}) + Command({"MULTI"}) +
+            Command({"SET", "new", "1"}) + Command({"GETDEL", "cold"}) +
+            Command({"EXEC"}),
+#ifdef KVD_SCRIPTS
+        Command({"EVAL",
+                 "redis.call('SET', 'new', 1) "
+                 "return redis.call('GETDEL', 'cold')",
+                 "0"})
+#endif
+       }) {
+    Client victim = Connect();
+    victim.Send(Command({"CLIENT", "ID"}) + waits);
+    Settle();
+    const std::string id = std::to_string(Number(victim.Receive()));
+    EXPECT_EQ(reads_.pending(), 1u);
+    Client killer = Connect();
+    killer.Send(Command({"CLIENT", "KILL", "ID", id}) +
+                Command({"EXISTS", "new"}) + Command({"EXISTS", "cold"}));
+    Settle();
+    EXPECT_EQ(killer.Receive(), ":1\r\n:0\r\n:1\r\n");
+    victim.Receive();
+    EXPECT_TRUE(victim.closed());
+    FinishReads();
+    killer.Send(Command({"SET", "w", "1"}) + Command({"EXISTS", "cold"}));
+    Settle();
+    EXPECT_EQ(killer.Receive(), "+OK\r\n:1\r\n");
+  }
+}
+
 TEST_F(ColdServerTest, AHalfCloseWaitsForTheRead) {
   Client client = Connect();
   client.Send(Command({"GET", "cold"}) + "PING\r\n");
