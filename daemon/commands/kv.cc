@@ -54,8 +54,8 @@ State StateOf(const ServerState& service, const StoreStats& stats) {
   }
   if (stats.damaged_segments > 0) {
     return {"damaged",
-            fmt::format("damaged segments: {}; see the log, and copy "
-                        "the data directory",
+            fmt::format("damaged segments: {}; the log names them and what to "
+                        "run (kvd verify, kvd salvage)",
                         stats.damaged_segments)};
   }
   return {"ok", ""};

@@ -531,4 +531,27 @@ HintAnswer HintReader::HoldsPutBelow(uint16_t database, std::string_view key,
   return *oldest < seq ? HintAnswer::kYes : HintAnswer::kNo;
 }
 
+Result<HintOrigin> ReadHintOrigin(Directory& directory, uint64_t id) {
+  const std::string name = HintName(id);
+  KVD_TRY_ASSIGN(const std::unique_ptr<File> file,
+                 directory.Open(name, Directory::OpenMode::kRead));
+  std::string bytes(kHintHeaderBytes, '\0');
+  KVD_TRY_ASSIGN(const size_t got, file->ReadAt(0, bytes));
+  const char* from = bytes.data();
+  const HintHeader header = DecodeHeader(from);
+  if (got != bytes.size() || !bytes.starts_with(kHintMagic) ||
+      LoadLe<uint64_t>(from + kHintChecksumAt) !=
+          Checksum({from, kHintChecksumAt}, header.identity.Seed())) {
+    return Fail(ErrorCode::kCorruption, "{}/{}: damaged header",
+                directory.path(), name);
+  }
+  if (LoadLe<uint32_t>(from + 8) != kHintVersion ||
+      LoadLe<uint64_t>(from + 16) != 0) {
+    return Fail(ErrorCode::kFormat, "{}/{}: written in another format",
+                directory.path(), name);
+  }
+  return HintOrigin{header.identity, header.segment_bytes,
+                    header.segment_checksum, header.entries};
+}
+
 }  // namespace kvd

@@ -224,4 +224,16 @@ class HintReader {
   std::string bytes_;
 };
 
+// What a hint says of its segment. For whoever has no MANIFEST: a sealed
+// segment does not change, so what was once said of it holds.
+struct HintOrigin {
+  SegmentIdentity identity;
+  uint64_t segment_bytes = 0;
+  uint64_t segment_checksum = 0;
+  uint64_t entries = 0;
+};
+// Of the hint of this name; it may be that of another segment. Errors are those
+// of HintReader::Open().
+Result<HintOrigin> ReadHintOrigin(Directory& directory, uint64_t id);
+
 }  // namespace kvd

@@ -10,6 +10,7 @@
 #include "base/checksum.h"
 #include "base/coding.h"
 #include "base/planted_bug.h"
+#include "log/format/advice.h"
 
 namespace kvd {
 namespace {
@@ -19,6 +20,11 @@ constexpr std::string_view kFirstWord = "kvd-manifest ";
 constexpr size_t kFirstWordsShown = 40;
 constexpr std::string_view kChecksumWord = "checksum ";
 constexpr size_t kChecksumLineBytes = kChecksumWord.size() + 16 + 1;
+
+std::string_view FolderOf(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? "." : path.substr(0, slash);
+}
 
 std::string Hex(const StoreUuid& uuid) {
   std::string hex;
@@ -254,9 +260,8 @@ Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
   const auto damaged = [&](std::string_view what) {
     return Fail(ErrorCode::kCorruption,
                 "{}: {}\n  The MANIFEST says which files count, so kvd does "
-                "not start without it. Copy the directory before anything "
-                "else, then restore from a backup.",
-                path, what);
+                "not start without it. Nothing was changed.\n{}",
+                path, what, DamageAdvice(FolderOf(path)));
   };
   if (text.size() < kChecksumLineBytes) return damaged("cut short");
   const std::string_view facts =
@@ -290,6 +295,24 @@ Result<Manifest> DecodeManifest(std::string_view text, std::string_view path) {
     return damaged("contradicts itself");
   }
   return manifest;
+}
+
+LooseManifest ReadManifestLoosely(std::string_view text) {
+  LooseManifest loose;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const bool frame = line == kFirstLine || line.starts_with(kChecksumWord);
+    Manifest trial;
+    if (ReadLine(line, &trial)) {
+      (void)ReadLine(line, &loose.manifest);
+      loose.has_uuid |= line.starts_with("uuid ");
+    } else if (!frame) {
+      loose.unknown_lines.emplace_back(line);
+    }
+  }
+  return loose;
 }
 
 Result<Manifest> LoadManifest(Directory& directory) {

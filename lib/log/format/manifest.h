@@ -97,6 +97,15 @@ std::string EncodeManifest(const Manifest& manifest);
 // kFormat when a newer kvd wrote it. `path` is for the message.
 Result<Manifest> DecodeManifest(std::string_view text, std::string_view path);
 
+// What can be made out of a damaged MANIFEST, line by line, whatever a line
+// says: for people, and to be checked against something else.
+struct LooseManifest {
+  Manifest manifest;
+  bool has_uuid = false;
+  std::vector<std::string> unknown_lines;
+};
+LooseManifest ReadManifestLoosely(std::string_view text);
+
 // kNotFound when there is none.
 Result<Manifest> LoadManifest(Directory& directory);
 

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "log/format/advice.h"
+
 namespace kvd {
 
 std::string SegmentPath(const Directory& directory, uint64_t id) {
@@ -11,10 +13,8 @@ std::string SegmentPath(const Directory& directory, uint64_t id) {
 
 tl::unexpected<Error> FailDamaged(const Directory& directory,
                                   std::string_view what) {
-  return Fail(ErrorCode::kCorruption,
-              "{}\n  Nothing was changed. List all damage:  kvd verify {}\n  "
-              "Then copy the directory and restore it from a backup.",
-              what, directory.path());
+  return Fail(ErrorCode::kCorruption, "{}\n  Nothing was changed.\n{}", what,
+              DamageAdvice(directory.path()));
 }
 
 tl::unexpected<Error> FailNewerFormat(std::string_view path) {

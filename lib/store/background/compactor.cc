@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/planted_bug.h"
+#include "log/format/advice.h"
 
 namespace kvd {
 namespace {
@@ -414,7 +415,7 @@ void Compactor::GiveUp(const Error& error) {
   if (damaged) {
     report_(Severity::kError,
             "damage found by compaction, which leaves this segment alone: " +
-                error.message());
+                error.message() + "\n" + DamageAdvice(directory_.path()));
   } else {
     run_.error = error.message();
     report_(Severity::kWarning,

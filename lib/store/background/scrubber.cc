@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "log/format/advice.h"
+
 namespace kvd {
 namespace {
 
@@ -125,11 +127,9 @@ void Scrubber::NoteFailure(const Error& error) {
   switch (damaged_.Judge(verifier_->segment().id, error)) {
     case ReadFault::kDamage:
       ++status_.errors;
-      report_(
-          Severity::kError,
-          "damage found by the scrub: " + error.message() +
-              "\n  Copy the data directory before anything else, then list all "
-              "damage with \"kvd verify\" while kvd is stopped.");
+      report_(Severity::kError,
+              "damage found by the scrub: " + error.message() + "\n" +
+                  DamageAdvice(directory_.path()));
       return;
     case ReadFault::kDoubt:
       // Once more, before it is believed.

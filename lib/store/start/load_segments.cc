@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "store/start/load_segments.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <memory>
 #include <optional>
@@ -10,6 +12,7 @@
 
 #include "base/executor.h"
 #include "base/mailbox.h"
+#include "log/read/damage.h"
 #include "log/read/sealed_walk.h"
 #include "store/memory/index.h"
 
@@ -70,8 +73,9 @@ class Acceptor {
   Result<void> Describe(const SealedSegment& segment) {
     KVD_TRY(CheckSealedSegment(directory_, manifest_, segment,
                                [](const Group&, uint32_t) {}));
-    return Fail(ErrorCode::kCorruption, "{}/{}: changed between two readings",
-                directory_.path(), SegmentName(segment.id));
+    return FailDamaged(directory_,
+                       fmt::format("{}: changed between two readings",
+                                   SegmentPath(directory_, segment.id)));
   }
 
   Directory& directory_;

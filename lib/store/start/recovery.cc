@@ -14,6 +14,7 @@
 #include "base/coding.h"
 #include "base/planted_bug.h"
 #include "base/random.h"
+#include "log/format/advice.h"
 #include "log/format/segment.h"
 #include "log/read/leftovers.h"
 #include "log/read/log_reader.h"
@@ -28,10 +29,10 @@ Result<Manifest> CreateStore(Directory& directory) {
   if (has_segments) {
     return Fail(ErrorCode::kCorruption,
                 "{}: holds segments but no MANIFEST, which says which of them "
-                "count\n  Nothing was changed. Put the MANIFEST back, or "
-                "restore the directory from a backup. If this is no data "
-                "directory of kvd, choose another one.",
-                directory.path());
+                "count\n  Nothing was changed. Put the MANIFEST back if you "
+                "have it. If this is no data directory of kvd, choose another "
+                "one.\n{}",
+                directory.path(), DamageAdvice(directory.path()));
   }
   Manifest manifest;
   FillRandom(manifest.uuid);

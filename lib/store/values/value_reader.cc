@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "log/format/advice.h"
 #include "log/format/record.h"
 #include "log/format/segment.h"
 
@@ -288,12 +289,10 @@ void ValueReader::NoteDamage(const ColdValue& of, const Error& error) {
   ++damaged_values_;
   // Once a segment: a client may ask again and again.
   if (known) return;
-  options_.log(
-      Severity::kError,
-      "damage found by a read: " + error.message() +
-          "\n  The key answers an error, others are not affected. Copy the "
-          "data directory before anything else, then list all damage with "
-          "\"kvd verify\" while kvd is stopped.");
+  options_.log(Severity::kError,
+               "damage found by a read: " + error.message() +
+                   "\n  The key answers an error, others are not affected.\n" +
+                   DamageAdvice(directory_.path()));
 }
 
 }  // namespace kvd
