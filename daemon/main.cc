@@ -3,6 +3,7 @@
 
 #include "base/standard_streams.h"
 #include "daemon/config_check.h"
+#include "daemon/offline.h"
 #include "daemon/options.h"
 #include "daemon/run.h"
 
@@ -17,6 +18,12 @@ kvd::ExitCode Main(int argc, const char* const* argv) {
   }
   if (options.action == kvd::Options::Action::kRestore) {
     return kvd::RunRestore(options.backups, options.directory);
+  }
+  if (options.action == kvd::Options::Action::kInspect) {
+    return kvd::RunInspect(options);
+  }
+  if (options.action == kvd::Options::Action::kSalvage) {
+    return kvd::RunSalvage(options);
   }
   const auto settings = kvd::LoadSettings(options);
   if (!settings) {

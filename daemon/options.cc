@@ -14,8 +14,7 @@ namespace {
 
 constexpr char kHelp[] =
     "kvd, a durable key-value store for the processes of one host\n"
-    "Usage: kvd [OPTIONS] [run | check-config | verify DIR |\n"
-    "                      restore FILE... DIR]\n"
+    "Usage: kvd [OPTIONS] [COMMAND]\n"
     "\n"
     "Options:\n"
     "  -h,--help         print this help\n"
@@ -39,6 +38,19 @@ constexpr char kHelp[] =
     "ones\n"
     "                    on top of it; \"-\" is standard input. Run it as the\n"
     "                    user that kvd runs as\n"
+    "  inspect DIR|FILE  show what stands in a data directory, or in one of "
+    "its\n"
+    "                    files, damaged or not; beside a running kvd, too\n"
+    "    --records       groups, records and the entries of hints, too\n"
+    "    --key KEY       with --records: those of this key alone\n"
+    "    --json          a JSON object a line\n"
+    "  salvage DIR NEWDIR\n"
+    "                    make a new store, in a directory that is empty or "
+    "not\n"
+    "                    there, of all that can be read of a damaged one, and\n"
+    "                    report what was lost; DIR stays as it is\n"
+    "    --uncertain     take keys that perhaps changed or were deleted, too\n"
+    "    --json          a JSON object a line\n"
     "\n"
     "Exit codes:\n"
     "  0 stopped as asked           1 cannot start (socket, permissions)\n"
@@ -55,13 +67,18 @@ enum Name {
   kConfig,
   kDataDir,
   kSocket,
-  kSet
+  kSet,
+  kJson,
+  kRecords,
+  kKey,
+  kUncertain
 };
-constexpr OptionName kNames[] = {{"-h", false},        {"--help", false},
-                                 {"--version", false}, {"--config", true},
-                                 {"--data-dir", true}, {"--socket", true},
-                                 {"--set", true}};
-static_assert(std::size(kNames) == kSet + 1);
+constexpr OptionName kNames[] = {
+    {"-h", false},      {"--help", false},     {"--version", false},
+    {"--config", true}, {"--data-dir", true},  {"--socket", true},
+    {"--set", true},    {"--json", false},     {"--records", false},
+    {"--key", true},    {"--uncertain", false}};
+static_assert(std::size(kNames) == kUncertain + 1);
 
 // What was given, as far as it is understood.
 struct Line {
@@ -96,9 +113,55 @@ void TakeOption(const Argument& argument, Line* line) {
     case kSet:
       line->options.overrides.push_back(value);
       break;
+    case kJson:
+      line->options.json = true;
+      break;
+    case kRecords:
+      line->options.records = true;
+      break;
+    case kKey:
+      line->options.key = value;
+      break;
+    case kUncertain:
+      line->options.uncertain = true;
+      break;
     default:
       break;
   }
+}
+
+bool TakesDirectory(const Options& options) {
+  return options.action != Options::Action::kRun &&
+         options.action != Options::Action::kCheckConfig;
+}
+
+// A word behind the command.
+Result<void> TakeOperand(std::string_view word, Line* line) {
+  Options& options = line->options;
+  if (options.action == Options::Action::kRestore) {
+    if (word.empty()) {
+      return Fail(ErrorCode::kInvalid, "restore: the name of a file is empty");
+    }
+    options.backups.emplace_back(word);
+    return {};
+  }
+  const bool salvages = options.action == Options::Action::kSalvage;
+  std::string* operand = nullptr;
+  if (TakesDirectory(options) && options.directory.empty()) {
+    operand = &options.directory;
+  } else if (salvages && options.new_directory.empty()) {
+    operand = &options.new_directory;
+  }
+  if (operand == nullptr) {
+    return Fail(ErrorCode::kInvalid, "unexpected argument \"{}\"", word);
+  }
+  if (word.empty()) {
+    return Fail(ErrorCode::kInvalid, "{}: the name of {} is empty",
+                line->command,
+                operand == &options.directory ? "DIR" : "NEWDIR");
+  }
+  *operand = word;
+  return {};
 }
 
 Result<void> TakeWord(const Argument& argument, Line* line) {
@@ -109,23 +172,7 @@ Result<void> TakeWord(const Argument& argument, Line* line) {
                 "unknown option {} (a directory of that name: ./{})", word,
                 word);
   }
-  if (line->command == "restore") {
-    if (word.empty()) {
-      return Fail(ErrorCode::kInvalid, "restore: the name of a file is empty");
-    }
-    options.backups.emplace_back(word);
-    return {};
-  }
-  if (!line->command.empty()) {
-    if (line->command != "verify" || !options.directory.empty()) {
-      return Fail(ErrorCode::kInvalid, "unexpected argument \"{}\"", word);
-    }
-    if (word.empty()) {
-      return Fail(ErrorCode::kInvalid, "verify: the name of DIR is empty");
-    }
-    options.directory = word;
-    return {};
-  }
+  if (!line->command.empty()) return TakeOperand(word, line);
   line->command = word;
   if (word == "run") return {};
   if (word == "check-config") {
@@ -134,10 +181,54 @@ Result<void> TakeWord(const Argument& argument, Line* line) {
     options.action = Options::Action::kVerify;
   } else if (word == "restore") {
     options.action = Options::Action::kRestore;
+  } else if (word == "inspect") {
+    options.action = Options::Action::kInspect;
+  } else if (word == "salvage") {
+    options.action = Options::Action::kSalvage;
   } else {
     return Fail(ErrorCode::kInvalid,
-                "unknown command \"{}\": run, check-config, verify or restore",
+                "unknown command \"{}\": run, check-config, verify, restore, "
+                "inspect or salvage",
                 word);
+  }
+  return {};
+}
+
+// The words of restore are files, but for the last one.
+Result<void> TakeLastAsDirectory(Options* options) {
+  if (options->action != Options::Action::kRestore) return {};
+  std::vector<std::string>& words = options->backups;
+  if (words.size() < 2) {
+    return Fail(ErrorCode::kInvalid, "restore: {} missing",
+                words.empty() ? "FILE and DIR are" : "DIR is");
+  }
+  options->directory = std::move(words.back());
+  words.pop_back();
+  return {};
+}
+
+// Options of some commands alone, and words that are missing.
+Result<void> CheckCommand(const Line& line) {
+  const Options& options = line.options;
+  const bool inspects = options.action == Options::Action::kInspect;
+  const bool salvages = options.action == Options::Action::kSalvage;
+  if ((options.records || options.key) && !inspects) {
+    return Fail(ErrorCode::kInvalid, "--records and --key belong to inspect");
+  }
+  if (options.key && !options.records) {
+    return Fail(ErrorCode::kInvalid, "--key needs --records");
+  }
+  if (options.uncertain && !salvages) {
+    return Fail(ErrorCode::kInvalid, "--uncertain belongs to salvage");
+  }
+  if (options.json && !inspects && !salvages) {
+    return Fail(ErrorCode::kInvalid, "--json belongs to inspect and salvage");
+  }
+  if (TakesDirectory(options) && options.directory.empty()) {
+    return Fail(ErrorCode::kInvalid, "{}: DIR is missing", line.command);
+  }
+  if (salvages && options.new_directory.empty()) {
+    return Fail(ErrorCode::kInvalid, "salvage: NEWDIR is missing");
   }
   return {};
 }
@@ -153,18 +244,9 @@ Result<Line> ReadLine(int argc, const char* const* argv) {
       TakeOption(argument, &line);
     }
   }
-  if (line.command == "verify" && line.options.directory.empty() &&
-      !line.asks_help) {
-    return Fail(ErrorCode::kInvalid, "verify: DIR is missing");
-  }
-  if (line.command == "restore" && !line.asks_help) {
-    std::vector<std::string>& words = line.options.backups;
-    if (words.size() < 2) {
-      return Fail(ErrorCode::kInvalid, "restore: {} missing",
-                  words.empty() ? "FILE and DIR are" : "DIR is");
-    }
-    line.options.directory = std::move(words.back());
-    words.pop_back();
+  if (!line.asks_help && !line.asks_version) {
+    KVD_TRY(TakeLastAsDirectory(&line.options));
+    KVD_TRY(CheckCommand(line));
   }
   return line;
 }

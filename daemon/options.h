@@ -3,6 +3,7 @@
 // kvd's command line.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -16,14 +17,26 @@ namespace kvd {
 inline constexpr char kDefaultConfigPath[] = "/etc/kvd/kvd.toml";
 
 struct Options {
-  enum class Action { kRun, kCheckConfig, kVerify, kRestore };
+  enum class Action {
+    kRun,
+    kCheckConfig,
+    kVerify,
+    kRestore,
+    kInspect,
+    kSalvage
+  };
 
   Action action = Action::kRun;
   std::string config_path = kDefaultConfigPath;
   bool config_named = false;           // By the user: the file must exist.
   std::vector<std::string> overrides;  // "name=value", the last one counts.
-  std::string directory;               // For kVerify and kRestore.
+  std::string directory;               // Of all but kRun and kCheckConfig.
   std::vector<std::string> backups;    // For kRestore, oldest first.
+  std::string new_directory;           // For kSalvage.
+  bool json = false;                   // For kInspect and kSalvage.
+  bool records = false;                // For kInspect.
+  std::optional<std::string> key;      // For kInspect.
+  bool uncertain = false;              // For kSalvage.
 };
 
 // What the arguments ask for. Or, when that is help, the version or nonsense,

@@ -373,7 +373,12 @@ ExitCode RunVerify(const std::string& path) {
       static_cast<unsigned long long>(report->records),
       static_cast<unsigned long long>(report->bytes),
       static_cast<unsigned long long>(report->damages));
-  return Printed(report->damages == 0 ? ExitCode::kStopped : ExitCode::kDamage);
+  if (report->damages == 0) return Printed(ExitCode::kStopped);
+  std::printf(
+      "Restore a backup, or make a new store of all that can be read:\n"
+      "  kvd salvage %s NEWDIR\n",
+      path.c_str());
+  return Printed(ExitCode::kDamage);
 }
 
 ExitCode RunRestore(const std::vector<std::string>& backups,

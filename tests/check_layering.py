@@ -4,6 +4,7 @@
     daemon -> store -> log -> fs -> base        cli -> client -> resp -> base
     daemon -> resp, config                      config -> base
     store -> backup -> base                     cli -> backup
+    daemon -> salvage -> log
 
 What a layer may include is open to the layers above it, too. The folders of a
 layer are layers again, below the files that are in none. Some libraries and the
@@ -20,11 +21,12 @@ _MAY_INCLUDE = {
     "lib/fs": ["lib/base"],
     "lib/log": ["lib/fs"],
     "lib/backup": ["lib/base"],
+    "lib/salvage": ["lib/log"],
     "lib/store": ["lib/log", "lib/backup"],
     "lib/resp": ["lib/base"],
     "lib/client": ["lib/resp"],
     "lib/config": ["lib/base"],
-    "daemon": ["lib/store", "lib/resp", "lib/config"],
+    "daemon": ["lib/store", "lib/salvage", "lib/resp", "lib/config"],
     "cli": ["lib/client", "lib/backup"],
 }
 

@@ -397,6 +397,8 @@ _UNIT_CAMPAIGNS = [
     ("crash", "crash_test", "KVD_CRASH_CHOICES"),
     # Random lives of a store.
     ("random", "random_test", "KVD_SEEDS"),
+    # Damaged directories, salvaged.
+    ("salvage", "salvage_test", "KVD_SEEDS"),
 ]
 
 

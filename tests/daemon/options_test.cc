@@ -41,6 +41,35 @@ TEST(Options, RunIsTheDefault) {
   EXPECT_EQ(restore.directory, "/some/dir");
 }
 
+TEST(Options, SalvageAndInspectTakeTheirOwn) {
+  const Options salvage = Parsed({"salvage", "a", "--uncertain", "b"});
+  EXPECT_EQ(salvage.action, Options::Action::kSalvage);
+  EXPECT_EQ(salvage.directory, "a");
+  EXPECT_EQ(salvage.new_directory, "b");
+  EXPECT_TRUE(salvage.uncertain);
+  EXPECT_FALSE(salvage.json);
+  const Options inspect =
+      Parsed({"inspect", "--json", "a", "--records", "--key", "-k"});
+  EXPECT_EQ(inspect.action, Options::Action::kInspect);
+  EXPECT_EQ(inspect.directory, "a");
+  EXPECT_EQ(inspect.key, "-k");
+  EXPECT_TRUE(inspect.json && inspect.records);
+  for (const std::vector<const char*>& words :
+       std::vector<std::vector<const char*>>{{"salvage"},
+                                             {"salvage", "a"},
+                                             {"salvage", "a", "b", "c"},
+                                             {"salvage", "a", ""},
+                                             {"salvage", "a", "b", "--records"},
+                                             {"inspect"},
+                                             {"inspect", "a", "b"},
+                                             {"inspect", "a", "--key", "k"},
+                                             {"inspect", "a", "--uncertain"},
+                                             {"verify", "a", "--json"},
+                                             {"run", "--uncertain"}}) {
+    EXPECT_EQ(std::get<ExitCode>(Parse(words)), ExitCode::kUsage);
+  }
+}
+
 TEST(Options, StandBeforeAndBehindTheSubcommand) {
   for (const Options& options :
        {Parsed({"--config", "/c", "run"}), Parsed({"run", "--config", "/c"})}) {

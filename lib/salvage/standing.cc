@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: MIT
+#include "salvage/standing.h"
+
+#include <algorithm>
+#include <map>
+
+#include "log/format/segment_head.h"
+
+namespace kvd {
+namespace {
+
+// As the MANIFEST has it.
+Standings ByManifest(const Survey& survey) {
+  const Manifest& manifest = *survey.manifest;
+  Standings standings;
+  for (const FoundSegment& segment : survey.segments) {
+    const std::vector<LiveSegmentLine> live = manifest.Live();
+    const bool is_live =
+        segment.identity.epoch == manifest.epoch &&
+        std::any_of(live.begin(), live.end(), [&](const LiveSegmentLine& line) {
+          return line.id == segment.identity.id;
+        });
+    standings.of.push_back(segment.sealed || is_live ? Standing::kCounts
+                                                     : Standing::kOut);
+  }
+  const auto is_there = [&](uint64_t id) {
+    for (size_t i = 0; i < survey.segments.size(); ++i) {
+      if (survey.segments[i].identity.id == id &&
+          standings.of[i] == Standing::kCounts) {
+        return true;
+      }
+    }
+    return false;
+  };
+  for (const SealedSegment& s : manifest.sealed) {
+    if (is_there(s.id)) continue;
+    MissingSegment missing;
+    missing.id = s.id;
+    missing.sealed = s;
+    missing.hint = survey.HintOf(s.id);
+    missing.last_seq_max = s.last_seq;
+    standings.missing.push_back(missing);
+  }
+  for (const LiveSegmentLine& line : manifest.Live()) {
+    const bool blank = std::any_of(survey.strays.begin(), survey.strays.end(),
+                                   [&](const StrayFile& s) {
+                                     return s.kind == StrayFile::Kind::kBlank &&
+                                            s.name == SegmentName(line.id);
+                                   });
+    if (blank || is_there(line.id)) continue;
+    MissingSegment missing;
+    missing.id = line.id;
+    missing.live = true;
+    standings.missing.push_back(missing);
+  }
+  return standings;
+}
+
+// As the heads have it.
+class ByHeads {
+ public:
+  explicit ByHeads(const Survey& survey) : survey_(survey) {}
+
+  Standings Run() {
+    FindRetired();
+    Standings standings;
+    for (const FoundSegment& segment : survey_.segments) {
+      const uint64_t id = segment.identity.id;
+      standings.of.push_back(ContainsId(retired_, id)    ? Standing::kOut
+                             : ContainsId(doubtful_, id) ? Standing::kDoubtful
+                                                         : Standing::kCounts);
+    }
+    FindMissing(&standings);
+    return standings;
+  }
+
+ private:
+  // The newest head of a log segment knows all that were out of use before;
+  // of what compactions that are complete have replaced since, it does not.
+  void FindRetired() {
+    uint64_t newest = 0;
+    for (const FoundSegment& segment : survey_.segments) {
+      if (!segment.head || segment.identity.kind != SegmentKind::kLog) continue;
+      if (segment.head->databases_as_of < newest) continue;
+      newest = segment.head->databases_as_of;
+      retired_ = segment.head->retired;
+    }
+    for (const FoundSegment& segment : survey_.segments) {
+      if (!segment.head || segment.identity.kind != SegmentKind::kCompacted ||
+          ContainsId(retired_, segment.identity.id) ||
+          !IsComplete(segment.head->job)) {
+        continue;
+      }
+      doubtful_.insert(doubtful_.end(), segment.head->retired.begin(),
+                       segment.head->retired.end());
+    }
+  }
+
+  // Whether all that a compaction wrote is there, or was replaced itself.
+  bool IsComplete(uint64_t job) const {
+    for (uint64_t id = job;; ++id) {
+      if (ContainsId(retired_, id)) continue;
+      const FoundSegment* output = survey_.Find(id);
+      if (output == nullptr || !output->head || output->head->job != job ||
+          !output->ends_job) {
+        return false;
+      }
+      if (*output->ends_job) return true;
+    }
+  }
+
+  void FindMissing(Standings* standings) const {
+    uint64_t id = 1;
+    bool explained = false;
+    for (const FoundSegment& segment : survey_.segments) {
+      for (; id < segment.identity.id; ++id) {
+        if (explained || IsUnused(id)) continue;
+        MissingSegment missing;
+        missing.id = id;
+        missing.hint = survey_.HintOf(id);
+        missing.last_seq_max = LastSeqBelow(id);
+        standings->missing.push_back(missing);
+      }
+      id = std::max(id, segment.identity.id + 1);
+      // The ids behind what a compaction wrote were kept for it.
+      explained = segment.head && segment.ends_job.value_or(false) &&
+                  IsComplete(segment.head->job);
+    }
+  }
+
+  bool IsUnused(uint64_t id) const {
+    const bool blank = std::any_of(
+        survey_.strays.begin(), survey_.strays.end(), [&](const StrayFile& s) {
+          return s.kind == StrayFile::Kind::kBlank && s.name == SegmentName(id);
+        });
+    return blank || ContainsId(retired_, id) || ContainsId(doubtful_, id);
+  }
+
+  // Ids are given out one after the other, and a log segment is entered behind
+  // all changes that segments of lower ids hold.
+  uint64_t LastSeqBelow(uint64_t id) const {
+    for (const FoundSegment& segment : survey_.segments) {
+      if (segment.identity.id > id &&
+          segment.identity.kind == SegmentKind::kLog && segment.head) {
+        return segment.head->databases_as_of;
+      }
+    }
+    return UINT64_MAX;
+  }
+
+  const Survey& survey_;
+  std::vector<IdRange> retired_;
+  std::vector<IdRange> doubtful_;
+};
+
+}  // namespace
+
+Standings JudgeSegments(const Survey& survey) {
+  return survey.manifest_rules ? ByManifest(survey) : ByHeads(survey).Run();
+}
+
+bool StillHasVictims(const Survey& survey, const Standings& standings,
+                     const FoundSegment& segment) {
+  if (!segment.head || segment.sealed) return false;
+  bool any = false;
+  for (const IdRange& range : segment.head->retired) {
+    for (size_t i = 0; i < survey.segments.size(); ++i) {
+      const uint64_t id = survey.segments[i].identity.id;
+      if (id < range.first || id > range.last) continue;
+      if (standings.of[i] == Standing::kOut) continue;
+      any = true;
+    }
+  }
+  const bool lacks_one =
+      std::any_of(standings.missing.begin(), standings.missing.end(),
+                  [&](const MissingSegment& missing) {
+                    return ContainsId(segment.head->retired, missing.id);
+                  });
+  return any && !lacks_one;
+}
+
+}  // namespace kvd
