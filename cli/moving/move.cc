@@ -36,10 +36,12 @@ class Mover {
     std::vector<Record> page;
     while (true) {
       page.clear();
-      KVD_TRY_ASSIGN(const bool more, source_.Next(&page));
+      const Attempt<bool> more = source_.Next(&page);
       Number(&page);
-      KVD_TRY(sink_.Put(page));
-      if (!more) break;
+      Attempt<void> put = sink_.Put(page);
+      if (!more) return Stop(more.error());
+      if (!put) return Unexpected(WithAdvice(std::move(put).error()));
+      if (!*more) break;
       const bool may_end = source_.CanPause() || !options_.resume_file;
       if (Interrupted() && may_end) return Interrupt();
       if (source_.CanPause()) KVD_TRY(SaveIfDue());
@@ -70,6 +72,7 @@ class Mover {
     KVD_TRY(sink_.Resume(*checkpoint));
     moved_.records = checkpoint->records;
     moved_.bytes = checkpoint->bytes;
+    saved_ = true;
     return {};
   }
 
@@ -98,7 +101,29 @@ class Mover {
     checkpoint.bytes = moved_.bytes;
     source_.Save(&checkpoint);
     sink_.Save(&checkpoint);
-    return SaveCheckpoint(*options_.resume_file, checkpoint);
+    KVD_TRY(SaveCheckpoint(*options_.resume_file, checkpoint));
+    saved_ = true;
+    return {};
+  }
+
+  // What stands before a record that cannot be read is moved.
+  Attempt<Moved> Stop(Failure failure) {
+    KVD_TRY(sink_.Settle());
+    if (sink_.KeepsParts()) {
+      failure.text += fmt::format("\n  {} records before it are {}",
+                                  Grouped(moved_.records), options_.done_word);
+    }
+    return Unexpected(WithAdvice(std::move(failure)));
+  }
+
+  Failure WithAdvice(Failure failure) const {
+    if (saved_) {
+      failure.text += fmt::format(
+          "\n  Go on with the same command when that is mended; {} remembers "
+          "how far it was",
+          Escape(*options_.resume_file));
+    }
+    return failure;
   }
 
   Attempt<Moved> Interrupt() {
@@ -108,7 +133,8 @@ class Mover {
                     "interrupted; {} records are {}"
                     "\n  Start it again from the beginning; --resume-file "
                     "STATE would let it go on",
-                    Grouped(moved_.records), options_.done_word);
+                    sink_.KeepsParts() ? Grouped(moved_.records) : "no",
+                    options_.done_word);
     }
     KVD_TRY(Save());
     return Refuse(ExitCode::kInterrupted,
@@ -136,6 +162,7 @@ class Mover {
   const MoveOptions& options_;
   const Clock::time_point start_ = Clock::now();
   Clock::time_point next_save_;
+  bool saved_ = false;  // There is a state file to go on from.
   ProgressBar bar_;
   Moved moved_;
 };

@@ -28,6 +28,7 @@ class DumpSink final : public RecordSink {
   Attempt<void> Put(const std::vector<Record>& page) override;
   Attempt<void> Settle() override;
   Attempt<void> Finish() override;
+  bool KeepsParts() const override { return part_path_.empty(); }
   void Save(Checkpoint* checkpoint) override;
   Attempt<void> Resume(const Checkpoint& checkpoint) override;
 

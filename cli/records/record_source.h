@@ -45,6 +45,9 @@ class RecordSink {
   // Once, at the end.
   virtual Attempt<void> Finish() { return Settle(); }
 
+  // Whether what was put stays if Finish() is never reached.
+  virtual bool KeepsParts() const { return true; }
+
   // After Settle().
   virtual void Save(Checkpoint* checkpoint) = 0;
   virtual Attempt<void> Resume(const Checkpoint& checkpoint) = 0;

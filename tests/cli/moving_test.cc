@@ -237,6 +237,8 @@ TEST_F(Moving, NamesTheRecordThatIsMalformedOrRefused) {
   Ran ran = Run({"import", Write("x", good + "{\"key\":1}\n")});
   EXPECT_EQ(ran.code, 2);
   EXPECT_THAT(ran.err, HasSubstr("x: record 2 (line 2): \"key\" is a number"));
+  EXPECT_THAT(ran.err, HasSubstr("1 records before it are imported"));
+  EXPECT_EQ(store_.keys.count("k"), 1u);
   ran = Run({"import", Write("x", good + "{\"key\":\"bad\",\"value\":\"\"}")});
   EXPECT_EQ(ran.code, 6);
   EXPECT_THAT(ran.err, HasSubstr("record 2 (line 2), key \"bad\": too bad"));
