@@ -66,7 +66,7 @@ enum class PlantedBug {
   kTransactionLimitAfterChange,  // Its limits are looked at when all is done.
   kBackupMixesRevisions,    // Its segments are taken later than its revision.
   kRestoreReusesRevisions,  // A restored store goes on where the backup ends.
-  kSalvageForgetsFlush,          // A flush in the log does not count.
+  kSalvageForgetsFlush,     // A flush in the log does not count.
 };
 
 #ifdef KVD_PLANTED_BUGS
