@@ -227,6 +227,12 @@ Result<RestoreReport> RestoreBackups(Directory& directory, const Chain& chain,
                                      const RestoreProgress& progress) {
   KVD_TRY(CheckBackups(chain));
   KVD_TRY_ASSIGN(const Manifest manifest, ManifestOf(*chain.back()));
+  if (manifest.databases_as_of + kRestoredRevisionsAbove >= kSeqMax) {
+    return Fail(ErrorCode::kInvalid,
+                "{}: restored so often that no revisions are left above {}\n  "
+                "Move its keys to a new store: kvctl export, kvctl import.",
+                chain.back()->name(), manifest.databases_as_of);
+  }
   const Manifest restored = Restored(manifest);
   KVD_TRY(CheckEmpty(directory));
   KVD_TRY(MarkUnfinished(directory));
