@@ -73,6 +73,8 @@ std::vector<IdRange> SegmentSupply::Retired() const {
     if (*segment) lowest_live = std::min(lowest_live, (*segment)->identity.id);
   }
   if (lowest_live == UINT64_MAX) return {};
+  // What a compaction writes now will count.
+  if (reserved_from_) lowest_live = std::min(lowest_live, *reserved_from_);
   return IdsWithout(manifest_.value().sealed, lowest_live);
 }
 
@@ -328,6 +330,7 @@ void SegmentSupply::EndStop(const Result<void>& saved) {
 
 uint64_t SegmentSupply::ReserveSegmentIds(uint64_t count, uint64_t* first_id) {
   const uint64_t ticket = manifest_.ReserveSegmentIds(count, first_id);
+  reserved_from_ = *first_id;
   WriteManifestIfNeeded();
   return ticket;
 }
@@ -336,6 +339,7 @@ uint64_t SegmentSupply::ReplaceSealed(
     const std::vector<SealedSegment>& victims,
     const std::vector<SealedSegment>& outputs) {
   const uint64_t ticket = manifest_.ReplaceSealed(victims, outputs);
+  reserved_from_.reset();
   WriteManifestIfNeeded();
   return ticket;
 }

@@ -126,7 +126,7 @@ class SegmentSupply {
   // The segment that a group of `bytes` needs.
   uint64_t SegmentBytesFor(uint64_t bytes) const;
   // Compaction has exchanged these so far: what was sealed before all that is
-  // live now, and does not count.
+  // live now or being compacted, and does not count.
   std::vector<IdRange> Retired() const;
 
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
@@ -168,6 +168,8 @@ class SegmentSupply {
   std::optional<LiveSegment> candidate_;  // Exists, not named durably yet.
   std::optional<LiveSegment> displaced_;  // Was prepared, and too small.
   std::optional<LiveSegment> zeroing_;    // Was prepared, and is again soon.
+  // The ids of a compaction that is under way, or gave up, begin here.
+  std::optional<uint64_t> reserved_from_;
   bool preparing_ = false;
   bool naming_ = false;  // The MANIFEST under way names candidate_.
 
