@@ -273,6 +273,10 @@ class LossFinder {
     }
     loss->keys_known = true;
     loss->keys = keys;
+    // What else a log held is unknown if its numbers are.
+    if (hint->identity.kind == SegmentKind::kLog && loss->seqs.empty()) {
+      NoteUnknown({1, loss->last_seq_max});
+    }
     loss->last_seq_max = 0;
     // What a hint does not list of a log is a flush or a swap.
     for (const SeqRange& range : loss->seqs) {
@@ -303,6 +307,7 @@ class LossFinder {
         loss.last_seq_max = std::max(loss.last_seq_max, range.last);
         NoteUnknown(range);
       }
+      losses_.databases_unknown |= loss.last_seq_max > facts_.databases_as_of;
       losses_.unknown_last_seq =
           std::max(losses_.unknown_last_seq, loss.last_seq_max);
     }
