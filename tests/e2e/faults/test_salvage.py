@@ -83,7 +83,7 @@ class FromTheMessageToAStore(E2eTest):
     }
 
     def commands_in(self, text):
-        return re.findall(r"^ *(kvd (?:verify|salvage) .*)$", text, re.M)
+        return re.findall(r"^(?:.* error)? *(kvd (?:verify|salvage) .*)$", text, re.M)
 
     def follow(self, command, new_dir, *more):
         words = [new_dir if word == "NEWDIR" else word
@@ -136,7 +136,7 @@ class FromTheMessageToAStore(E2eTest):
                 self.check(new_dir, lost_max)
 
     def test_damage_that_is_met_later(self):
-        daemon = self.daemon(settings={**SETTINGS, "memory.value_cache": "0"})
+        daemon = self.daemon(settings={**SETTINGS, "memory.value_cache": "0B"})
         daemon.start()
         with Connection(daemon.socket_path) as client:
             client.pipeline([("SET", f"key{i}", value_of(i))
