@@ -31,6 +31,12 @@ Result<VerifyReport> VerifyDirectory(
   };
 
   const Result<Manifest> manifest = LoadManifest(directory);
+  if (!manifest && manifest.error().code() == ErrorCode::kNotFound) {
+    KVD_TRY_ASSIGN(const bool has_segments, HasSegments(directory));
+    if (!has_segments) return Unexpected(manifest.error());
+    damage(directory.path() + ": holds segments but no MANIFEST");
+    return result;
+  }
   if (!manifest) {
     KVD_TRY(note(manifest.error()));
     return result;

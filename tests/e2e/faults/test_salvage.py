@@ -136,7 +136,7 @@ class FromTheMessageToAStore(E2eTest):
                 self.check(new_dir, lost_max)
 
     def test_damage_that_is_met_later(self):
-        daemon = self.daemon(settings={**SETTINGS, "memory.value_cache": "0B"})
+        daemon = self.daemon(settings={**SETTINGS, "memory.value_cache": "1MiB"})
         daemon.start()
         with Connection(daemon.socket_path) as client:
             client.pipeline([("SET", f"key{i}", value_of(i))
