@@ -176,14 +176,14 @@ class Surveyor {
     if (loose.has_uuid) candidates_.uuids.insert(loose.manifest.uuid);
     Result<Manifest> manifest = DecodeManifest(
         *text, fmt::format("{}/{}", directory_.path(), kManifestName));
-    if (!manifest && manifest.error().code() == ErrorCode::kFormat) {
-      return Unexpected(manifest.error());
-    }
     if (manifest) {
       survey_.manifest = std::move(*manifest);
       for (const SealedSegment& s : survey_.manifest->sealed) {
         candidates_.ids.insert(s.id);
       }
+    } else if (manifest.error().code() == ErrorCode::kFormat) {
+      // One bit makes it so. Segments of another format are refused later.
+      survey_.manifest_trouble = "of another format";
     } else {
       survey_.manifest_trouble = "damaged";
     }
