@@ -361,6 +361,8 @@ class Interrupted(MovingTest):
         process = subprocess.Popen(
             [KVCTL, *words], stdin=stdin, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            # A test in the background ignores SIGINT, and so would this.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**os.environ, "KVD_SOCKET": self.kvd.socket_path})
         self.addCleanup(process.kill)
         return process
