@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //
-// Hints of sealed segments: who writes them and when, and what they are asked.
+// Hints of sealed segments: when they are written, and what becomes of them.
 #include "store/background/hint_writer.h"
 
 #include <fmt/format.h>
