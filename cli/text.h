@@ -5,9 +5,10 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+
+#include "base/strings/base64.h"
 
 namespace kvctl {
 
@@ -22,10 +23,8 @@ std::string Escape(std::string_view bytes, bool keep_lines = false);
 std::string Quote(std::string_view bytes);
 
 std::string Hex(std::string_view bytes);
-// RFC 4648, with padding.
-std::string Base64(std::string_view bytes);
-// What Base64() gave; nothing for anything else.
-std::optional<std::string> FromBase64(std::string_view text);
+using kvd::Base64;
+using kvd::FromBase64;
 
 // "1,204,331".
 std::string Grouped(int64_t number);

@@ -4,8 +4,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstddef>
 #include <iterator>
+
+#include "base/strings/base64.h"
 
 namespace kvd {
 namespace {
@@ -25,24 +26,6 @@ std::string JsonEscaped(std::string_view text) {
                      static_cast<unsigned>(c));
     } else {
       out.push_back(c);
-    }
-  }
-  return out;
-}
-
-std::string Base64(std::string_view bytes) {
-  constexpr char kDigits[] =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (size_t i = 0; i < bytes.size(); i += 3) {
-    const size_t left = std::min<size_t>(bytes.size() - i, 3);
-    uint32_t group = 0;
-    for (size_t j = 0; j < 3; ++j) {
-      group = group << 8 |
-              (j < left ? static_cast<unsigned char>(bytes[i + j]) : 0u);
-    }
-    for (size_t j = 0; j < 4; ++j) {
-      out.push_back(j <= left ? kDigits[group >> (18 - 6 * j) & 63] : '=');
     }
   }
   return out;

@@ -12,7 +12,6 @@ namespace kvd {
 
 // Escapes a JSON string's content; bytes beyond ASCII stay as they are.
 std::string JsonEscaped(std::string_view text);
-std::string Base64(std::string_view bytes);
 
 // For terminals: in quotes, what is not printable as \xNN.
 std::string Quoted(std::string_view bytes);

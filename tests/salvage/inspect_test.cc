@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/strings/base64.h"
 #include "log/format/manifest.h"
 #include "salvage/json_line.h"
 #include "tests/store/promises/machine.h"
