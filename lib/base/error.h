@@ -27,6 +27,8 @@ enum class ErrorCode {
   kFormat,       // Written by a newer kvd, or not by kvd.
   kUnavailable,  // Not reachable, or not now.
   kCancelled,    // The caller asked to give up.
+  kTimeout,      // No answer in time: nobody knows whether it was done.
+  kCompacted,    // What was asked for is history that is kept no longer.
 };
 
 class [[nodiscard]] Error {
