@@ -280,28 +280,41 @@ class Inspector {
     return {};
   }
 
-  void ShowHead(const SegmentHead& head) {
-    std::string retired;
+  struct ShownRanges {
+    std::string text;
     std::string json;
-    for (const IdRange& range : head.retired) {
-      retired += fmt::format(" {}-{}", range.first, range.last);
-      json += fmt::format("{}[{},{}]", json.empty() ? "" : ",", range.first,
-                          range.last);
+  };
+  static ShownRanges Shown(const std::vector<IdRange>& ranges) {
+    ShownRanges shown;
+    for (const IdRange& range : ranges) {
+      shown.text += fmt::format(" {}-{}", range.first, range.last);
+      shown.json += fmt::format("{}[{},{}]", shown.json.empty() ? "" : ",",
+                                range.first, range.last);
     }
+    shown.json = "[" + shown.json + "]";
+    return shown;
+  }
+
+  void ShowHead(const SegmentHead& head) {
+    const auto [retired, retired_json] = Shown(head.retired);
+    const auto [counting, counting_json] = Shown(head.counting);
     const std::string job =
         head.job == 0 ? ""
                       : fmt::format(
                             ", output {} of the compaction that began "
                             "with segment {}",
                             head.output, head.job);
-    Say(fmt::format("  head: as of change {}{}; out of use:{}",
+    const std::string count =
+        counting.empty() ? "" : fmt::format("; these count:{}", counting);
+    Say(fmt::format("  head: as of change {}{}; out of use:{}{}",
                     head.databases_as_of, job,
-                    retired.empty() ? " none" : retired),
+                    retired.empty() ? " none" : retired, count),
         JsonLine("head")
             .Add("databases_as_of", head.databases_as_of)
             .Add("job", uint64_t{head.job})
             .Add("output", uint64_t{head.output})
-            .AddJson("retired", "[" + json + "]"));
+            .AddJson("retired", retired_json)
+            .AddJson("counting", counting_json));
     ShowDatabases(head.databases, head.databases_as_of);
   }
 

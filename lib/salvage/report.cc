@@ -201,8 +201,7 @@ std::vector<std::string> ReportInWords(const SalvageReport& report,
   if (!report.manifest_trouble.empty()) {
     lines.push_back(fmt::format(
         "MANIFEST: {}; went by what the segments say of each other. Lost "
-        "segments behind the last one that is there go unnoticed, and so does "
-        "the loss of all that a compaction wrote.",
+        "segments behind the last one that is there go unnoticed.",
         report.manifest_trouble));
   }
   for (const Loss& loss : report.losses) AppendLoss(loss, &lines);

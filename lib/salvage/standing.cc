@@ -9,6 +9,10 @@
 namespace kvd {
 namespace {
 
+// Of a row of ids that are not there, the last ones are named: no more can be
+// known of the others.
+constexpr uint64_t kMissingInARowMax = 4096;
+
 // As the MANIFEST has it.
 Standings ByManifest(const Survey& survey) {
   const Manifest& manifest = *survey.manifest;
@@ -78,13 +82,16 @@ class ByHeads {
   // The newest head of a log segment knows all that were out of use before;
   // of what compactions that are complete have replaced since, it does not.
   void FindRetired() {
-    uint64_t newest = 0;
     for (const FoundSegment& segment : survey_.segments) {
       if (!segment.head || segment.identity.kind != SegmentKind::kLog) continue;
-      if (segment.head->databases_as_of < newest) continue;
-      newest = segment.head->databases_as_of;
-      retired_ = segment.head->retired;
+      const SegmentHead& head = *segment.head;
+      if (newest_ != nullptr &&
+          head.databases_as_of < newest_->databases_as_of) {
+        continue;
+      }
+      newest_ = &head;
     }
+    if (newest_ != nullptr) retired_ = newest_->retired;
     for (const FoundSegment& segment : survey_.segments) {
       if (!segment.head || segment.identity.kind != SegmentKind::kCompacted ||
           ContainsId(retired_, segment.identity.id) ||
@@ -109,23 +116,58 @@ class ByHeads {
     }
   }
 
+  // By the newest head of a log segment, which knows all that counted then.
+  // What was exchanged since then misses its victims, at least.
   void FindMissing(Standings* standings) const {
+    if (newest_ == nullptr) return FindGaps(standings);
+    // The oldest ranges may have been left out.
+    const bool is_cut =
+        newest_->retired.size() + newest_->counting.size() >= kHeadRangesMax;
+    const uint64_t first =
+        is_cut && !retired_.empty() ? retired_.front().first : 1;
+    LookFor(first, newest_->known_below, standings);
+    for (const IdRange& range : newest_->counting) {
+      LookFor(range.first, uint64_t{range.last} + 1, standings);
+    }
+  }
+
+  void LookFor(uint64_t id, uint64_t end, Standings* standings) const {
+    for (id = LastOf(id, end); id < end; ++id) {
+      if (survey_.Find(id) != nullptr || IsUnused(id)) continue;
+      AddMissing(id, std::min(newest_->databases_as_of, LastSeqBelow(id)),
+                 standings);
+    }
+  }
+
+  // Without such a head ids that are not there are all that is known.
+  void FindGaps(Standings* standings) const {
     uint64_t id = 1;
     bool explained = false;
     for (const FoundSegment& segment : survey_.segments) {
-      for (; id < segment.identity.id; ++id) {
+      const uint64_t end = segment.identity.id;
+      for (id = LastOf(id, end); id < end; ++id) {
         if (explained || IsUnused(id)) continue;
-        MissingSegment missing;
-        missing.id = id;
-        missing.hint = survey_.HintOf(id);
-        missing.last_seq_max = LastSeqBelow(id);
-        standings->missing.push_back(missing);
+        AddMissing(id, LastSeqBelow(id), standings);
       }
-      id = std::max(id, segment.identity.id + 1);
+      id = std::max(id, end + 1);
       // The ids behind what a compaction wrote were kept for it.
       explained = segment.head && segment.ends_job.value_or(false) &&
                   IsComplete(segment.head->job);
     }
+  }
+
+  // Where to begin in [first, end).
+  static uint64_t LastOf(uint64_t first, uint64_t end) {
+    return end > first + kMissingInARowMax ? end - kMissingInARowMax : first;
+  }
+
+  void AddMissing(uint64_t id, uint64_t last_seq_max,
+                  Standings* standings) const {
+    MissingSegment missing;
+    missing.id = id;
+    missing.hint = survey_.HintOf(id);
+    missing.last_seq_max = last_seq_max;
+    standings->missing.push_back(missing);
   }
 
   bool IsUnused(uint64_t id) const {
@@ -150,6 +192,7 @@ class ByHeads {
 
   const Survey& survey_;
   std::vector<IdRange> retired_;
+  const SegmentHead* newest_ = nullptr;  // Of a log segment.
   std::vector<IdRange> doubtful_;
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 // FORMAT.md, "Head and end".
 constexpr size_t kFactsAt = 8;  // Behind the checksum.
-constexpr size_t kHeadFixedBytes = 32;
+constexpr size_t kHeadFixedBytes = 40;
 constexpr size_t kDatabaseBytes = 16;
 constexpr size_t kRangeBytes = 8;
 constexpr size_t kEndBytes = 16;
@@ -44,6 +44,27 @@ bool TakeDatabase(const char* from, DatabaseMap* databases) {
   return true;
 }
 
+// Nothing unless they are in order, with a start above 0.
+std::optional<std::vector<IdRange>> TakeRanges(const char* from,
+                                               uint64_t count) {
+  std::vector<IdRange> ranges;
+  uint32_t above = 0;
+  for (uint64_t i = 0; i < count; ++i, from += kRangeBytes) {
+    const IdRange range = {LoadLe<uint32_t>(from), LoadLe<uint32_t>(from + 4)};
+    if (range.first <= above || range.last < range.first) return std::nullopt;
+    above = range.last;
+    ranges.push_back(range);
+  }
+  return ranges;
+}
+
+void AppendRanges(std::string* body, const std::vector<IdRange>& ranges) {
+  for (const IdRange& range : ranges) {
+    AppendLe<uint32_t>(body, range.first);
+    AppendLe<uint32_t>(body, range.last);
+  }
+}
+
 }  // namespace
 
 uint64_t SegmentHeadBytesMax(size_t ranges) {
@@ -69,11 +90,11 @@ std::string EncodeSegmentHead(const SegmentHead& head, uint64_t seed) {
   AppendLe<uint32_t>(&body, static_cast<uint32_t>(head.retired.size()));
   AppendLe<uint32_t>(&body, head.job);
   AppendLe<uint32_t>(&body, head.output);
+  AppendLe<uint32_t>(&body, static_cast<uint32_t>(head.counting.size()));
+  AppendLe<uint32_t>(&body, head.known_below);
   body += databases;
-  for (const IdRange& range : head.retired) {
-    AppendLe<uint32_t>(&body, range.first);
-    AppendLe<uint32_t>(&body, range.last);
-  }
+  AppendRanges(&body, head.retired);
+  AppendRanges(&body, head.counting);
   return Sign(std::move(body), seed);
 }
 
@@ -86,25 +107,24 @@ std::optional<SegmentHead> DecodeSegmentHead(std::string_view body,
   SegmentHead head;
   head.databases_as_of = LoadLe<uint64_t>(from + 8);
   const uint64_t databases = LoadLe<uint32_t>(from + 16);
-  const uint64_t ranges = LoadLe<uint32_t>(from + 20);
+  const uint64_t retired = LoadLe<uint32_t>(from + 20);
   head.job = LoadLe<uint32_t>(from + 24);
   head.output = LoadLe<uint32_t>(from + 28);
-  if (body.size() !=
-      kHeadFixedBytes + databases * kDatabaseBytes + ranges * kRangeBytes) {
+  const uint64_t counting = LoadLe<uint32_t>(from + 32);
+  head.known_below = LoadLe<uint32_t>(from + 36);
+  if (body.size() != kHeadFixedBytes + databases * kDatabaseBytes +
+                         (retired + counting) * kRangeBytes) {
     return std::nullopt;
   }
   from += kHeadFixedBytes;
   for (uint64_t i = 0; i < databases; ++i, from += kDatabaseBytes) {
     if (!TakeDatabase(from, &head.databases)) return std::nullopt;
   }
-  uint32_t above = 0;
-  for (uint64_t i = 0; i < ranges; ++i, from += kRangeBytes) {
-    const IdRange range = {LoadLe<uint32_t>(from), LoadLe<uint32_t>(from + 4)};
-    if (range.first <= above || range.last < range.first) return std::nullopt;
-    above = range.last;
-    head.retired.push_back(range);
-  }
-  if (!head.databases.IsPermutation()) return std::nullopt;
+  auto out = TakeRanges(from, retired);
+  auto in = TakeRanges(from + retired * kRangeBytes, counting);
+  if (!out || !in || !head.databases.IsPermutation()) return std::nullopt;
+  head.retired = std::move(*out);
+  head.counting = std::move(*in);
   return head;
 }
 
@@ -121,12 +141,8 @@ std::optional<bool> DecodeSegmentEnd(std::string_view body, uint64_t seed) {
   return last == 1;
 }
 
-std::vector<IdRange> IdsWithout(const std::vector<SealedSegment>& segments,
-                                uint64_t limit) {
-  std::vector<uint64_t> ids;
-  for (const SealedSegment& segment : segments) {
-    if (segment.id < limit) ids.push_back(segment.id);
-  }
+std::vector<IdRange> IdsWithout(std::vector<uint64_t> ids, uint64_t limit) {
+  std::erase_if(ids, [limit](uint64_t id) { return id >= limit; });
   ids.push_back(limit);
   std::sort(ids.begin(), ids.end());
   std::vector<IdRange> without;

@@ -32,6 +32,11 @@ struct SegmentHead {
   // compaction has exchanged so far, and in a compacted segment its victims.
   // Ascending, with gaps between them.
   std::vector<IdRange> retired;
+  // Of a log segment: ids below this one that are not in `retired` count …
+  uint32_t known_below = 0;
+  // … and so do these beyond it. What a compaction wrote may have a higher id
+  // than the log segment that was prepared before and is entered behind it.
+  std::vector<IdRange> counting;
   // Of a compacted segment: the first segment that its compaction wrote, and
   // how many there are before this one. 0 in a log segment.
   uint32_t job = 0;
@@ -40,7 +45,7 @@ struct SegmentHead {
   bool operator==(const SegmentHead&) const = default;
 };
 
-// A log segment's head leaves out the oldest ranges beyond these.
+// Of both together. A log segment's head leaves out the oldest ones beyond.
 inline constexpr size_t kHeadRangesMax = 2048;
 
 // Of a head's group, header included, at the most.
@@ -57,9 +62,8 @@ std::string EncodeSegmentEnd(bool last, uint64_t seed);
 // Whether it is the last one.
 std::optional<bool> DecodeSegmentEnd(std::string_view body, uint64_t seed);
 
-// All ids below `limit` but those of `segments`.
-std::vector<IdRange> IdsWithout(const std::vector<SealedSegment>& segments,
-                                uint64_t limit);
+// All ids below `limit` but these.
+std::vector<IdRange> IdsWithout(std::vector<uint64_t> ids, uint64_t limit);
 // Makes one list of both.
 std::vector<IdRange> JoinRanges(std::vector<IdRange> ranges,
                                 const std::vector<uint64_t>& ids);

@@ -21,6 +21,11 @@ namespace {
 constexpr uint64_t kSegmentOverheadBytes =
     kSegmentHeaderBytes + 2 * (kGroupHeaderBytes + kGroupAlignment);
 
+void KeepNewest(size_t count, std::vector<IdRange>* ranges) {
+  if (ranges->size() <= count) return;
+  ranges->erase(ranges->begin(), ranges->end() - static_cast<ptrdiff_t>(count));
+}
+
 }  // namespace
 
 SegmentSupply::SegmentSupply(Directory& directory,
@@ -57,25 +62,40 @@ bool SegmentSupply::FitsActive(uint64_t end, uint64_t bytes,
 // With what FitsActive() keeps for removals, a sixteenth of the whole, so that
 // the group may enter before another segment is prepared.
 uint64_t SegmentSupply::SegmentBytesFor(uint64_t bytes) const {
-  // Between two sealed segments there is at most one range.
+  // Between two sealed segments that are told there is at most one range, and
+  // those above have one each.
   const size_t ranges =
-      std::min(manifest_.value().sealed.size() + 1, kHeadRangesMax);
+      std::min(manifest_.value().sealed.size() + 2, kHeadRangesMax);
   const uint64_t used =
       bytes + kSegmentOverheadBytes + SegmentHeadBytesMax(ranges);
   const uint64_t reserve = std::min(kRemovalReserveBytes, used / 15 + 1);
   return AlignUp(used + reserve, kBlockBytes);
 }
 
-std::vector<IdRange> SegmentSupply::Retired() const {
-  uint64_t lowest_live = UINT64_MAX;
-  for (const auto* segment : {&active_, &retiring_, &prepared_, &candidate_,
-                              &displaced_, &zeroing_}) {
-    if (*segment) lowest_live = std::min(lowest_live, (*segment)->identity.id);
+std::vector<uint64_t> SegmentSupply::CountingIds() const {
+  std::vector<uint64_t> ids;
+  for (const SealedSegment& segment : manifest_.value().sealed) {
+    ids.push_back(segment.id);
   }
-  if (lowest_live == UINT64_MAX) return {};
+  if (retiring_) ids.push_back(retiring_->identity.id);
+  return ids;
+}
+
+uint64_t SegmentSupply::KnownBelow() const {
+  uint64_t below = UINT64_MAX;
+  for (const auto* segment :
+       {&active_, &prepared_, &candidate_, &displaced_, &zeroing_}) {
+    if (*segment) below = std::min(below, (*segment)->identity.id);
+  }
+  if (below == UINT64_MAX) return 0;
   // What a compaction writes now will count.
-  if (reserved_from_) lowest_live = std::min(lowest_live, *reserved_from_);
-  return IdsWithout(manifest_.value().sealed, lowest_live);
+  return reserved_from_ ? std::min(below, *reserved_from_) : below;
+}
+
+std::vector<IdRange> SegmentSupply::Retired() const {
+  const uint64_t below = KnownBelow();
+  if (below == 0) return {};
+  return IdsWithout(CountingIds(), below);
 }
 
 SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
@@ -84,11 +104,13 @@ SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
   head.databases = IsPlanted(PlantedBug::kHeadForgets)
                        ? manifest_.value().databases
                        : manifest_.DatabasesAsOf(seq);
+  head.known_below = static_cast<uint32_t>(KnownBelow());
+  std::vector<uint64_t> beyond = CountingIds();
+  std::erase_if(beyond, [&](uint64_t id) { return id < head.known_below; });
+  head.counting = JoinRanges({}, beyond);
   head.retired = Retired();
-  if (head.retired.size() > kHeadRangesMax) {
-    head.retired.erase(head.retired.begin(),
-                       head.retired.end() - kHeadRangesMax);
-  }
+  KeepNewest(kHeadRangesMax, &head.counting);
+  KeepNewest(kHeadRangesMax - head.counting.size(), &head.retired);
   return head;
 }
 

@@ -125,8 +125,12 @@ class SegmentSupply {
   uint64_t SmallestSegmentBytes() const;
   // The segment that a group of `bytes` needs.
   uint64_t SegmentBytesFor(uint64_t bytes) const;
-  // Compaction has exchanged these so far: what was sealed before all that is
-  // live now or being compacted, and does not count.
+  // Of all that is written to the end: what is sealed, or will be at once.
+  std::vector<uint64_t> CountingIds() const;
+  // All ids below this one count or never will again: none is being written,
+  // prepared or kept for a compaction. 0 if there is nothing to tell.
+  uint64_t KnownBelow() const;
+  // Those of them that do not count.
   std::vector<IdRange> Retired() const;
 
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk

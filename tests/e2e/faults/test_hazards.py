@@ -1119,7 +1119,7 @@ class Damage(E2eTest):
                     # and none by what stands between records.
                     damaged = self.assert_served_but_for(daemon, 1, segment,
                                                          "offset")
-                    self.assertEqual(damaged, 1 if offset > 224 else 0)
+                    self.assertEqual(damaged, 1 if offset > 232 else 0)
                 self.remove_hints(daemon)
                 log = self.assert_refused(daemon, 7, segment, "verify")
                 if offset >= 128:

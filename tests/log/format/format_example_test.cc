@@ -59,6 +59,8 @@ SegmentHead ExampleHead() {
   std::swap(head.databases.internal[0], head.databases.internal[1]);
   head.databases.flushed[0] = 33;
   head.retired = {{1, 4}, {6, 10}};
+  head.known_below = 12;
+  head.counting = {{13, 14}};
   return head;
 }
 

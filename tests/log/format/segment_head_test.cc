@@ -26,6 +26,8 @@ SegmentHead Sample() {
       {RecordKind::kSwap, 0, 1, 0, "", NumberValue(15).view()});
   head.databases.flushed[3] = 901;
   head.retired = {{1, 5}, {7, 7}, {9, UINT32_MAX}};
+  head.known_below = 11;
+  head.counting = {{12, 14}, {16, 16}};
   head.job = 40;
   head.output = 2;
   return head;
@@ -36,7 +38,7 @@ TEST(SegmentHead, ComesBackAsItWasWritten) {
     const std::string body = EncodeSegmentHead(head, kSeed);
     EXPECT_EQ(body.size() % kGroupAlignment, 0u);
     EXPECT_LE(kGroupHeaderBytes + body.size(),
-              SegmentHeadBytesMax(head.retired.size()));
+              SegmentHeadBytesMax(head.retired.size() + head.counting.size()));
     EXPECT_EQ(DecodeSegmentHead(body, kSeed), head);
   }
 }
@@ -62,6 +64,8 @@ TEST(SegmentHead, RangesThatAreNotInOrderAreRefused) {
     SegmentHead head;
     head.retired = ranges;
     EXPECT_FALSE(DecodeSegmentHead(EncodeSegmentHead(head, kSeed), kSeed));
+    std::swap(head.retired, head.counting);
+    EXPECT_FALSE(DecodeSegmentHead(EncodeSegmentHead(head, kSeed), kSeed));
   }
 }
 
@@ -83,20 +87,11 @@ TEST(SegmentEnd, ComesBackAndIsNothingWhenDamaged) {
   }
 }
 
-std::vector<SealedSegment> WithIds(const std::vector<uint64_t>& ids) {
-  std::vector<SealedSegment> segments;
-  for (const uint64_t id : ids) {
-    segments.emplace_back();
-    segments.back().id = id;
-  }
-  return segments;
-}
-
 TEST(IdRanges, AreWhatIsMissingBelowTheLimit) {
-  EXPECT_THAT(IdsWithout(WithIds({}), 1), IsEmpty());
-  EXPECT_THAT(IdsWithout(WithIds({}), 4), ElementsAre(IdRange{1, 3}));
-  EXPECT_THAT(IdsWithout(WithIds({1, 2, 3}), 4), IsEmpty());
-  EXPECT_THAT(IdsWithout(WithIds({9, 2, 30, 5}), 12),
+  EXPECT_THAT(IdsWithout({}, 1), IsEmpty());
+  EXPECT_THAT(IdsWithout({}, 4), ElementsAre(IdRange{1, 3}));
+  EXPECT_THAT(IdsWithout({1, 2, 3}, 4), IsEmpty());
+  EXPECT_THAT(IdsWithout({9, 2, 30, 5}, 12),
               ElementsAre(IdRange{1, 1}, IdRange{3, 4}, IdRange{6, 8},
                           IdRange{10, 11}));
 }

@@ -531,7 +531,7 @@ TEST_F(Verify, FindsNothingInAWholeStore) {
 
 // Behind the head of a segment, where nothing was flushed, swapped or
 // compacted.
-constexpr uint64_t kFirstGroupAt = kSegmentHeaderBytes + kGroupHeaderBytes + 32;
+constexpr uint64_t kFirstGroupAt = kSegmentHeaderBytes + kGroupHeaderBytes + 40;
 
 // Nothing but the head is gone, which only matters without a MANIFEST.
 TEST_F(Verify, SaysThatADamagedHeadAffectsNoChange) {
