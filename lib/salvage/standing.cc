@@ -13,6 +13,21 @@ namespace {
 // known of the others.
 constexpr uint64_t kMissingInARowMax = 4096;
 
+uint64_t Size(const IdRange& range) {
+  return uint64_t{range.last} - range.first + 1;
+}
+
+// How many ids of `range` are in these.
+uint64_t SizeWithin(const std::vector<IdRange>& ranges, const IdRange& range) {
+  uint64_t size = 0;
+  for (const IdRange& other : ranges) {
+    const IdRange both = {std::max(other.first, range.first),
+                          std::min(other.last, range.last)};
+    if (both.first <= both.last) size += Size(both);
+  }
+  return size;
+}
+
 // As the MANIFEST has it.
 Standings ByManifest(const Survey& survey) {
   const Manifest& manifest = *survey.manifest;
@@ -68,6 +83,7 @@ class ByHeads {
   Standings Run() {
     FindRetired();
     Standings standings;
+    standings.retired = retired_;
     for (const FoundSegment& segment : survey_.segments) {
       const uint64_t id = segment.identity.id;
       standings.of.push_back(ContainsId(retired_, id)    ? Standing::kOut
@@ -205,21 +221,17 @@ Standings JudgeSegments(const Survey& survey) {
 bool StillHasVictims(const Survey& survey, const Standings& standings,
                      const FoundSegment& segment) {
   if (!segment.head || segment.sealed) return false;
-  bool any = false;
+  uint64_t wanted = 0;
   for (const IdRange& range : segment.head->retired) {
-    for (size_t i = 0; i < survey.segments.size(); ++i) {
-      const uint64_t id = survey.segments[i].identity.id;
-      if (id < range.first || id > range.last) continue;
-      if (standings.of[i] == Standing::kOut) continue;
-      any = true;
-    }
+    wanted += Size(range) - SizeWithin(standings.retired, range);
   }
-  const bool lacks_one =
-      std::any_of(standings.missing.begin(), standings.missing.end(),
-                  [&](const MissingSegment& missing) {
-                    return ContainsId(segment.head->retired, missing.id);
-                  });
-  return any && !lacks_one;
+  uint64_t found = 0;
+  for (const FoundSegment& other : survey.segments) {
+    const uint64_t id = other.identity.id;
+    if (!ContainsId(segment.head->retired, id)) continue;
+    if (!ContainsId(standings.retired, id)) ++found;
+  }
+  return found > 0 && found == wanted;
 }
 
 }  // namespace kvd

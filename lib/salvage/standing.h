@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "log/format/manifest.h"
+#include "log/format/segment_head.h"
 #include "salvage/survey.h"
 
 namespace kvd {
@@ -34,12 +35,15 @@ struct MissingSegment {
 struct Standings {
   std::vector<Standing> of;  // By the survey's segments.
   std::vector<MissingSegment> missing;
+  // Ids that are out of use for certain, by the newest head of a log segment;
+  // empty where the MANIFEST rules.
+  std::vector<IdRange> retired;
 };
 
 Standings JudgeSegments(const Survey& survey);
 
 // Whether a damaged compacted segment may be one whose compaction a crash has
-// cut short: all that it was to replace is still there, and counts.
+// cut short: all that it was to replace is still there.
 bool StillHasVictims(const Survey& survey, const Standings& standings,
                      const FoundSegment& segment);
 
