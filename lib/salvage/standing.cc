@@ -132,25 +132,47 @@ class ByHeads {
     }
   }
 
-  // By the newest head of a log segment, which knows all that counted then.
-  // What was exchanged since then misses its victims, at least.
+  // By the newest head of a log segment, which knows all that counted then, and
+  // those of compactions since then. What was exchanged later misses its
+  // victims, at least.
   void FindMissing(Standings* standings) const {
-    if (newest_ == nullptr) return FindGaps(standings);
-    // The oldest ranges may have been left out.
-    const bool is_cut =
-        newest_->retired.size() + newest_->counting.size() >= kHeadRangesMax;
-    const uint64_t first =
-        is_cut && !retired_.empty() ? retired_.front().first : 1;
-    LookFor(first, newest_->known_below, standings);
-    for (const IdRange& range : newest_->counting) {
-      LookFor(range.first, uint64_t{range.last} + 1, standings);
+    if (newest_ == nullptr) FindGaps(standings);
+    for (const FoundSegment& segment : survey_.segments) {
+      if (!segment.head) continue;
+      const SegmentHead& head = *segment.head;
+      const bool is_log = segment.identity.kind == SegmentKind::kLog;
+      if (is_log ? &head == newest_
+                 : newest_ == nullptr ||
+                       head.databases_as_of >= newest_->databases_as_of) {
+        FindMissing(head, standings);
+      }
     }
   }
 
-  void LookFor(uint64_t id, uint64_t end, Standings* standings) const {
-    for (id = LastOf(id, end); id < end; ++id) {
-      if (survey_.Find(id) != nullptr || IsUnused(id)) continue;
-      AddMissing(id, std::min(newest_->databases_as_of, LastSeqBelow(id)),
+  void FindMissing(const SegmentHead& head, Standings* standings) const {
+    // The oldest ranges may have been left out.
+    const bool is_cut =
+        head.retired.size() + head.counting.size() >= kHeadRangesMax;
+    const uint64_t first =
+        is_cut && !head.retired.empty() ? head.retired.front().first : 1;
+    LookFor(head, {first, head.known_below}, standings);
+    for (const IdRange& range : head.counting) {
+      LookFor(head, {range.first, uint64_t{range.last} + 1}, standings);
+    }
+  }
+
+  struct Ids {
+    uint64_t first;
+    uint64_t end;
+  };
+
+  void LookFor(const SegmentHead& head, Ids ids, Standings* standings) const {
+    for (uint64_t id = LastOf(ids.first, ids.end); id < ids.end; ++id) {
+      if (survey_.Find(id) != nullptr || IsUnused(id) ||
+          ContainsId(head.retired, id)) {
+        continue;
+      }
+      AddMissing(id, std::min(head.databases_as_of, LastSeqBelow(id)),
                  standings);
     }
   }
@@ -179,6 +201,10 @@ class ByHeads {
 
   void AddMissing(uint64_t id, uint64_t last_seq_max,
                   Standings* standings) const {
+    const bool known = std::any_of(
+        standings->missing.begin(), standings->missing.end(),
+        [id](const MissingSegment& missing) { return missing.id == id; });
+    if (known) return;
     MissingSegment missing;
     missing.id = id;
     missing.hint = survey_.HintOf(id);

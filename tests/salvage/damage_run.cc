@@ -447,7 +447,7 @@ class DamageRun {
       options.segment_bytes = 16 * 1024;
       Result<SalvageReport> salvaged = Salvage(*from, *to, options);
       if (!salvaged) {
-        const bool nothing_left = Files(".seg").empty() && !manifest_intact_;
+        const bool nothing_left = !HasWrittenSegment() && !manifest_intact_;
         return nothing_left ? "" : salvaged.error().message();
       }
       report = std::move(*salvaged);
@@ -468,6 +468,14 @@ class DamageRun {
     if (!machine.Put("probe", "works")) return "takes no writes";
     const uint64_t next = machine.store().last_seq();
     return next > newest ? "" : fmt::format("gives revision {} again", next);
+  }
+
+  bool HasWrittenSegment() const {
+    for (const std::string& name : Files(".seg")) {
+      const std::string bytes = disk_->ReadAll(name);
+      if (bytes.find_first_not_of('\0') != std::string::npos) return true;
+    }
+    return false;
   }
 
   void Count(const SalvageReport& report, const Contents& found) {

@@ -32,10 +32,11 @@ struct SegmentHead {
   // compaction has exchanged so far, and in a compacted segment its victims.
   // Ascending, with gaps between them.
   std::vector<IdRange> retired;
-  // Of a log segment: ids below this one that are not in `retired` count …
+  // Ids below this one that are not in `retired` count …
   uint32_t known_below = 0;
-  // … and so do these beyond it. What a compaction wrote may have a higher id
-  // than the log segment that was prepared before and is entered behind it.
+  // … and so do these beyond it, but for victims. What a compaction wrote may
+  // have a higher id than the log segment that was prepared before and is
+  // entered behind it.
   std::vector<IdRange> counting;
   // Of a compacted segment: the first segment that its compaction wrote, and
   // how many there are before this one. 0 in a log segment.

@@ -98,17 +98,22 @@ std::vector<IdRange> SegmentSupply::Retired() const {
   return IdsWithout(CountingIds(), below);
 }
 
-SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
+SegmentHead SegmentSupply::HeadNow() const {
   SegmentHead head;
+  head.known_below = static_cast<uint32_t>(KnownBelow());
+  head.retired = Retired();
+  std::vector<uint64_t> beyond = CountingIds();
+  std::erase_if(beyond, [&](uint64_t id) { return id < head.known_below; });
+  head.counting = JoinRanges({}, beyond);
+  return head;
+}
+
+SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
+  SegmentHead head = HeadNow();
   head.databases_as_of = seq;
   head.databases = IsPlanted(PlantedBug::kHeadForgets)
                        ? manifest_.value().databases
                        : manifest_.DatabasesAsOf(seq);
-  head.known_below = static_cast<uint32_t>(KnownBelow());
-  std::vector<uint64_t> beyond = CountingIds();
-  std::erase_if(beyond, [&](uint64_t id) { return id < head.known_below; });
-  head.counting = JoinRanges({}, beyond);
-  head.retired = Retired();
   KeepNewest(kHeadRangesMax, &head.counting);
   KeepNewest(kHeadRangesMax - head.counting.size(), &head.retired);
   return head;
@@ -118,10 +123,10 @@ SegmentHead SegmentSupply::HeadBehind(
     const std::vector<SealedSegment>& victims) const {
   std::vector<uint64_t> ids;
   for (const SealedSegment& victim : victims) ids.push_back(victim.id);
-  SegmentHead head;
+  SegmentHead head = HeadNow();
   head.databases_as_of = manifest_.durable_seq();
   head.databases = manifest_.value().databases;
-  head.retired = JoinRanges(Retired(), ids);
+  head.retired = JoinRanges(std::move(head.retired), ids);
   return head;
 }
 

@@ -130,7 +130,9 @@ class SegmentSupply {
   // All ids below this one count or never will again: none is being written,
   // prepared or kept for a compaction. 0 if there is nothing to tell.
   uint64_t KnownBelow() const;
-  // Those of them that do not count.
+  // What a head says of ids now.
+  SegmentHead HeadNow() const;
+  // Ids below KnownBelow() that do not count.
   std::vector<IdRange> Retired() const;
 
   // Prepares a segment of `bytes`, or of less, down to `bytes_min`, if the disk
