@@ -167,13 +167,15 @@ class ByHeads {
   };
 
   void LookFor(const SegmentHead& head, Ids ids, Standings* standings) const {
+    // One of a compaction counts the segment that was being written as well.
+    const uint64_t head_up_to =
+        head.job == 0 ? head.databases_as_of : UINT64_MAX;
     for (uint64_t id = LastOf(ids.first, ids.end); id < ids.end; ++id) {
       if (survey_.Find(id) != nullptr || IsUnused(id) ||
           ContainsId(head.retired, id)) {
         continue;
       }
-      AddMissing(id, std::min(head.databases_as_of, LastSeqBelow(id)),
-                 standings);
+      AddMissing(id, std::min(head_up_to, LastSeqBelow(id)), standings);
     }
   }
 

@@ -36,7 +36,7 @@ struct SegmentHead {
   uint32_t known_below = 0;
   // … and so do these beyond it, but for victims. What a compaction wrote may
   // have a higher id than the log segment that was prepared before and is
-  // entered behind it.
+  // entered behind it. In a compacted segment also the one being written.
   std::vector<IdRange> counting;
   // Of a compacted segment: the first segment that its compaction wrote, and
   // how many there are before this one. 0 in a log segment.

@@ -98,18 +98,18 @@ std::vector<IdRange> SegmentSupply::Retired() const {
   return IdsWithout(CountingIds(), below);
 }
 
-SegmentHead SegmentSupply::HeadNow() const {
+SegmentHead SegmentSupply::HeadWith(std::vector<uint64_t> counting) const {
   SegmentHead head;
   head.known_below = static_cast<uint32_t>(KnownBelow());
   head.retired = Retired();
-  std::vector<uint64_t> beyond = CountingIds();
+  std::vector<uint64_t> beyond = std::move(counting);
   std::erase_if(beyond, [&](uint64_t id) { return id < head.known_below; });
   head.counting = JoinRanges({}, beyond);
   return head;
 }
 
 SegmentHead SegmentSupply::HeadOfActive(uint64_t seq) const {
-  SegmentHead head = HeadNow();
+  SegmentHead head = HeadWith(CountingIds());
   head.databases_as_of = seq;
   head.databases = IsPlanted(PlantedBug::kHeadForgets)
                        ? manifest_.value().databases
@@ -123,7 +123,9 @@ SegmentHead SegmentSupply::HeadBehind(
     const std::vector<SealedSegment>& victims) const {
   std::vector<uint64_t> ids;
   for (const SealedSegment& victim : victims) ids.push_back(victim.id);
-  SegmentHead head = HeadNow();
+  std::vector<uint64_t> counting = CountingIds();
+  if (active_) counting.push_back(active_->identity.id);
+  SegmentHead head = HeadWith(std::move(counting));
   head.databases_as_of = manifest_.durable_seq();
   head.databases = manifest_.value().databases;
   head.retired = JoinRanges(std::move(head.retired), ids);

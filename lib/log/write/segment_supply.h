@@ -130,8 +130,8 @@ class SegmentSupply {
   // All ids below this one count or never will again: none is being written,
   // prepared or kept for a compaction. 0 if there is nothing to tell.
   uint64_t KnownBelow() const;
-  // What a head says of ids now.
-  SegmentHead HeadNow() const;
+  // What a head says of ids now, if these count.
+  SegmentHead HeadWith(std::vector<uint64_t> counting) const;
   // Ids below KnownBelow() that do not count.
   std::vector<IdRange> Retired() const;
 
