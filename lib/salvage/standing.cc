@@ -171,8 +171,10 @@ class ByHeads {
     const uint64_t head_up_to =
         head.job == 0 ? head.databases_as_of : UINT64_MAX;
     for (uint64_t id = LastOf(ids.first, ids.end); id < ids.end; ++id) {
-      if (survey_.Find(id) != nullptr || IsUnused(id) ||
-          ContainsId(head.retired, id)) {
+      // That one may not have come to its first group.
+      const bool may_be_blank = head.job != 0 && id >= head.known_below;
+      if (survey_.Find(id) != nullptr || IsOut(id) ||
+          ContainsId(head.retired, id) || (may_be_blank && IsBlank(id))) {
         continue;
       }
       AddMissing(id, std::min(head_up_to, LastSeqBelow(id)), standings);
@@ -186,7 +188,7 @@ class ByHeads {
     for (const FoundSegment& segment : survey_.segments) {
       const uint64_t end = segment.identity.id;
       for (id = LastOf(id, end); id < end; ++id) {
-        if (explained || IsUnused(id)) continue;
+        if (explained || IsBlank(id) || IsOut(id)) continue;
         AddMissing(id, LastSeqBelow(id), standings);
       }
       id = std::max(id, end + 1);
@@ -214,12 +216,14 @@ class ByHeads {
     standings->missing.push_back(missing);
   }
 
-  bool IsUnused(uint64_t id) const {
-    const bool blank = std::any_of(
+  bool IsBlank(uint64_t id) const {
+    return std::any_of(
         survey_.strays.begin(), survey_.strays.end(), [&](const StrayFile& s) {
           return s.kind == StrayFile::Kind::kBlank && s.name == SegmentName(id);
         });
-    return blank || ContainsId(retired_, id) || ContainsId(doubtful_, id);
+  }
+  bool IsOut(uint64_t id) const {
+    return ContainsId(retired_, id) || ContainsId(doubtful_, id);
   }
 
   // Ids are given out one after the other, and a log segment is entered behind
