@@ -147,6 +147,11 @@ class ByHeads {
         FindMissing(head, standings);
       }
     }
+    // A hint goes with its segment.
+    for (const auto& [id, hint] : survey_.hints) {
+      if (survey_.Find(id) != nullptr || IsOut(id)) continue;
+      AddMissing(id, LastSeqBelow(id), standings);
+    }
   }
 
   void FindMissing(const SegmentHead& head, Standings* standings) const {
