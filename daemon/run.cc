@@ -166,6 +166,7 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   options.compaction = tuning.compaction;
   options.scrub = tuning.scrub;
   options.backup_stall_timeout_ms = tuning.backup_stall_timeout_ms;
+  options.backup_rate_bytes_per_s = tuning.backup_rate_bytes_per_s;
   options.cold_bytes_max = config.limits.output_bytes;
   options.read_files_max = static_cast<size_t>(descriptors.read_files);
   options.sync = config.durability.sync;

@@ -207,9 +207,9 @@ void Server::RunTurn() {
   const Store& store = *service_.store;
   const bool changed = store.last_seq() != ticked_seq_ ||
                        store.durable_seq() != ticked_durable_seq_;
-  // Compaction keeps to its rate by ticks.
-  const int64_t soon_ms = store.compaction().running ? 1 : kTickSoonMs;
-  if ((changed || store.compaction().running) &&
+  const bool keeps_pace = store.keeps_pace();
+  const int64_t soon_ms = keeps_pace ? 1 : kTickSoonMs;
+  if ((changed || keeps_pace) &&
       (!tick_.active() || tick_.due_in_ms() > soon_ms)) {
     tick_.Start(soon_ms);
   }

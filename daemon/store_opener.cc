@@ -40,6 +40,7 @@ StoreTuning TuningOf(const Config& config, const MemoryBounds& memory) {
       config.compaction.rate_bytes, config.compaction.history_bytes};
   tuning.scrub = {config.scrub.interval_ms, config.scrub.rate_bytes};
   tuning.backup_stall_timeout_ms = config.backup.stall_timeout_ms;
+  tuning.backup_rate_bytes_per_s = config.backup.rate_bytes;
   tuning.value_cache_bytes = memory.value_cache;
   tuning.memory_limit_bytes = memory.limit;
   return tuning;

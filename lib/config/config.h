@@ -79,6 +79,7 @@ struct Config {
 
   struct Backup {
     int64_t stall_timeout_ms = 60 * 1000;
+    uint64_t rate_bytes = uint64_t{64} << 20;  // A second; 0: no limit.
   } backup;
 
   struct Memory {

@@ -65,6 +65,8 @@ constexpr Setting kSettings[] = {
     {"scrub.rate", SizeKind{KVD_FIELD(scrub.rate_bytes), 0, 64 * kGiB},
      kRunning},
 
+    {"backup.rate", SizeKind{KVD_FIELD(backup.rate_bytes), 0, 64 * kGiB},
+     kRunning},
     {"backup.stall_timeout",
      DurationKind{KVD_FIELD(backup.stall_timeout_ms), 100, 24 * kHour},
      kRunning},

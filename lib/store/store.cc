@@ -82,7 +82,9 @@ Store::Impl::Impl(StoreOptions store_options,
       scrubber(with, options.scrub, damaged, compactor),
       hint_writer(with, HintOptionsOf(options), compactor),
       backups(with, reads,
-              {options.backup_stall_timeout_ms, options.segment_bytes}, pins),
+              {options.backup_stall_timeout_ms, options.backup_rate_bytes_per_s,
+               options.segment_bytes},
+              pins),
       watch(with, options.look_interval_ms, compactor, scrubber, hint_writer) {}
 
 bool Store::Impl::TrimValues() {
@@ -137,6 +139,10 @@ void Store::Pump() {
   impl_->TrimValues();
   impl_->reader.Pump();
   impl_->log->Pump();
+}
+
+bool Store::keeps_pace() const {
+  return impl_->compactor.status().running || impl_->backups.keeps_pace();
 }
 
 bool Store::gathers() const { return impl_->log->Gathers(); }
@@ -252,7 +258,8 @@ std::vector<uint64_t> Store::SealedSegments() const {
 void Store::Tune(const StoreTuning& tuning) {
   impl_->compactor.Tune(tuning.compaction);
   impl_->scrubber.Tune(tuning.scrub);
-  impl_->backups.set_stall_timeout_ms(tuning.backup_stall_timeout_ms);
+  impl_->backups.Tune(tuning.backup_stall_timeout_ms,
+                      tuning.backup_rate_bytes_per_s);
   impl_->cache.set_value_bytes_max(tuning.value_cache_bytes);
   impl_->limit.set_bytes(tuning.memory_limit_bytes);
 }

@@ -58,6 +58,7 @@ struct StoreOptions {
   ScrubOptions scrub;
   // How long a backup lasts whose reader takes nothing.
   int64_t backup_stall_timeout_ms = 60'000;
+  uint64_t backup_rate_bytes_per_s = 64 << 20;  // 0: no limit.
   // Between two looks at whether the files are still there; 0: only at a stop.
   int64_t look_interval_ms = 1000;
   bool write_hints = true;  // Of sealed segments (log/format/hint.h).
@@ -87,6 +88,7 @@ struct StoreTuning {
   CompactionOptions compaction;
   ScrubOptions scrub;
   int64_t backup_stall_timeout_ms = 60'000;
+  uint64_t backup_rate_bytes_per_s = 64 << 20;
   uint64_t value_cache_bytes = UINT64_MAX;
   uint64_t memory_limit_bytes = 0;
 };
@@ -158,6 +160,9 @@ class Store {
   void Pump();
   // Whether Pump() wants to be called again at once: the loop should not sleep.
   bool gathers() const;
+  // Whether background work keeps to a rate: Tick() wants to be called every
+  // ms.
+  bool keeps_pace() const;
 
   // Takes completions in. True when durable_seq() grew, room appeared or the
   // store failed: the caller then looks at replies and waiting commands.

@@ -447,7 +447,7 @@ class DamageRun {
       options.segment_bytes = 16 * 1024;
       Result<SalvageReport> salvaged = Salvage(*from, *to, options);
       if (!salvaged) {
-        const bool nothing_left = !HasWrittenSegment() && !manifest_intact_;
+        const bool nothing_left = !HasHeader() && !manifest_intact_;
         return nothing_left ? "" : salvaged.error().message();
       }
       report = std::move(*salvaged);
@@ -470,10 +470,15 @@ class DamageRun {
     return next > newest ? "" : fmt::format("gives revision {} again", next);
   }
 
-  bool HasWrittenSegment() const {
+  // Without the identity of a store nothing in its groups can be verified.
+  bool HasHeader() const {
+    if (!Files(".hint").empty()) return true;
     for (const std::string& name : Files(".seg")) {
-      const std::string bytes = disk_->ReadAll(name);
-      if (bytes.find_first_not_of('\0') != std::string::npos) return true;
+      SegmentHeader header;
+      if (DecodeSegmentHeader(disk_->ReadAll(name), &header) ==
+          HeaderOutcome::kHeader) {
+        return true;
+      }
     }
     return false;
   }

@@ -249,6 +249,29 @@ TEST_F(BackupTest, EndsWhenItsReaderStalls) {
   EXPECT_FALSE((*backup)->Contents());
 }
 
+TEST_F(BackupTest, ReadsNoFasterThanItsRate) {
+  StoreOptions options = SmallStore();
+  options.backup_rate_bytes_per_s = 1000;
+  Open(options);
+  ChangeTimes(40);
+  auto backup = OpenBackup(&m());
+  ASSERT_TRUE(backup);
+  const uint64_t id = (*(*backup)->Contents())->sealed.front().id;
+  ASSERT_TRUE(ReadPiece(&m(), backup->get(), id, 0, 100));
+  const auto has_next = [&] {
+    m().Tick();
+    Rest();
+    const auto piece = (*backup)->Read(id, 100, 100);
+    return piece && piece->has_value();
+  };
+  EXPECT_FALSE(has_next());
+  m().AdvanceMs(90);
+  EXPECT_FALSE(has_next());
+  EXPECT_TRUE(m().store().keeps_pace());
+  m().AdvanceMs(20);
+  EXPECT_TRUE(has_next());
+}
+
 TEST_F(BackupTest, EndsWhenWhatItKeepsIsMissedOnTheDisk) {
   Open();
   ChangeTimes(60);

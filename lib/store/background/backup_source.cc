@@ -121,6 +121,7 @@ void BackupSource::Leave() {
   manifest_ = {};
   lengths_.clear();
   reader_waits_ = false;
+  next_.reset();
   ready_.reset();
   const std::vector<uint64_t> kept = pins_.Release();
   garbage_.insert(garbage_.end(), kept.begin(), kept.end());
@@ -171,7 +172,7 @@ Result<std::optional<std::string>> BackupSource::Read(uint64_t segment,
   if (ready_ != range) {
     reader_waits_ = true;
     // What was read ahead may be another one.
-    if (!worker_.under_way()) StartRead(range);
+    if (!worker_.under_way()) ReadNext(range);
     return std::optional<std::string>();
   }
   ready_.reset();
@@ -188,11 +189,26 @@ void BackupSource::ReadAhead(const Range& range) {
   const uint64_t next = range.offset + range.bytes;
   const uint64_t length = lengths_[range.segment];
   if (next == length || worker_.under_way()) return;
-  StartRead({range.segment, next, std::min(range.bytes, length - next)});
+  ReadNext({range.segment, next, std::min(range.bytes, length - next)});
 }
 
-void BackupSource::StartRead(const Range& range) {
+void BackupSource::ReadNext(const Range& range) {
   ready_.reset();
+  next_ = range;
+  StartReadIfDue();
+}
+
+int64_t BackupSource::WaitMs() const {
+  return worker_.WaitMs(static_cast<double>(options_.rate_bytes_per_s));
+}
+
+// Each piece is counted from its own beginning: a reader that was slow does not
+// catch up.
+void BackupSource::StartReadIfDue() {
+  if (!next_ || worker_.under_way() || WaitMs() > 0) return;
+  const Range range = *std::exchange(next_, std::nullopt);
+  worker_.BeginPace();
+  worker_.CountBytes(range.bytes);
   worker_.Step([this, range] { return ReadRange(range); },
                [this, range, number = number_](const Result<void>& read) {
                  has_news_ = true;
@@ -252,6 +268,8 @@ std::optional<int64_t> BackupSource::Tick() {
     wake_();
     return std::nullopt;
   }
+  StartReadIfDue();
+  if (next_ && !worker_.under_way()) return WaitMs();
   const int64_t left_ms =
       given_ms_ + options_.stall_timeout_ms - worker_.NowMs();
   if (reader_waits_) return options_.stall_timeout_ms;

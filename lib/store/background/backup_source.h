@@ -34,7 +34,8 @@ namespace kvd {
 
 struct BackupSourceOptions {
   int64_t stall_timeout_ms = 60'000;
-  uint64_t segment_bytes = 0;  // Of a new segment, about.
+  uint64_t rate_bytes_per_s = 64 << 20;  // 0: no limit.
+  uint64_t segment_bytes = 0;            // Of a new segment, about.
 };
 
 // One backup at a time. Thread: loop.
@@ -67,7 +68,12 @@ class BackupSource {
 
   void Stop();
   bool idle() const { return !worker_.under_way() && !wants_cleanup_; }
-  void set_stall_timeout_ms(int64_t ms) { options_.stall_timeout_ms = ms; }
+  void Tune(int64_t stall_timeout_ms, uint64_t rate_bytes_per_s) {
+    options_.stall_timeout_ms = stall_timeout_ms;
+    options_.rate_bytes_per_s = rate_bytes_per_s;
+  }
+  // A piece waits for the rate: Tick() wants to be called soon.
+  bool keeps_pace() const { return next_.has_value(); }
 
  private:
   enum class Phase { kNone, kSettling, kSyncing, kOpen };
@@ -83,7 +89,9 @@ class BackupSource {
   void Advance();
   void Take();
   void Open();
-  void StartRead(const Range& range);
+  void ReadNext(const Range& range);
+  void StartReadIfDue();
+  int64_t WaitMs() const;
   Result<void> ReadRange(const Range& range);
   void ReadAhead(const Range& range);
   bool DiskMissesKept() const;
@@ -111,6 +119,7 @@ class BackupSource {
   bool reader_waits_ = false;  // For a range that is not there yet.
   bool has_news_ = false;
 
+  std::optional<Range> next_;   // To be read when the rate allows it.
   std::optional<Range> ready_;  // What buffer_ holds.
   bool wants_cleanup_ = false;
   std::vector<uint64_t> garbage_;

@@ -101,6 +101,7 @@ StoreOptions SmallStore(SyncMode sync) {
   options.compaction.interval_ms = 0;
   options.compaction.rate_bytes_per_s = 0;
   options.scrub.interval_ms = 0;
+  options.backup_rate_bytes_per_s = 0;
   options.write_hints = false;
   options.hint_delay_ms = 0;
   return options;
