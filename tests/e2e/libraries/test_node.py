@@ -55,6 +55,9 @@ class Node(E2eTest):
     def test_express_session_and_connect_redis(self):
         self.run_program("sessions.mjs")
 
+    def test_pubsub(self):
+        self.run_program("pubsub.mjs")
+
     def test_keyv(self):
         self.run_program("keyv.mjs")
 

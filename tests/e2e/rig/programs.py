@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs in other languages that use kvd as people do."""
 
+import contextlib
 import os
 import subprocess
 import tempfile
@@ -29,14 +30,16 @@ def run_with_restarts(test, kvd, arguments):
                 if line == b"restart\n":
                     kvd.kill()
                     kvd.start()
-                    process.stdin.write(b"\n")
-                    process.stdin.flush()
+                    with contextlib.suppress(BrokenPipeError):
+                        process.stdin.write(b"\n")
+                        process.stdin.flush()
             code = process.wait()
         finally:
             watchdog.cancel()
             process.kill()
             process.wait()
-            process.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()
             process.stdout.close()
         errors.seek(os.SEEK_SET)
         text = errors.read().decode(errors="replace")
