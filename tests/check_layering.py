@@ -49,9 +49,11 @@ _FOLDERS = {
         "": ["loop"],
         "loop": ["commands"],
         "commands": ["script"],
+        "commands/pubsub": ["commands"],
         "script": ["state"],
-        "state": ["host"],
+        "state": ["host", "pubsub"],
         "host": [],
+        "pubsub": [],
     },
 }
 

@@ -48,6 +48,7 @@ std::string AddressOf(const ServerState& service) {
 std::string FlagsOf(const Session& session) {
   std::string flags;
   if (session.monitors) flags += 'O';
+  if (session.is_subscribed()) flags += 'P';
   if (session.queued != nullptr) flags += 'x';
   if (session.is_blocked()) flags += 'b';
   if (session.closing) flags += 'c';
@@ -67,15 +68,18 @@ std::string DescribeSession(const ServerState& service,
           : LowerName(CommandRows()[static_cast<size_t>(session.last_row)]);
   return fmt::format(
       "id={} addr={} laddr={} fd={} name={} age={} idle={} flags={} db={} "
-      "sub=0 psub=0 ssub=0 multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 "
+      "sub={} psub={} ssub={} multi={} watch={} qbuf={} qbuf-free=0 argv-mem=0 "
       "multi-mem={} rbs=0 rbp=0 obl=0 oll=0 omem={} tot-mem={} events=r cmd={} "
       "user=default redir=-1 resp={} lib-name={} lib-ver={} tot-net-in={} "
       "tot-net-out={} tot-cmds={} pid={} uid={}\n",
       session.id, AddressOf(service), AddressOf(service), session.fd,
       session.name, (now - session.connected_ms) / 1000,
       (now - session.active_ms) / 1000, FlagsOf(session), session.database,
-      session.queued_commands(), session.watched_keys(), session.input_bytes,
-      session.transaction_bytes(), session.output_bytes,
+      session.subscribed(TopicKind::kChannel),
+      session.subscribed(TopicKind::kPattern),
+      session.subscribed(TopicKind::kShard), session.queued_commands(),
+      session.watched_keys(), session.input_bytes, session.transaction_bytes(),
+      session.output_bytes,
       session.input_bytes + session.output_bytes + session.memory_bytes(),
       command, session.protocol, session.library_name, session.library_version,
       session.input_total_bytes, session.output_total_bytes, session.commands,
@@ -99,7 +103,8 @@ void HandleSwitch(Call& call, bool* value) {
 struct Filter {
   std::vector<uint64_t> ids;  // In order; empty: all.
   std::optional<std::string_view> address;
-  bool normal_type = true;
+  enum class Type { kAll, kNormal, kPubSub, kNone };
+  Type type = Type::kAll;
   bool skip_me = false;
   int64_t age_s_min = 0;
 };
@@ -141,8 +146,9 @@ bool TakeType(Call& call, std::string_view type, Filter* filter) {
     call.reply.Error(fmt::format("ERR Unknown client type '{}'", Quoted(type)));
     return false;
   }
-  // All clients are normal ones; the other types have no members.
-  filter->normal_type = IsWord(type, "NORMAL");
+  filter->type = IsWord(type, "NORMAL")   ? Filter::Type::kNormal
+                 : IsWord(type, "PUBSUB") ? Filter::Type::kPubSub
+                                          : Filter::Type::kNone;
   return true;
 }
 
@@ -199,8 +205,15 @@ std::optional<Filter> ParseFilter(Call& call, Use use) {
   return filter;
 }
 
+// The other types have no members.
+bool IsOfType(const Session& session, Filter::Type type) {
+  return type == Filter::Type::kAll ||
+         type == (session.is_subscribed() ? Filter::Type::kPubSub
+                                          : Filter::Type::kNormal);
+}
+
 bool Fits(const Filter& filter, const Call& call, const Session& session) {
-  if (!filter.normal_type) return false;
+  if (!IsOfType(session, filter.type)) return false;
   if (filter.skip_me && &session == &call.session) return false;
   if (!filter.ids.empty() &&
       !std::ranges::binary_search(filter.ids, session.id)) {

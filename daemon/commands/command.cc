@@ -32,6 +32,8 @@ std::string_view NameOf(CommandGroup group) {
       return "transactions";
     case CommandGroup::kScripting:
       return "scripting";
+    case CommandGroup::kPubSub:
+      return "pubsub";
   }
   return "";
 }
@@ -49,6 +51,7 @@ std::vector<std::string_view> FlagsOf(const Command& command) {
   if (command.access == Access::kRead) flags.push_back("readonly");
   if (command.access == Access::kAdmin) flags.push_back("admin");
   if ((command.flags & kDenyOom) != 0) flags.push_back("denyoom");
+  if (command.group == CommandGroup::kPubSub) flags.push_back("pubsub");
   if ((command.flags & kNoScript) != 0) flags.push_back("noscript");
   if ((command.flags & kLoading) != 0) {
     flags.push_back("loading");
@@ -59,6 +62,7 @@ std::vector<std::string_view> FlagsOf(const Command& command) {
   if (command.keys.count != 0) flags.push_back("movablekeys");
   if ((command.flags & kNoMulti) != 0) flags.push_back("no_multi");
   if ((command.flags & kNoSlowLog) != 0) flags.push_back("skip_slowlog");
+  if ((command.flags & kReachesOthers) != 0) flags.push_back("may_replicate");
   return flags;
 }
 
@@ -78,6 +82,7 @@ std::vector<std::string> CategoriesOf(const Command& command) {
     categories.push_back("@transaction");
   if (command.group == CommandGroup::kScripting)
     categories.push_back("@scripting");
+  if (command.group == CommandGroup::kPubSub) categories.push_back("@pubsub");
   if ((command.flags & kDangerous) != 0) categories.push_back("@dangerous");
   categories.push_back((command.flags & kFast) != 0 ? "@fast" : "@slow");
   return categories;

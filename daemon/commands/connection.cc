@@ -56,6 +56,13 @@ std::optional<Hello> ParseHello(Call& call) {
 }  // namespace
 
 void HandlePing(Call& call) {
+  // There it looks like a message. Source: Redis.
+  if (call.session.is_subscribed() &&
+      call.session.protocol == kRespProtocolMin) {
+    call.reply.ArrayHeader(2);
+    call.reply.Bulk("pong");
+    return call.reply.Bulk(call.args.size() == 1 ? "" : call.args[1]);
+  }
   if (call.args.size() == 1) return call.reply.SimpleString("PONG");
   call.reply.Bulk(call.args[1]);
 }
@@ -77,6 +84,7 @@ void HandleReset(Call& call) {
   session.name.clear();
   session.EndTransaction();
   session.backup.reset();
+  session.subscriptions.reset();
   if (session.monitors) {
     call.WhenCertain([&service = call.service, id = session.id] {
       service.set_monitor(id, false);

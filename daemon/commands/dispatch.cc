@@ -317,7 +317,8 @@ bool IsPaused(const Call& call, const Command& command) {
     case Pause::Of::kNothing:
       return false;
     case Pause::Of::kWrites:
-      return MayWrite(call.session, command);
+      return MayWrite(call.session, command) ||
+             (command.flags & kReachesOthers) != 0;
     case Pause::Of::kAll:
       return (command.flags & kLoading) == 0 ||
              (command.handler == HandleExec && QueuesPaused(call.session));
@@ -377,10 +378,29 @@ Admitted Check(Call& call) {
   return {Admission::kRun, row};
 }
 
+// In version 2 of the protocol nothing tells a message from a reply.
+bool IsForbidden(Call& call, const CommandRow& row) {
+  if (call.session.protocol > kRespProtocolMin ||
+      (row.command->flags & kWhileSubscribed) != 0 ||
+      !call.session.is_subscribed()) {
+    return false;
+  }
+  call.reply.Error(fmt::format(
+      "ERR Can't execute '{}': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / "
+      "QUIT / RESET are allowed in this context",
+      LowerName(row)));
+  return true;
+}
+
 Admitted Admit(Call& call, bool queue_writers) {
   Admitted admitted = Check(call);
   if (admitted.admission != Admission::kRun) return admitted;
   const Command& command = *admitted.row->command;
+  if (call.session.subscriptions != nullptr &&
+      IsForbidden(call, *admitted.row)) {
+    admitted.admission = Admission::kRejected;
+    return admitted;
+  }
   if (call.session.queued != nullptr && !RunsAtOnce(command)) {
     admitted.admission = Admission::kQueued;
   } else if (queue_writers && MayWrite(call.session, command)) {
@@ -523,8 +543,12 @@ Executed Execute(ServerState& service, Session& session,
     CountError(service, std::string_view(*out).substr(start + 1));
     if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
   }
-  if (!TakesReply(session)) DropReply(call, start);
+  if (!TakesReply(session) &&
+      !(runs && (admitted.row->command->flags & kAnswersAlways) != 0)) {
+    DropReply(call, start);
+  }
   const Seq seen = op ? std::max(op->seen(), call.shows) : 0;
+  session.newest_seen = std::max(session.newest_seen, seen);
   if (service.monitor != nullptr && runs) {
     ShowMonitors(call, *admitted.row->command, By::kClient, seen);
   }

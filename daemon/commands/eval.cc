@@ -136,7 +136,8 @@ bool EvalHost::RunCommand(std::span<const std::string_view> words, int protocol,
   if (command != nullptr && (command->flags & (kNoScript | kNoMulti)) != 0) {
     error = "ERR This Redis command is not allowed from script";
   } else if (command != nullptr && read_only_ &&
-             command->access == Access::kWrite) {
+             (command->access == Access::kWrite ||
+              (command->flags & kReachesOthers) != 0)) {
     error = "ERR Write commands are not allowed from read-only scripts.";
   }
   if (error != nullptr) {

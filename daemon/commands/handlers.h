@@ -162,6 +162,24 @@ void HandleMemoryPurge(Call& call);
 void HandleMemoryStats(Call& call);
 void HandleMemoryUsage(Call& call);
 
+// pubsub/subscribe.cc
+void HandlePSubscribe(Call& call);
+void HandlePUnsubscribe(Call& call);
+void HandleSSubscribe(Call& call);
+void HandleSUnsubscribe(Call& call);
+void HandleSubscribe(Call& call);
+void HandleUnsubscribe(Call& call);
+
+// pubsub/publish.cc
+void HandlePubSubChannels(Call& call);
+void HandlePubSubHelp(Call& call);
+void HandlePubSubNumPat(Call& call);
+void HandlePubSubNumSub(Call& call);
+void HandlePubSubShardChannels(Call& call);
+void HandlePubSubShardNumSub(Call& call);
+void HandlePublish(Call& call);
+void HandleSPublish(Call& call);
+
 // transaction.cc
 void HandleDiscard(Call& call);
 void HandleExec(Call& call);

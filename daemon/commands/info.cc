@@ -81,7 +81,10 @@ std::string Clients(ServerState& service) {
   }
   lines.Add("watching_clients", watching);
   lines.Add("total_watched_keys", watched);
-  lines.Add("pubsub_clients", 0);
+  lines.Add("pubsub_clients",
+            std::ranges::count_if(service.sessions, [](const Session* s) {
+              return s->is_subscribed();
+            }));
   lines.Add("clients_in_timeout_table", 0);
   return lines.Take();
 }
@@ -294,8 +297,10 @@ std::string Stats(ServerState& service) {
   lines.Add("evicted_scripts", service.script_figures.evicted);
   lines.Add("keyspace_hits", stats.keyspace_hits);
   lines.Add("keyspace_misses", stats.keyspace_misses);
-  lines.Add("pubsub_channels", 0);
-  lines.Add("pubsub_patterns", 0);
+  const PubSub& pubsub = *service.pubsub;
+  lines.Add("pubsub_channels", pubsub.topics(TopicKind::kChannel));
+  lines.Add("pubsub_patterns", pubsub.topics(TopicKind::kPattern));
+  lines.Add("pubsubshard_channels", pubsub.topics(TopicKind::kShard));
   lines.Add("total_forks", 0);
   lines.Add("latest_fork_usec", 0);
   lines.Add("total_net_repl_input_bytes", 0);
@@ -310,7 +315,10 @@ std::string Stats(ServerState& service) {
   lines.Add("total_error_replies", stats.error_replies);
   lines.Add("client_query_buffer_limit_disconnections", stats.protocol_errors);
   lines.Add("kvd_http_connections_closed", stats.http_closed);
-  lines.Add("client_output_buffer_limit_disconnections", 0);
+  lines.Add("client_output_buffer_limit_disconnections",
+            stats.subscribers_closed);
+  lines.Add("kvd_messages_delivered", pubsub.delivered());
+  lines.Add("kvd_message_bytes", pubsub.held_bytes());
   uint64_t calls[2] = {};
   for (const UsedRow& row : UsedRows(service.command_stats)) {
     const Access access = row.command->access;

@@ -122,19 +122,7 @@ bool MatchesAll(std::string_view pattern) { return pattern == "*"; }
 
 void ReplyListing(Call& call, const Listing& listing) {
   call.reply.ArrayHeader(listing.count());
-  if (!call.reply.Claim(listing.bytes())) return;
-  std::string* out = call.reply.out();
-  for (const Listing::Chunk& chunk : listing.chunks()) {
-    const std::string_view text = *chunk;
-    if (call.lent == nullptr || text.size() < kLentBytesMin) {
-      out->append(text);
-      continue;
-    }
-    // What is lent belongs before some text: the last line end.
-    const size_t size = text.size() - 2;
-    call.lent->push_back({out->size(), text.substr(0, size), chunk});
-    out->append(text.substr(size));
-  }
+  ReplyChunks(call, listing);
 }
 
 // Whether FLUSHDB's or FLUSHALL's words are right; answers an error if not.

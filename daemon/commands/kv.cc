@@ -75,7 +75,7 @@ struct StatusWriter {
   }
 };
 
-constexpr size_t kDaemonFields = 10;
+constexpr size_t kDaemonFields = 11;
 constexpr size_t kStoreFields = 29;
 constexpr size_t kLoadingFields = 2;
 
@@ -307,6 +307,7 @@ void HandleKvStatus(Call& call) {
   status.Text("sync", ToString(service.config.durability.sync));
   status.Number("connections", service.sessions.size());
   status.Number("errors", service.stats.protocol_errors);
+  status.Number("subscribers_closed", service.stats.subscribers_closed);
 }
 
 void HandleKvBackupBegin(Call& call) {

@@ -108,6 +108,22 @@ void ReplyLargePart(Call& call, const Entry& entry, std::string_view part) {
   call.reply.EndBulk();
 }
 
+void ReplyChunks(Call& call, const Listing& listing) {
+  if (!call.reply.Claim(listing.bytes())) return;
+  std::string* out = call.reply.out();
+  for (const Listing::Chunk& chunk : listing.chunks()) {
+    const std::string_view text = *chunk;
+    if (call.lent == nullptr || text.size() < kLentBytesMin) {
+      out->append(text);
+      continue;
+    }
+    // What is lent belongs before some text: the last line end.
+    const size_t size = text.size() - 2;
+    call.lent->push_back({out->size(), text.substr(0, size), chunk});
+    out->append(text.substr(size));
+  }
+}
+
 bool AnswersUnblocked(Call& call) {
   const auto how =
       std::exchange(call.session.unblocked, Session::Unblocked::kNo);

@@ -53,6 +53,10 @@ inline size_t SizeOf(const Entry* entry) {
 // Replies with text that is not copied.
 void ReplyText(Call& call, std::string text);
 
+// Replies with what was listed, elements alone, without a copy where it is
+// large.
+void ReplyChunks(Call& call, const Listing& listing);
+
 // Of a command that waited: whether CLIENT UNBLOCK ended that with an error,
 // which is the reply then.
 bool AnswersUnblocked(Call& call);

@@ -39,6 +39,9 @@ struct Call {
   // Effects beyond store and session; null: each happens at once. In a
   // transaction they are kept until it is certain that it happens.
   std::vector<std::function<void()>>* effects = nullptr;
+  // In a transaction, what puts back changes of the session that were made at
+  // once; null outside.
+  std::vector<std::function<void()>>* undoes = nullptr;
   // What was read from disk for the connection's command.
   ColdValues* cold = nullptr;
   // In a transaction what it may take; null outside.
@@ -82,6 +85,7 @@ enum class CommandGroup : uint8_t {
   kServer,        // server.cc, command.cc, config.cc, latency.cc, memory.cc
   kTransactions,  // transaction.cc
   kScripting,     // eval.cc
+  kPubSub,        // pubsub/subscribe.cc, pubsub/publish.cc
   kKv             // kv.cc and, of KV.LATENCY, latency.cc.
 };
 
@@ -96,17 +100,23 @@ struct KeySpec {
 };
 
 // Bits beside what Access says, for COMMAND INFO, which names them likewise.
-// kLoading, kNoAuth, kNoMulti, kAtOnce and kNoSlowLog do more.
+// kLoading, kNoAuth, kNoMulti, kAtOnce and those behind it do more.
 enum CommandFlag : uint16_t {
-  kFast = 1,         // Constant or logarithmic time.
-  kDenyOom = 2,      // May need more memory.
-  kLoading = 4,      // Works while the store loads; others are refused.
-  kNoAuth = 8,       // May hold a password: its words stay out of SLOWLOG.
-  kNoScript = 16,    // Takes part in a connection's state.
-  kDangerous = 32,   // For people who know.
-  kNoMulti = 64,     // Refused in a transaction.
-  kAtOnce = 128,     // Runs at once inside MULTI, and is not kept for EXEC.
-  kNoSlowLog = 256,  // Stays out of SLOWLOG, as what it runs is there.
+  kFast = 1,             // Constant or logarithmic time.
+  kDenyOom = 2,          // May need more memory.
+  kLoading = 4,          // Works while the store loads; others are refused.
+  kNoAuth = 8,           // May hold a password: its words stay out of SLOWLOG.
+  kNoScript = 16,        // Takes part in a connection's state.
+  kDangerous = 32,       // For people who know.
+  kNoMulti = 64,         // Refused in a transaction.
+  kAtOnce = 128,         // Runs at once inside MULTI, and is not kept for EXEC.
+  kNoSlowLog = 256,      // Stays out of SLOWLOG, as what it runs is there.
+  kReachesOthers = 512,  // Of scripts that only read it is none, and it
+                         // pauses with writes.
+  kWhileSubscribed = 1024,  // Works in a conversation of version 2 that has
+                            // subscriptions; others are refused.
+  kAnswersAlways = 2048,    // Its reply is a message: CLIENT REPLY does not
+                            // matter.
 };
 
 struct Command {
@@ -138,6 +148,8 @@ inline constexpr int32_t kWordsMax = std::numeric_limits<int32_t>::max();
 // For commands that do much for each of their words, which are names of things
 // of which there are fewer.
 inline constexpr int32_t kNamesMax = 256;
+// The same, where a millisecond is enough for some hundreds.
+inline constexpr int32_t kManyNamesMax = 8193;
 
 // All commands in order of their names.
 std::span<const Command> Commands();

@@ -64,13 +64,15 @@ Attempt::Attempt(Call& call, uint64_t word_bytes)
       hits_(call.service.stats.keyspace_hits),
       misses_(call.service.stats.keyspace_misses),
       room_(call.room),
-      effects_(call.effects) {
+      effects_(call.effects),
+      undoes_(call.undoes) {
   Store* const store = call.service.store;
   if (store != nullptr) began_after_ = store->last_seq();
   if (room_ != nullptr) return;
   room_ = &own_room_.emplace(call.service.config.limits.transaction_bytes,
                              word_bytes);
   effects_ = &own_effects_;
+  undoes_ = &own_undoes_;
   call.session.scripts.BeginAttempt();
   if (store == nullptr) return;
   transaction_ = std::make_unique<Transaction>(*store);
@@ -95,6 +97,9 @@ Attempt::~Attempt() {
   const bool again = transaction_ != nullptr && outcome() == Outcome::kWaits;
   session.undone_bytes = again ? transaction_->needed_bytes() : 0;
   if (again) session.undone_purpose = transaction_->needed_purpose();
+  for (auto undo = own_undoes_.rbegin(); undo != own_undoes_.rend(); ++undo) {
+    (*undo)();
+  }
   if (again && IsPlanted(PlantedBug::kWaitingApplies)) transaction_->Commit();
   transaction_.reset();
   // A value that was read for it, or could not be, is nobody's any more.
@@ -146,6 +151,7 @@ Attempt::Outcome Attempt::Run(const CommandRow& row,
   Call inner{op ? &*op : nullptr, args, reply, session, service};
   inner.cold = call_.cold;
   inner.effects = effects_;
+  inner.undoes = undoes_;
   inner.room = room_;
 
   const int64_t start_ns = service.ReadClock();
@@ -283,7 +289,8 @@ void Queue(Call& call, const CommandRow& row) {
   session.last_stats = &call.service.command_stats.Of(row.number);
   if (!MayQueue(call, *row.command)) return session.queued->Abort();
   session.queued->Add(row.number, call.args,
-                      row.command->access == Access::kWrite);
+                      row.command->access == Access::kWrite ||
+                          (row.command->flags & kReachesOthers) != 0);
   call.reply.SimpleString("QUEUED");
 }
 

@@ -93,8 +93,10 @@ class Attempt {
 
   std::optional<TransactionRoom> own_room_;
   std::vector<std::function<void()>> own_effects_;
+  std::vector<std::function<void()>> own_undoes_;
   TransactionRoom* room_;
   std::vector<std::function<void()>>* effects_;
+  std::vector<std::function<void()>>* undoes_;
   std::unique_ptr<Transaction> transaction_;  // Null within another attempt.
 
   WaitsFor waits_for_ = WaitsFor::kNothing;

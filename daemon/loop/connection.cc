@@ -6,6 +6,9 @@
 #include <memory>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
+#include "config/units.h"
+#include "daemon/host/logging.h"
 #include "daemon/loop/listener.h"
 #include "resp/reply_writer.h"
 
@@ -29,6 +32,10 @@ ParserLimits LimitsOf(const Config::Limits& limits) {
 uv_stream_t* AsStream(const UvPtr<uv_pipe_t>& pipe) {
   return reinterpret_cast<uv_stream_t*>(pipe.get());
 }
+
+// Smaller messages are copied to each who gets them: that costs less than to
+// keep track of them.
+constexpr size_t kSharedBytesMin = 1024;
 
 // What one try to write takes at most: a socket rarely has room for more.
 constexpr size_t kBuffersAtOnce = 64;
@@ -54,6 +61,7 @@ Connection::Connection(EventLoop& loop, UniqueFd client, uint64_t id,
       listener_(listener),
       commands_(LimitsOf(service.config.limits)) {
   session_.id = id;
+  session_.inbox = this;
   session_.fd = client.get();
   session_.connected_ms = session_.active_ms = service.NowMs();
   const Peer peer = PeerOf(client.get());
@@ -189,6 +197,7 @@ void Connection::StartWrite() {
   write->request.data = write.get();
   std::vector<uv_buf_t> buffers;
   flying_bytes_ = 0;
+  flying_text_bytes_ = write->replies.text.size() - write->replies.from;
   write->replies.ForEachPiece([&](std::string_view piece) {
     flying_bytes_ += piece.size();
     ForEachBuffer(piece, [&](uv_buf_t buffer) { buffers.push_back(buffer); });
@@ -212,8 +221,53 @@ void Connection::OnWritten(int status) {
   if (status < 0) return Close();
   service_.stats.output_bytes += flying_bytes_;
   session_.output_total_bytes += flying_bytes_;
-  flying_bytes_ = 0;
+  flying_bytes_ = flying_text_bytes_ = 0;
+  session_.output_bytes = output_bytes();
   listener_.Drained(*this);
+}
+
+void Connection::Take(const SharedMessage& message, const std::string* pattern,
+                      uint64_t seq, bool wait) {
+  if (closed_ || session_.closing) return;
+  if (IsPlanted(PlantedBug::kLoseSlowMessage) && OutputIsFull()) return;
+  if (UnsentMessageBytes() + message->BytesFor(pattern) >
+      service_.config.limits.subscriber_bytes) {
+    return CloseAsSlow();
+  }
+  const uint64_t begin = session_.output_total_bytes + output_bytes();
+  std::string& out = *replies_.buffer();
+  message->AppendHead(session_.protocol, pattern, &out);
+  const std::string_view text = message->text();
+  if (text.size() < kSharedBytesMin) {
+    out.append(text);
+  } else {
+    // What is lent belongs before some text: the last line end.
+    const size_t size = text.size() - 2;
+    replies_.lent()->push_back({out.size(), text.substr(0, size), message});
+    out.append(text.substr(size));
+  }
+  replies_.CommitMessage(seq, wait);
+  messages_.Add(begin, session_.output_total_bytes + output_bytes());
+  session_.output_bytes = output_bytes();
+  listener_.GotMessage(*this);
+}
+
+// Replies among it count, too: most who subscribe get few.
+size_t Connection::OwnMessageBytes() {
+  return std::min(UnsentMessageBytes(),
+                  replies_.text_bytes() + flying_text_bytes_);
+}
+
+void Connection::CloseAsSlow() {
+  ++service_.stats.subscribers_closed;
+  if (service_.log_rate.Allow(service_.NowMs())) {
+    LogWarning(
+        "client {} (pid {}, uid {}) does not read its messages: closed with {} "
+        "unsent (limits.subscriber_bytes)",
+        session_.id, session_.pid, session_.uid,
+        FormatSize(UnsentMessageBytes()));
+  }
+  Close();
 }
 
 void Connection::Close() {

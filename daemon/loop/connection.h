@@ -15,7 +15,9 @@
 #include "daemon/loop/input_buffer.h"
 #include "daemon/loop/keys_ahead.h"
 #include "daemon/loop/reply_queue.h"
+#include "daemon/loop/unsent_messages.h"
 #include "daemon/loop/uv_ptr.h"
+#include "daemon/pubsub/message.h"
 #include "daemon/state/server_state.h"
 #include "daemon/state/session.h"
 
@@ -31,6 +33,8 @@ class ConnectionListener {
   virtual void Arrived(Connection& connection) = 0;
   // A write has ended that the socket had no room for at once.
   virtual void Drained(Connection& connection) = 0;
+  // It has a message to send, if that need not wait.
+  virtual void GotMessage(Connection& connection) = 0;
   // It closed, by Close() or on its own account. Once.
   virtual void Closed(Connection& connection) = 0;
 
@@ -40,7 +44,7 @@ class ConnectionListener {
 
 // Reads when it may, gives out one command at a time, sends what may be sent.
 // When to execute and when to flush others decide. Thread: loop.
-class Connection {
+class Connection final : public Inbox {
  public:
   // `client` is a connected, non-blocking socket. `service` and `listener`
   // outlive the connection. closed() at once if libuv refuses the socket.
@@ -108,6 +112,16 @@ class Connection {
            cold_.bytes() + commands_.memory_bytes() + session_.memory_bytes();
   }
 
+  // A message that it is subscribed to. Closes if more would be unsent than
+  // limits.subscriber_bytes. Not while a command of its own is under way.
+  void Take(const SharedMessage& message, const std::string* pattern,
+            uint64_t seq, bool wait) override;
+  size_t UnsentMessageBytes() override {
+    return messages_.Bytes(session_.output_total_bytes);
+  }
+  size_t OwnMessageBytes() override;
+  void CloseAsSlow() override;
+
   // Whether a command is half here and kvd reads on.
   bool awaits_rest() const { return half_ && reading_ && !TakesNothing(); }
   // For how long kvd has looked for its rest and not a byte came.
@@ -121,6 +135,7 @@ class Connection {
     bool postponed = false;  // Ready since an earlier turn.
     bool waiting = false;
     bool flush = false;
+    bool later = false;          // Has messages to send.
     bool starved = false;        // In no list: runs when output has drained.
     int64_t waits_since_ns = 0;  // First try of a parked command; 0 for none.
   };
@@ -151,7 +166,9 @@ class Connection {
   ColdValues cold_;
   InputBuffer input_;
   ReplyQueue replies_;
-  size_t flying_bytes_ = 0;  // In a write request.
+  UnsentMessages messages_;
+  size_t flying_bytes_ = 0;       // In a write request.
+  size_t flying_text_bytes_ = 0;  // Of these, what is not lent.
   bool writing_ = false;
   bool reading_ = false;
   bool parked_ = false;

@@ -37,8 +37,14 @@ void ReplyQueue::Release(uint64_t durable_seq) {
 void ReplyQueue::ReplaceWithheld(std::string_view error) {
   KVD_CHECK(uncommitted().empty());
   buffer_.resize(sendable_);
-  while (!lent_.empty() && lent_.back().at >= sendable_) lent_.pop_back();
-  for (size_t i = 0; i < withheld_replies(); ++i) buffer_.append(error);
+  while (!lent_.empty() && lent_.back().at >= sendable_) {
+    lent_bytes_ -= lent_.back().rest.size();
+    --counted_lent_;
+    lent_.pop_back();
+  }
+  for (size_t i = first_mark_; i < marks_.size(); ++i) {
+    if (!marks_[i].is_message) buffer_.append(error);
+  }
   marks_.clear();
   first_mark_ = 0;
   sendable_ = buffer_.size();
@@ -57,6 +63,7 @@ void ReplyQueue::Sent(size_t bytes) {
     std::string_view& rest = lent_[values].rest;
     const size_t of_value = std::min(bytes, rest.size());
     rest.remove_prefix(of_value);
+    lent_bytes_ -= of_value;
     bytes -= of_value;
     if (rest.empty()) ++values;
   }
@@ -70,6 +77,7 @@ ReplyQueue::Taken ReplyQueue::TakeSendable() {
   if (sendable_ == buffer_.size()) {
     taken.text.swap(buffer_);
     taken.lent.swap(lent_);
+    counted_lent_ = lent_bytes_ = 0;
     taken.from = std::exchange(sent_, 0);
     sendable_ = 0;
     return taken;
@@ -78,6 +86,7 @@ ReplyQueue::Taken ReplyQueue::TakeSendable() {
   size_t values = 0;
   for (; values < lent_.size() && lent_[values].at < sendable_; ++values) {
     lent_[values].at -= sent_;
+    lent_bytes_ -= lent_[values].rest.size();
     taken.lent.push_back(std::move(lent_[values]));
   }
   EraseLent(values);
@@ -88,6 +97,7 @@ ReplyQueue::Taken ReplyQueue::TakeSendable() {
 
 void ReplyQueue::EraseLent(size_t values) {
   lent_.erase(lent_.begin(), lent_.begin() + static_cast<ptrdiff_t>(values));
+  counted_lent_ -= values;
   if (lent_.empty() && lent_.capacity() > kKeptLentMax) lent_.shrink_to_fit();
 }
 

@@ -30,11 +30,17 @@ class ReplyQueue {
   // durable. An empty reply is none.
   void Commit(uint64_t seq, bool wait) {
     if (buffer_.size() == committed()) return;
+    if (lent_.size() != counted_lent_) CountLent();
     if (!wait && marks_.size() == first_mark_) {
       sendable_ = buffer_.size();
       return;
     }
-    marks_.push_back({buffer_.size(), seq});
+    marks_.push_back({buffer_.size(), seq, false});
+  }
+  // The same of a message, which answers nothing.
+  void CommitMessage(uint64_t seq, bool wait) {
+    Commit(seq, wait);
+    if (withholds()) marks_.back().is_message = true;
   }
   // The bytes of the reply under construction.
   std::string_view uncommitted() const {
@@ -44,7 +50,7 @@ class ReplyQueue {
   // Lets go the replies that show nothing newer than `durable_seq`.
   void Release(uint64_t durable_seq);
   // Puts that many copies of `error`, a whole reply, in the place of the
-  // withheld replies: what they promise may not be on disk.
+  // withheld replies: what they promise may not be on disk. Messages go.
   void ReplaceWithheld(std::string_view error);
 
   // What may be sent now.
@@ -72,8 +78,10 @@ class ReplyQueue {
 
   bool withholds() const { return marks_.size() != first_mark_; }
   size_t withheld_replies() const { return marks_.size() - first_mark_; }
+  // Unsent bytes beside the values that were lent.
+  size_t text_bytes() const { return buffer_.size() - sent_; }
   // Unsent bytes, withheld ones included.
-  size_t bytes() const { return buffer_.size() - sent_ + lent_bytes(); }
+  size_t bytes() const { return text_bytes() + lent_bytes(); }
   // With the values that were lent: nobody else may want them any more.
   size_t memory_bytes() const {
     return buffer_.capacity() + marks_.capacity() * sizeof(Mark) + lent_bytes();
@@ -83,15 +91,23 @@ class ReplyQueue {
   struct Mark {
     size_t end;  // Of one reply, in buffer_.
     uint64_t seq;
+    bool is_message;
   };
 
   size_t committed() const {
     return withholds() ? marks_.back().end : sendable_;
   }
+  // Counted as they come and go: of messages there may be very many.
   size_t lent_bytes() const {
-    size_t bytes = 0;
-    for (const LentValue& value : lent_) bytes += value.rest.size();
+    size_t bytes = lent_bytes_;
+    for (size_t i = counted_lent_; i < lent_.size(); ++i) {
+      bytes += lent_[i].rest.size();
+    }
     return bytes;
+  }
+  void CountLent() {
+    lent_bytes_ = lent_bytes();
+    counted_lent_ = lent_.size();
   }
   void EraseLent(size_t values);
   void DropSent();
@@ -99,6 +115,8 @@ class ReplyQueue {
   // sent | sendable | withheld, cut by marks | under construction
   std::string buffer_;
   std::vector<LentValue> lent_;  // Not sent as a whole yet.
+  size_t counted_lent_ = 0;      // The first ones, which are in lent_bytes_.
+  size_t lent_bytes_ = 0;
   size_t sent_ = 0;
   size_t sendable_ = 0;
   std::vector<Mark> marks_;

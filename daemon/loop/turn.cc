@@ -38,7 +38,8 @@ Turn::Turn(EventLoop& loop, ServerState& service)
       service_(service),
       keys_ahead_(service),
       parking_(service),
-      busy_poll_(service.config.log.busy_poll_us * 1000) {
+      busy_poll_(service.config.log.busy_poll_us * 1000),
+      messages_(service) {
   auto* idle = new uv_idle_t;
   KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
   awake_.reset(idle);
@@ -75,6 +76,7 @@ void Turn::Run() {
   ExecuteReady();
   FlushAll();
   if (store != nullptr) store->Pump();
+  if (messages_.has_work()) SendMessages();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
   if (worked) {
     busy_poll_.Worked({reply_times_.turn_began_ns(), service_.ReadClock(), news,
@@ -91,7 +93,8 @@ void Turn::KeepHouse() {
 }
 
 void Turn::StayAwakeOrNot() {
-  const bool has_work = !ready_.empty() || parking_.has_runnable();
+  const bool has_work =
+      !ready_.empty() || parking_.has_runnable() || messages_.has_work();
   const bool gathers = service_.store != nullptr && service_.store->gathers();
   if (!has_work && !gathers && !busy_poll_.StaysAwake(service_.clock_read_ns)) {
     uv_idle_stop(awake_.get());
@@ -111,7 +114,11 @@ void Turn::TakeNews() {
   std::erase_if(waiting_, [&](Connection* connection) {
     if (connection->closed()) return true;
     connection->replies().Release(durable_seq);
-    NeedsFlush(*connection);
+    if (connection->session().is_subscribed()) {
+      messages_.SendLater(*connection);
+    } else {
+      NeedsFlush(*connection);
+    }
     connection->in.waiting = connection->replies().withholds();
     return !connection->in.waiting;
   });
@@ -285,6 +292,7 @@ WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
       CountDelayedReply(connection, executed);
     }
   }
+  if (messages_.has_mail()) messages_.Deliver(connection.session().newest_seen);
   if (!shown_.empty()) ShowMonitors();
   connection.CommandDone();
   return WaitsFor::kNothing;
@@ -302,6 +310,24 @@ void Turn::CountDelayedReply(Connection& connection, const Executed& executed) {
   const bool waits = service_.store->MustWait(executed.seen);
   reply_times_.Withheld(*executed.stats, began_ns,
                         waits ? executed.seen : service_.store->last_seq());
+}
+
+void Turn::SendMessages() {
+  messages_.Work();
+  const std::vector<Connection*> some = messages_.TakeSome();
+  for (Connection* connection : some) NeedsFlush(*connection);
+  FlushAll();
+  for (Connection* connection : some) {
+    connection->session().output_bytes = connection->output_bytes();
+  }
+}
+
+void Turn::GotMessage(Connection& connection) {
+  if (connection.replies().withholds() &&
+      !std::exchange(connection.in.waiting, true)) {
+    waiting_.push_back(&connection);
+  }
+  messages_.SendLater(connection);
 }
 
 void Turn::AfterExecuting(Connection& connection) {
@@ -393,6 +419,7 @@ std::vector<Connection*> Turn::TakeClosed() {
   EraseClosed(ready_);
   EraseClosed(waiting_);
   EraseClosed(flush_);
+  messages_.EraseClosed();
   if (std::erase_if(monitors_, [](auto* c) { return c->closed(); }) > 0) {
     ListenOrNot();
   }

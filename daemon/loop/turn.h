@@ -22,6 +22,7 @@
 #include "daemon/loop/connection.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/keys_ahead.h"
+#include "daemon/loop/messages.h"
 #include "daemon/loop/parking.h"
 #include "daemon/loop/reply_times.h"
 #include "daemon/loop/uv_ptr.h"
@@ -49,6 +50,7 @@ class Turn final : public ConnectionListener {
 
   void Arrived(Connection& connection) override { Ready(connection); }
   void Drained(Connection& connection) override { NeedsFlush(connection); }
+  void GotMessage(Connection& connection) override;
   void Closed(Connection& connection) override {
     closed_.push_back(&connection);
   }
@@ -91,6 +93,7 @@ class Turn final : public ConnectionListener {
   void Park(Connection& connection, WaitsFor waits_for);
   void AfterExecuting(Connection& connection);
   void FlushAll();
+  void SendMessages();
   void StayAwakeOrNot();
 
   EventLoop& loop_;
@@ -105,6 +108,7 @@ class Turn final : public ConnectionListener {
   KeysAhead keys_ahead_;
   Parking parking_;
   BusyPoll busy_poll_;
+  Messages messages_;
 
   // Deferred from the last turn, then new ones in the order of arrival.
   std::vector<Connection*> ready_;

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,8 +42,9 @@ class Listing {
     return bytes;
   }
 
-  uint64_t cursor = 0;   // Where it goes on.
-  size_t step_cost = 0;  // Of its last step.
+  uint64_t cursor = 0;               // Where it goes on …
+  std::optional<std::string> after;  // … or behind which name.
+  size_t step_cost = 0;              // Of its last step.
 
  private:
   std::vector<Chunk> chunks_;

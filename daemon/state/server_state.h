@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "daemon/host/logging.h"
+#include "daemon/pubsub/pubsub.h"
 #include "daemon/state/command_stats.h"
 #include "daemon/state/load_status.h"
 #include "daemon/state/session.h"
@@ -43,8 +44,9 @@ struct ServiceStats {
   uint64_t keyspace_hits = 0;
   uint64_t keyspace_misses = 0;
   uint64_t protocol_errors = 0;
-  uint64_t http_closed = 0;     // Connections that spoke HTTP.
-  uint64_t commands_per_s = 0;  // Over the last second, as the next two.
+  uint64_t http_closed = 0;         // Connections that spoke HTTP.
+  uint64_t subscribers_closed = 0;  // That did not read their messages.
+  uint64_t commands_per_s = 0;      // Over the last second, as the next two.
   uint64_t input_bytes_per_s = 0;
   uint64_t output_bytes_per_s = 0;
   uint64_t parked = 0;           // Connections whose command waits for room.
@@ -97,6 +99,11 @@ struct ServerState {
   // CPU time of the loop, for scripts' limit; empty: what the system says.
   std::function<int64_t()> cpu_ns = {};
   int64_t clock_read_ns = 0;  // What the clock said when it was last asked.
+
+  // Messages, unsent and shared, of all subscribers: so many times
+  // limits.subscriber_bytes.
+  static constexpr uint64_t kSubscribersWorth = 8;
+  std::unique_ptr<PubSub> pubsub = std::make_unique<PubSub>();
 
   // All sessions, oldest first.
   std::vector<Session*> sessions = {};

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/pubsub/pubsub.h"
 #include "daemon/state/listing.h"
 #include "daemon/state/queued_commands.h"
 #include "store/backup.h"
@@ -108,6 +109,16 @@ struct Session : SessionSettings {
   bool is_blocked() const {
     return awaited_compaction != 0 || awaited_seq != 0;
   }
+  // Where its messages go, and what it is subscribed to. The latter is null
+  // until it subscribes.
+  Inbox* inbox = nullptr;
+  SubscriberPtr subscriptions;
+  // What has become of the message that its command publishes, if that takes
+  // more than one turn.
+  std::shared_ptr<const Posting> posting;
+  // The newest change that its replies have shown.
+  uint64_t newest_seen = 0;
+
   // What its command has made of its reply; null if it is not under way.
   std::unique_ptr<Listing> listing;
 
@@ -138,6 +149,12 @@ struct Session : SessionSettings {
     return queued ? static_cast<int64_t>(queued->size()) : -1;
   }
   size_t watched_keys() const { return watch ? watch->size() : 0; }
+  bool is_subscribed() const {
+    return subscriptions != nullptr && subscriptions->count() > 0;
+  }
+  size_t subscribed(TopicKind kind) const {
+    return subscriptions != nullptr ? subscriptions->count(kind) : 0;
+  }
   // What it keeps for a transaction.
   size_t transaction_bytes() const {
     return (queued ? queued->bytes() : 0) + (watch ? watch->memory_bytes() : 0);
@@ -152,7 +169,9 @@ struct Session : SessionSettings {
   size_t memory_bytes() const {
     return name.capacity() + library_name.capacity() +
            library_version.capacity() +
-           (listing ? listing->memory_bytes() : 0) + transaction_bytes();
+           (listing ? listing->memory_bytes() : 0) +
+           (subscriptions ? subscriptions->memory_bytes() : 0) +
+           transaction_bytes();
   }
 
   // As of the last turn, for CLIENT LIST.

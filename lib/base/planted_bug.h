@@ -67,6 +67,9 @@ enum class PlantedBug {
   kBackupMixesRevisions,    // Its segments are taken later than its revision.
   kRestoreReusesRevisions,  // A restored store goes on where the backup ends.
   kSalvageForgetsFlush,     // A flush in the log does not count.
+  kMessageBeforeDurable,    // Subscribers hear of what is not on disk.
+  kLoseSlowMessage,         // A message is not kept for who reads slowly.
+  kLeakMessage,             // Somebody keeps what everybody has read.
 };
 
 #ifdef KVD_PLANTED_BUGS

@@ -94,6 +94,7 @@ struct Config {
     int64_t arguments = 128 << 10;                // Per command.
     uint64_t input_bytes = uint64_t{80} << 20;    // Unparsed, per connection.
     uint64_t output_bytes = uint64_t{256} << 20;  // Unsent, per connection.
+    uint64_t subscriber_bytes = uint64_t{32} << 20;  // Unsent messages of one.
     // Words, new values and replies of one, together.
     uint64_t transaction_bytes = uint64_t{256} << 20;
     int64_t half_command_timeout_ms = 30 * 1000;

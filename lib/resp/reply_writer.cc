@@ -84,6 +84,10 @@ void ReplyWriter::MapHeader(size_t pairs) {
 
 void ReplyWriter::SetHeader(size_t count) { Header(resp3_ ? '~' : '*', count); }
 
+void ReplyWriter::PushHeader(size_t count) {
+  Header(resp3_ ? '>' : '*', count);
+}
+
 void ReplyWriter::Header(char type, uint64_t number) {
   char buffer[kNumberBytesMax];
   buffer[0] = type;

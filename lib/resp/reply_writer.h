@@ -90,6 +90,8 @@ class ReplyWriter {
   void MapHeader(size_t pairs);
   // Version 2: an array.
   void SetHeader(size_t count);
+  // Of a message that is no reply, or not only; version 2: an array.
+  void PushHeader(size_t count);
 
  private:
   void Text(std::string_view text) {

@@ -11,6 +11,14 @@
 
 namespace kvd {
 
+void TestInbox::Take(const SharedMessage& message, const std::string* pattern,
+                     uint64_t seq, bool wait) {
+  message->AppendHead(protocol_, pattern, &text);
+  text.append(message->text());
+  newest_seq = std::max(newest_seq, seq);
+  waits = wait;
+}
+
 CommandRig::CommandRig(const std::optional<StoreOptions>& options,
                        SimFileSystem* disk)
     : StoreRig(disk) {
@@ -22,12 +30,13 @@ CommandRig::CommandRig(const std::optional<StoreOptions>& options,
 }
 
 void CommandRig::Restart() {
+  session_ = {};
   service_.emplace(ServerState{store_.get(), config_, clock_});
   service_->socket_path = "/run/s";
   service_->connection_bytes = [this] { return session_.memory_bytes(); };
   service_->configure = [this](const Config& next) { config_ = next; };
-  session_ = {};
   session_.id = 1;
+  session_.inbox = &inbox_;
   service_->sessions.push_back(&session_);
 }
 
@@ -35,7 +44,18 @@ Executed CommandRig::Run(const std::vector<std::string>& words,
                          std::string* reply, bool queue_writers,
                          std::vector<LentValue>* lent) {
   const std::vector<std::string_view> args(words.begin(), words.end());
-  return Execute(*service_, session_, args, queue_writers, &cold_, reply, lent);
+  const Executed executed =
+      Execute(*service_, session_, args, queue_writers, &cold_, reply, lent);
+  DeliverMail();
+  return executed;
+}
+
+void CommandRig::DeliverMail() {
+  PubSub& pubsub = *service_->pubsub;
+  for (const Mail& mail : pubsub.TakeMail()) {
+    const Seq seq = mail.seq.value_or(session_.newest_seen);
+    pubsub.Deliver(mail, seq, store_ != nullptr && store_->MustWait(seq));
+  }
 }
 
 void CommandRig::Read() {
@@ -57,6 +77,8 @@ std::string CommandRig::Send(const std::vector<std::string>& words) {
     } else if (waits_for != WaitsFor::kOthers) {
       break;
     }
+    service_->pubsub->Work();
+    DeliverMail();
     waits_for = Run(words, &reply).waits_for;
   }
   EXPECT_EQ(waits_for, WaitsFor::kNothing) << words[0];

@@ -18,6 +18,25 @@
 
 namespace kvd {
 
+// What a client gets that it has not asked for, and never reads.
+class TestInbox final : public Inbox {
+ public:
+  explicit TestInbox(int protocol = 3) : protocol_(protocol) {}
+
+  void Take(const SharedMessage& message, const std::string* pattern,
+            uint64_t seq, bool wait) override;
+  size_t UnsentMessageBytes() override { return text.size(); }
+  size_t OwnMessageBytes() override { return text.size(); }
+  void CloseAsSlow() override {}
+
+  std::string text;
+  uint64_t newest_seq = 0;  // That a message showed.
+  bool waits = false;       // The last one.
+
+ private:
+  int protocol_;
+};
+
 class CommandRig : public StoreRig {
  public:
   // Without options there is no store: the daemon loads. The disk is as for
@@ -50,10 +69,12 @@ class CommandRig : public StoreRig {
  protected:
   Config config_;
   std::optional<ServerState> service_;
+  TestInbox inbox_;
   Session session_;
   ColdValues cold_;
 
  private:
+  void DeliverMail();
   std::map<std::string, Seq> Revisions(int database);
   static std::vector<std::string> SplitLine(std::string_view line);
 };

@@ -44,6 +44,7 @@ TEST(ReplyWriter, WritesTheNearestThingInVersion2) {
             "$3\r\na\nb\r\n =7\r\ntxt:a\nb\r\n");
   EXPECT_EQ(Both([](auto& w) { w.MapHeader(2); }), "*4\r\n %2\r\n");
   EXPECT_EQ(Both([](auto& w) { w.SetHeader(2); }), "*2\r\n ~2\r\n");
+  EXPECT_EQ(Both([](auto& w) { w.PushHeader(3); }), "*3\r\n >3\r\n");
 }
 
 TEST(ReplyWriter, WritesExtremeNumbers) {

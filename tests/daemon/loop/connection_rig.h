@@ -26,6 +26,7 @@ class ConnectionRig final : public ConnectionListener {
  public:
   void Arrived(Connection&) override { ++arrived; }
   void Drained(Connection&) override { ++drained; }
+  void GotMessage(Connection&) override { ++messages; }
   void Closed(Connection&) override { ++closed; }
 
   struct Client {
@@ -59,6 +60,7 @@ class ConnectionRig final : public ConnectionListener {
 
   int arrived = 0;
   int drained = 0;
+  int messages = 0;
   int closed = 0;
 
  private:

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: MIT
+//
+// Gives messages out to their receivers, and sends them. To send is a system
+// call for each client, and there may be thousands of them: so they go out in
+// slices, while others' commands are executed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <vector>
+
+#include "daemon/loop/connection.h"
+#include "daemon/state/server_state.h"
+
+namespace kvd {
+
+// Borrows connections as Turn does. Thread: loop.
+class Messages {
+ public:
+  explicit Messages(ServerState& service) : service_(service) {}
+
+  // Whether a command has published something.
+  bool has_mail() const { return service_.pubsub->has_mail(); }
+  // Gives out what one has, behind its reply. `seen` is the newest change that
+  // its client has seen.
+  void Deliver(Seq seen);
+
+  // The connection may have messages to send.
+  void SendLater(Connection& connection);
+  // A slice of what was put off.
+  void Work();
+  // Some of those that have messages to send.
+  std::vector<Connection*> TakeSome();
+  bool has_work() const {
+    return !later_.empty() || service_.pubsub->has_work();
+  }
+
+  // Forgets those that have closed.
+  void EraseClosed();
+
+ private:
+  void KeepWithinLimit();
+
+  ServerState& service_;
+  std::deque<Connection*> later_;
+  uint64_t looked_at_delivered_ = 0;  // Bytes, when memory was looked at last.
+};
+
+}  // namespace kvd
