@@ -135,6 +135,7 @@ void Server::Serve(Store& store) {
   KVD_CHECK(loading());
   stage_ = Stage::kServing;
   service_.store = &store;
+  service_.FollowKeyEvents();
   // What CONFIG SET and CLIENT PAUSE asked for while it was loading.
   if (!service_.changed_settings.empty()) Configure(Config(config_));
   PauseChanged();
@@ -236,6 +237,7 @@ void Server::Configure(const Config& config) {
   }
   config_ = config;
   service_.slow_log.set_length(config.slowlog.length);
+  service_.FollowKeyEvents();
   service_.connections_max =
       std::min(config.limits.connections, service_.connections_possible);
   if (service_.store == nullptr) return;

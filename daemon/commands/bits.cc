@@ -324,7 +324,7 @@ void ChangeFields(Call& call, const std::vector<FieldStep>& steps) {
   }
   if (!changed) return;
   if (!ReservePut(call, key, after.text().size(), DeadlineOf(old))) return;
-  call.op->Put(key, after.text(), DeadlineOf(old));
+  call.op->Put(key, after.text(), DeadlineOf(old), KeyEvent::kSetBit);
 }
 
 }  // namespace
@@ -354,7 +354,7 @@ void HandleSetBit(Call& call) {
   NewValue after(size);
   after.Write(0, before);
   (BitField{false, 1, *offset}).Store(*bit, after.bytes());
-  call.op->Put(key, after.text(), DeadlineOf(old));
+  call.op->Put(key, after.text(), DeadlineOf(old), KeyEvent::kSetBit);
 }
 
 void HandleBitCount(Call& call) {
@@ -403,7 +403,7 @@ void HandleBitOp(Call& call) {
   if (size == 0) {
     if (call.op->Find(target) != nullptr) {
       if (!ReserveRemoval(call, target)) return;
-      call.op->Remove(target);
+      call.op->Remove(target, KeyEvent::kDel);
     }
     return call.reply.Integer(0);
   }
@@ -415,7 +415,7 @@ void HandleBitOp(Call& call) {
   if (!ReservePut(call, target, size, /*deadline_ms=*/0)) return;
   NewValue result(size);
   CombineBits(*op, values, result.bytes());
-  call.op->Put(target, result.text(), /*deadline_ms=*/0);
+  call.op->Put(target, result.text(), /*deadline_ms=*/0, KeyEvent::kSet);
   call.reply.Integer(static_cast<int64_t>(size));
 }
 

@@ -86,6 +86,8 @@ Result<std::string> FromCount(std::string_view text) {
   return std::to_string(count);
 }
 
+Result<std::string> AsItIs(std::string_view text) { return std::string(text); }
+
 // A negative threshold is none.
 Result<std::string> FromThreshold(std::string_view text) {
   KVD_TRY_ASSIGN(const int64_t us, FromInteger(text));
@@ -190,7 +192,14 @@ constexpr RedisSetting kRedisSettings[] = {
     {"maxmemory-clients", "0", "the sum of what clients take has no limit"},
     {"maxmemory-policy", "noeviction",
      "kvd never removes a key to make room for others"},
-    {"notify-keyspace-events", "", "kvd has no keyspace events"},
+    {"notify-keyspace-events",
+     {},
+     {},
+     [](const ServerState& service) {
+       return service.config.pubsub.keyspace_events;
+     },
+     "pubsub.keyspace_events",
+     AsItIs},
     {"port", "0", "kvd listens on a Unix socket alone"},
     {"proto-max-bulk-len",
      {},

@@ -94,11 +94,11 @@ void Expire(Call& call, TimeUnit unit, TimeBase base) {
   }
   if (*deadline_ms <= call.op->now_ms()) {
     if (!ReserveRemoval(call, key)) return;
-    call.op->Remove(key);
+    call.op->Remove(key, KeyEvent::kDel);
   } else {
     const std::string_view value = call.op->Value(*entry);
     if (!ReservePut(call, key, value.size(), *deadline_ms)) return;
-    call.op->Put(key, value, *deadline_ms);
+    call.op->Put(key, value, *deadline_ms, KeyEvent::kExpire);
   }
   call.reply.Integer(1);
 }
@@ -317,8 +317,8 @@ bool Rename(Call& call, const Entry& from) {
   if (!HasTransactionRoom(call, bytes)) return false;
   if (call.op->AdmitMove(from, call.args[2]) != Room::kReady) return false;
   if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
-  call.op->Put(call.args[2], value, DeadlineOf(&from));
-  call.op->Remove(call.args[1]);
+  call.op->Put(call.args[2], value, DeadlineOf(&from), KeyEvent::kRenameTo);
+  call.op->Remove(call.args[1], KeyEvent::kRenameFrom);
   return true;
 }
 
@@ -371,7 +371,7 @@ void HandleCopy(Call& call) {
   const int64_t deadline_ms = DeadlineOf(from);
   call.op->UseDatabase(target->database);
   if (!ReservePut(call, target->key, value.size(), deadline_ms)) return;
-  call.op->Put(target->key, value, deadline_ms);
+  call.op->Put(target->key, value, deadline_ms, KeyEvent::kCopyTo);
   call.reply.Integer(1);
 }
 
@@ -389,9 +389,9 @@ void HandleMove(Call& call) {
   if (call.op->AdmitMove(*from, key) != Room::kReady) return;
   if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return;
   call.op->UseDatabase(*database);
-  call.op->Put(key, value, DeadlineOf(from));
+  call.op->Put(key, value, DeadlineOf(from), KeyEvent::kMoveTo);
   call.op->UseDatabase(call.session.database);
-  call.op->Remove(key);
+  call.op->Remove(key, KeyEvent::kMoveFrom);
   call.reply.Integer(1);
 }
 
@@ -466,7 +466,7 @@ void HandleDel(Call& call) {
   for (const std::string_view key : keys) {
     // Looked up again: a key may be named twice.
     if (keys.size() > 1 && call.op->Find(key) == nullptr) continue;
-    call.op->Remove(key);
+    call.op->Remove(key, KeyEvent::kDel);
     ++removed;
   }
   call.reply.Integer(removed);
@@ -522,7 +522,7 @@ void HandlePersist(Call& call) {
   if (entry == nullptr || !entry->has_deadline()) return call.reply.Integer(0);
   const std::string_view value = call.op->Value(*entry);
   if (!ReservePut(call, call.args[1], value.size(), 0)) return;
-  call.op->Put(call.args[1], value, 0);
+  call.op->Put(call.args[1], value, 0, KeyEvent::kPersist);
   call.reply.Integer(1);
 }
 

@@ -218,7 +218,7 @@ void HandleKvSet(Call& call) {
   const int64_t deadline_ms =
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
   if (!ReservePut(call, key, value.size(), deadline_ms)) return;
-  ReplyRevision(call, call.op->Put(key, value, deadline_ms));
+  ReplyRevision(call, call.op->Put(key, value, deadline_ms, EventOf(*options)));
 }
 
 void HandleKvCompact(Call& call) {
@@ -274,7 +274,7 @@ void HandleKvDel(Call& call) {
     return call.reply.Null();
   }
   if (!ReserveRemoval(call, key)) return;
-  ReplyRevision(call, call.op->Remove(key));
+  ReplyRevision(call, call.op->Remove(key, KeyEvent::kDel));
 }
 
 // Shows memory as it is, durable or not: it must answer while the disk does

@@ -32,9 +32,9 @@ void ReplyValueOrNull(Call& call, const Entry* entry) {
 // Puts `value`, whose size is checked, with `deadline_ms`; false if there is no
 // room.
 bool PutChecked(Call& call, std::string_view key, std::string_view value,
-                int64_t deadline_ms) {
+                int64_t deadline_ms, KeyEvent event) {
   if (!ReservePut(call, key, value.size(), deadline_ms)) return false;
-  call.op->Put(key, value, deadline_ms);
+  call.op->Put(key, value, deadline_ms, event);
   return true;
 }
 
@@ -46,7 +46,10 @@ void SetWithDeadline(Call& call, TimeUnit unit) {
                                : std::nullopt;
   if (!deadline_ms) return InvalidExpireTime(call);
   if (!ValueFits(call, call.args[3].size())) return;
-  if (!PutChecked(call, call.args[1], call.args[3], *deadline_ms)) return;
+  if (!PutChecked(call, call.args[1], call.args[3], *deadline_ms,
+                  KeyEvent::kSetWithDeadline)) {
+    return;
+  }
   call.reply.Ok();
 }
 
@@ -61,7 +64,7 @@ void AddInteger(Call& call, int64_t delta) {
   }
   const fmt::format_int digits(after);
   if (!PutChecked(call, call.args[1], {digits.data(), digits.size()},
-                  DeadlineOf(old))) {
+                  DeadlineOf(old), KeyEvent::kIncrBy)) {
     return;
   }
   call.reply.Integer(after);
@@ -102,7 +105,8 @@ bool PairsFit(Call& call) {
 // Puts all, each with the deadline that `deadline_of` says; false if there is
 // no room.
 template <typename DeadlineOfKey>
-bool PutPairs(Call& call, const Words& pairs, DeadlineOfKey deadline_of) {
+bool PutPairs(Call& call, const Words& pairs, KeyEvent event,
+              DeadlineOfKey deadline_of) {
   const uint64_t bytes = PairsBytes(pairs);
   if (!HasTransactionRoom(call, bytes)) return false;
   for (size_t i = 0; i < pairs.size(); i += 2) {
@@ -113,13 +117,13 @@ bool PutPairs(Call& call, const Words& pairs, DeadlineOfKey deadline_of) {
   }
   if (call.op->Reserve(bytes, Purpose::kWrite) != Room::kReady) return false;
   for (size_t i = 0; i < pairs.size(); i += 2) {
-    call.op->Put(pairs[i], pairs[i + 1], deadline_of(pairs[i]));
+    call.op->Put(pairs[i], pairs[i + 1], deadline_of(pairs[i]), event);
   }
   return true;
 }
 
 bool PutPairs(Call& call) {
-  return PutPairs(call, call.args.subspan(1),
+  return PutPairs(call, call.args.subspan(1), KeyEvent::kSet,
                   [](std::string_view) { return int64_t{0}; });
 }
 
@@ -261,14 +265,14 @@ void HandleSet(Call& call) {
   }
   const int64_t deadline_ms =
       options->keep_ttl ? DeadlineOf(old) : options->deadline_ms;
-  if (!PutChecked(call, key, value, deadline_ms)) return;
+  if (!PutChecked(call, key, value, deadline_ms, EventOf(*options))) return;
   if (!options->get) call.reply.Ok();
 }
 
 void HandleSetNx(Call& call) {
   if (!ValueFits(call, call.args[2].size())) return;
   if (call.op->Find(call.args[1]) != nullptr) return call.reply.Integer(0);
-  if (!PutChecked(call, call.args[1], call.args[2], 0)) return;
+  if (!PutChecked(call, call.args[1], call.args[2], 0, KeyEvent::kSet)) return;
   call.reply.Integer(1);
 }
 
@@ -281,14 +285,14 @@ void HandlePSetEx(Call& call) {
 void HandleGetSet(Call& call) {
   if (!ValueFits(call, call.args[2].size())) return;
   ReplyValueOrNull(call, Lookup(call, call.args[1]));
-  PutChecked(call, call.args[1], call.args[2], 0);
+  PutChecked(call, call.args[1], call.args[2], 0, KeyEvent::kSet);
 }
 
 void HandleGetDel(Call& call) {
   const Entry* old = Lookup(call, call.args[1]);
   ReplyValueOrNull(call, old);
   if (old == nullptr || !ReserveRemoval(call, call.args[1])) return;
-  call.op->Remove(call.args[1]);
+  call.op->Remove(call.args[1], KeyEvent::kDel);
 }
 
 void HandleGetEx(Call& call) {
@@ -308,9 +312,10 @@ void HandleGetEx(Call& call) {
   if (!deadline_ms) return;
   ReplyValue(call, *entry);
   if (deadline.given() && *deadline_ms <= call.op->now_ms()) {
-    if (ReserveRemoval(call, key)) call.op->Remove(key);
+    if (ReserveRemoval(call, key)) call.op->Remove(key, KeyEvent::kDel);
   } else if (deadline.given() || (persist && entry->has_deadline())) {
-    PutChecked(call, key, call.op->Value(*entry), *deadline_ms);
+    PutChecked(call, key, call.op->Value(*entry), *deadline_ms,
+               persist ? KeyEvent::kPersist : KeyEvent::kExpire);
   }
 }
 
@@ -320,7 +325,7 @@ void HandleDelIfEq(Call& call) {
     return call.reply.Integer(0);
   }
   if (!ReserveRemoval(call, call.args[1])) return;
-  call.op->Remove(call.args[1]);
+  call.op->Remove(call.args[1], KeyEvent::kDel);
   call.reply.Integer(1);
 }
 
@@ -343,7 +348,7 @@ void HandleDelEx(Call& call) {
   if (!holds) return;
   if (!*holds) return call.reply.Integer(0);
   if (!ReserveRemoval(call, call.args[1])) return;
-  call.op->Remove(call.args[1]);
+  call.op->Remove(call.args[1], KeyEvent::kDel);
   call.reply.Integer(1);
 }
 
@@ -395,7 +400,9 @@ void HandleMSetEx(Call& call) {
     return options->keep_ttl ? DeadlineOf(call.op->Find(key))
                              : options->deadline_ms;
   };
-  if (PutPairs(call, pairs, deadline_of)) call.reply.Integer(1);
+  if (PutPairs(call, pairs, EventOf(*options), deadline_of)) {
+    call.reply.Integer(1);
+  }
 }
 
 void HandleAppend(Call& call) {
@@ -407,12 +414,12 @@ void HandleAppend(Call& call) {
   if (!ValueFits(call, size)) return;
   if (!ReservePut(call, key, size, DeadlineOf(old))) return;
   if (before.empty()) {
-    call.op->Put(key, part, DeadlineOf(old));
+    call.op->Put(key, part, DeadlineOf(old), KeyEvent::kAppend);
   } else {
     std::string after;
     after.reserve(size);
     after.append(before).append(part);
-    call.op->Put(key, after, DeadlineOf(old));
+    call.op->Put(key, after, DeadlineOf(old), KeyEvent::kAppend);
   }
   call.reply.Integer(static_cast<int64_t>(size));
 }
@@ -448,7 +455,8 @@ void HandleSetRange(Call& call) {
   NewValue after(size);
   after.Write(0, text);
   after.Write(begin, part);
-  call.op->Put(call.args[1], after.text(), DeadlineOf(old));
+  call.op->Put(call.args[1], after.text(), DeadlineOf(old),
+               KeyEvent::kSetRange);
   call.reply.Integer(static_cast<int64_t>(size));
 }
 
@@ -503,7 +511,9 @@ void HandleIncrByFloat(Call& call) {
     return call.reply.Error("ERR increment would produce NaN or Infinity");
   }
   const std::string text = FormatFloat(after);
-  if (!PutChecked(call, call.args[1], text, DeadlineOf(old))) return;
+  if (!PutChecked(call, call.args[1], text, DeadlineOf(old),
+                  KeyEvent::kIncrByFloat))
+    return;
   call.reply.Bulk(text);
 }
 

@@ -26,6 +26,10 @@ inline const Entry* Lookup(Call& call, std::string_view key) {
   const Entry* entry = call.op->Find(key);
   ++(entry != nullptr ? call.service.stats.keyspace_hits
                       : call.service.stats.keyspace_misses);
+  if (entry == nullptr && call.service.key_events->wants(kMissEvents)) {
+    call.service.key_events->Note(KeyEvent::kMiss, call.session.database, key,
+                                  call.op->seen());
+  }
   return entry;
 }
 
@@ -158,6 +162,11 @@ struct SetOptions {
   bool keep_ttl = false;
   int64_t deadline_ms = 0;  // 0 for none.
 };
+
+// What a SET with these options is called: KEEPTTL gives no deadline.
+inline KeyEvent EventOf(const SetOptions& options) {
+  return options.deadline_ms != 0 ? KeyEvent::kSetWithDeadline : KeyEvent::kSet;
+}
 
 // Of SET, KV.SET and MSETEX.
 enum class SetDialect { kRedis, kKv, kMany };

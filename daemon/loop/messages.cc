@@ -11,17 +11,34 @@ namespace {
 // Connections that are sent to in one slice: about 100 us.
 constexpr size_t kSentTogether = 48;
 
+// Events that wait to be compared with patterns, in slices. Beyond that
+// everybody waits: they come faster than they can be worked off.
+constexpr size_t kSlowMessagesMax = 20'000;
+
 // What messages of all clients take is looked at when so much has been added.
 constexpr uint64_t kLookAfterBytes = uint64_t{4} << 20;
 
 }  // namespace
 
 void Messages::Deliver(Seq seen) {
-  for (const Mail& mail : service_.pubsub->TakeMail()) {
-    const Seq seq = mail.seq.value_or(seen);
+  const std::vector<Mail> mail = pubsub_.TakeMail();
+  if (!key_events_.empty()) {
+    SendEvents(key_events_.Take(), service_.wanted_events, &pubsub_);
+    GiveOut(pubsub_.TakeMail(), 0);
+    while (pubsub_.slow_messages() > kSlowMessagesMax) {
+      pubsub_.Work();
+      GiveOut(pubsub_.TakeMail(), 0);
+    }
+  }
+  GiveOut(mail, seen);
+}
+
+void Messages::GiveOut(const std::vector<Mail>& mail, Seq seen) {
+  for (const Mail& one : mail) {
+    const Seq seq = one.seq.value_or(seen);
     const bool wait =
         seq != 0 && service_.store != nullptr && service_.store->MustWait(seq);
-    service_.pubsub->Deliver(mail, seq, wait);
+    pubsub_.Deliver(one, seq, wait);
   }
 }
 
@@ -31,13 +48,12 @@ void Messages::SendLater(Connection& connection) {
 }
 
 void Messages::Work() {
-  if (service_.pubsub->has_work()) {
-    service_.pubsub->Work();
+  if (pubsub_.has_work()) {
+    pubsub_.Work();
     Deliver(0);
   }
-  if (service_.pubsub->delivered_bytes() - looked_at_delivered_ >
-      kLookAfterBytes) {
-    looked_at_delivered_ = service_.pubsub->delivered_bytes();
+  if (pubsub_.delivered_bytes() - looked_at_delivered_ > kLookAfterBytes) {
+    looked_at_delivered_ = pubsub_.delivered_bytes();
     KeepWithinLimit();
   }
 }
@@ -56,7 +72,7 @@ std::vector<Connection*> Messages::TakeSome() {
 void Messages::KeepWithinLimit() {
   const uint64_t limit =
       service_.config.limits.subscriber_bytes * ServerState::kSubscribersWorth;
-  uint64_t held = service_.pubsub->held_bytes();
+  uint64_t held = pubsub_.held_bytes();
   std::vector<std::pair<size_t, Inbox*>> slowest;
   for (const Session* session : service_.sessions) {
     if (session->subscriptions == nullptr) continue;

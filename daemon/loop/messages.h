@@ -18,12 +18,15 @@ namespace kvd {
 // Borrows connections as Turn does. Thread: loop.
 class Messages {
  public:
-  explicit Messages(ServerState& service) : service_(service) {}
+  explicit Messages(ServerState& service)
+      : service_(service),
+        pubsub_(*service.pubsub),
+        key_events_(*service.key_events) {}
 
   // Whether a command has published something.
-  bool has_mail() const { return service_.pubsub->has_mail(); }
-  // Gives out what one has, behind its reply. `seen` is the newest change that
-  // its client has seen.
+  bool has_mail() const { return pubsub_.has_mail() || !key_events_.empty(); }
+  // Gives out what one has, behind its reply, and events of keys before that.
+  // `seen` is the newest change that its client has seen.
   void Deliver(Seq seen);
 
   // The connection may have messages to send.
@@ -32,17 +35,18 @@ class Messages {
   void Work();
   // Some of those that have messages to send.
   std::vector<Connection*> TakeSome();
-  bool has_work() const {
-    return !later_.empty() || service_.pubsub->has_work();
-  }
+  bool has_work() const { return !later_.empty() || pubsub_.has_work(); }
 
   // Forgets those that have closed.
   void EraseClosed();
 
  private:
+  void GiveOut(const std::vector<Mail>& mail, Seq seen);
   void KeepWithinLimit();
 
   ServerState& service_;
+  PubSub& pubsub_;
+  KeyEvents& key_events_;
   std::deque<Connection*> later_;
   uint64_t looked_at_delivered_ = 0;  // Bytes, when memory was looked at last.
 };

@@ -76,6 +76,7 @@ void Turn::Run() {
   ExecuteReady();
   FlushAll();
   if (store != nullptr) store->Pump();
+  if (messages_.has_mail()) messages_.Deliver(0);
   if (messages_.has_work()) SendMessages();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
   if (worked) {

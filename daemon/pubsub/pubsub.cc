@@ -18,6 +18,9 @@ constexpr size_t kRemovedAtOnce = 1024;
 // What it costs to remove one, in the measure of slices.
 constexpr size_t kRemovalWork = 8;
 
+// Where events of keys wait for each other. Other lanes begin with a kind.
+constexpr std::string_view kEventLane = "events";
+
 }  // namespace
 
 size_t Subscriber::count() const {
@@ -186,13 +189,30 @@ std::optional<std::vector<Receiver>> PubSub::Find(TopicKind kind,
   return receivers;
 }
 
+std::optional<std::vector<Receiver>> PubSub::FindForEvent(
+    std::string_view channel, size_t work) const {
+  if (!slow_.empty() && slow_lanes_.contains(kEventLane)) return std::nullopt;
+  return Find(TopicKind::kChannel, channel, work);
+}
+
 void PubSub::Send(Mail mail) { mail_.push_back(std::move(mail)); }
 
 std::shared_ptr<const Posting> PubSub::SendSlowly(SharedMessage message,
                                                   std::optional<uint64_t> seq) {
+  std::string lane = LaneOf(message->kind(), message->channel());
+  return AddSlow(std::move(message), seq, std::move(lane));
+}
+
+void PubSub::SendEventSlowly(SharedMessage message, uint64_t seq) {
+  AddSlow(std::move(message), seq, std::string(kEventLane));
+}
+
+std::shared_ptr<const Posting> PubSub::AddSlow(SharedMessage message,
+                                               std::optional<uint64_t> seq,
+                                               std::string lane) {
   auto posting = std::make_shared<Posting>();
-  ++slow_lanes_[LaneOf(message->kind(), message->channel())];
-  slow_.push_back({std::move(message), seq, posting});
+  ++slow_lanes_[lane];
+  slow_.push_back({std::move(message), seq, posting, std::move(lane)});
   return posting;
 }
 
@@ -269,7 +289,7 @@ void PubSub::WorkOnMessage() {
   if (!mail.receivers.empty()) mail_.push_back(std::move(mail));
   if (!done) return;
   slow.posting->done = true;
-  const auto lane = slow_lanes_.find(LaneOf(kind, channel));
+  const auto lane = slow_lanes_.find(slow.lane);
   if (--lane->second == 0) slow_lanes_.erase(lane);
   slow_.pop_front();
   retired_in_use_ = 0;

@@ -147,11 +147,18 @@ class PubSub {
   std::optional<std::vector<Receiver>> Find(TopicKind kind,
                                             std::string_view channel,
                                             size_t work) const;
+  // The same of an event of a key: behind others of these, whatever their
+  // channels.
+  std::optional<std::vector<Receiver>> FindForEvent(std::string_view channel,
+                                                    size_t work) const;
   // To be handed out behind the command under way.
   void Send(Mail mail);
   // To be worked off in slices, behind what Find() has found until now.
   std::shared_ptr<const Posting> SendSlowly(SharedMessage message,
                                             std::optional<uint64_t> seq);
+  void SendEventSlowly(SharedMessage message, uint64_t seq);
+  // Of what is worked off in slices.
+  size_t slow_messages() const { return slow_.size(); }
 
   bool has_mail() const { return !mail_.empty(); }
   std::vector<Mail> TakeMail();
@@ -180,6 +187,7 @@ class PubSub {
     SharedMessage message;
     std::optional<uint64_t> seq;
     std::shared_ptr<Posting> posting;
+    std::string lane;
     bool begun = false;
     std::vector<Topic*> candidates = {};
     size_t compared = 0;
@@ -187,6 +195,9 @@ class PubSub {
 
   static size_t Index(TopicKind kind) { return static_cast<size_t>(kind); }
   static std::string LaneOf(TopicKind kind, std::string_view channel);
+  std::shared_ptr<const Posting> AddSlow(SharedMessage message,
+                                         std::optional<uint64_t> seq,
+                                         std::string lane);
 
   const Topic* Named(TopicKind kind, std::string_view name) const;
   static void AddReceivers(const Topic& topic, const Topic* pattern,
@@ -208,7 +219,8 @@ class PubSub {
 
   std::vector<Mail> mail_;
   std::deque<Slow> slow_;
-  std::map<std::string, size_t> slow_lanes_;  // How many of a channel.
+  // How many of a channel, or of events.
+  std::map<std::string, size_t, std::less<>> slow_lanes_;
   std::deque<std::unique_ptr<Subscriber>> leaving_;
   // Without subscribers. Mail may mention them, and the slow message that has
   // begun the last `retired_in_use_` of them.

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "config/config.h"
 #include "daemon/host/logging.h"
+#include "daemon/pubsub/event_messages.h"
 #include "daemon/pubsub/pubsub.h"
 #include "daemon/state/command_stats.h"
 #include "daemon/state/load_status.h"
@@ -104,6 +105,16 @@ struct ServerState {
   // limits.subscriber_bytes.
   static constexpr uint64_t kSubscribersWorth = 8;
   std::unique_ptr<PubSub> pubsub = std::make_unique<PubSub>();
+  // Where the store notes what pubsub.keyspace_events asks for.
+  std::unique_ptr<KeyEvents> key_events = std::make_unique<KeyEvents>();
+  WantedEvents wanted_events = {};
+  // Has the store note what `config` asks for now.
+  void FollowKeyEvents() {
+    wanted_events = WantedEventsOf(config.pubsub.keyspace_events);
+    key_events->set_classes(wanted_events.classes);
+    if (store == nullptr) return;
+    store->ListenTo(wanted_events.classes != 0 ? key_events.get() : nullptr);
+  }
 
   // All sessions, oldest first.
   std::vector<Session*> sessions = {};

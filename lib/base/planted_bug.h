@@ -70,6 +70,7 @@ enum class PlantedBug {
   kMessageBeforeDurable,    // Subscribers hear of what is not on disk.
   kLoseSlowMessage,         // A message is not kept for who reads slowly.
   kLeakMessage,             // Somebody keeps what everybody has read.
+  kWrongEventName,          // A renamed key passes for one that was set.
 };
 
 #ifdef KVD_PLANTED_BUGS

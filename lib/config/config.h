@@ -102,6 +102,10 @@ struct Config {
     int64_t reserved_descriptors = 64;
   } limits;
 
+  struct PubSub {
+    std::string keyspace_events;  // Letters of Redis; empty: none.
+  } pubsub;
+
   struct Script {
     uint64_t memory_bytes = uint64_t{64} << 20;
     int64_t time_ms = 50;

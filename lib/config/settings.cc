@@ -102,6 +102,9 @@ constexpr Setting kSettings[] = {
     {"limits.reserved_descriptors",
      CountKind{KVD_FIELD(limits.reserved_descriptors), 16, 4096}},
 
+    {"pubsub.keyspace_events", EventsKind{KVD_FIELD(pubsub.keyspace_events)},
+     kRunning},
+
     {"script.memory_limit",
      SizeKind{KVD_FIELD(script.memory_bytes), kMiB, 4 * kGiB}},
     {"script.time_limit",
@@ -314,6 +317,33 @@ Result<void> Set(const LevelKind& kind, std::string_view text, Config* config) {
   return {};
 }
 
+// In the order in which Redis writes them, each once, A for those that it
+// includes.
+Result<void> Set(const EventsKind& kind, std::string_view text,
+                 Config* config) {
+  constexpr std::string_view kClasses = "g$lshzxetd";  // All of A.
+  constexpr std::string_view kOthers = "nKEm";
+  for (const char letter : text) {
+    if (letter == 'A' || kClasses.find(letter) != kClasses.npos ||
+        kOthers.find(letter) != kOthers.npos) {
+      continue;
+    }
+    return Fail(ErrorCode::kInvalid,
+                "Invalid event class character. Use 'Ag$lshzxeKEtmdn'.");
+  }
+  std::string classes;
+  std::string others;
+  for (const char letter : kClasses) {
+    if (text.find(letter) != text.npos) classes += letter;
+  }
+  for (const char letter : kOthers) {
+    if (text.find(letter) != text.npos) others += letter;
+  }
+  const bool all = text.find('A') != text.npos || classes == kClasses;
+  kind.field(*config) = (all ? "A" : classes) + others;
+  return {};
+}
+
 Result<void> Set(const FlagKind& kind, std::string_view text, Config* config) {
   if (text != "true" && text != "false") {
     return Fail(ErrorCode::kInvalid, "\"{}\" is not true or false", text);
@@ -360,6 +390,9 @@ std::string Get(const LevelKind& kind, Config& config) {
   return std::string(ToString(kind.field(config)));
 }
 
+std::string Get(const EventsKind& kind, Config& config) {
+  return kind.field(config);
+}
 std::string Get(const FlagKind& kind, Config& config) {
   return kind.field(config) ? "true" : "false";
 }

@@ -68,6 +68,10 @@ struct DeviceKind {
 struct LevelKind {
   LogLevel& (*field)(Config&);
 };
+// The letters of notify-keyspace-events. Source: Redis.
+struct EventsKind {
+  std::string& (*field)(Config&);
+};
 struct FlagKind {
   bool& (*field)(Config&);
 };
@@ -76,7 +80,7 @@ struct Setting {
   std::string_view name;  // Dotted, as in "limits.value_size".
   std::variant<TextKind, SizeKind, MemoryKind, DurationKind, FineDurationKind,
                CountKind, RatioKind, ModeKind, SyncKind, DeviceKind, LevelKind,
-               FlagKind>
+               EventsKind, FlagKind>
       kind;
   bool at_run_time = false;  // Whether CONFIG SET changes it.
 };

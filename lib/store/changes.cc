@@ -40,13 +40,14 @@ LogWriter::Appended Changes::Append(RecordKind kind, const Keyspace& keyspace,
 }
 
 Seq Changes::Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
-                 std::string_view value, int64_t deadline_ms) {
+                 std::string_view value, int64_t deadline_ms, KeyEvent event) {
   const auto deadline = static_cast<uint64_t>(deadline_ms);
   const auto [seq, place] =
       Append(RecordKind::kPut, keyspace, key, value, deadline);
   if (!watched_.empty()) {
     watched_.NotePut(databases_.ClientOf(keyspace), hash, key, seq);
   }
+  if (events_ != nullptr) NotePut(keyspace, hash, key, seq, event);
   if (undoable_) {
     undo_list_.Put(keyspace, hash,
                    Entry::Create(key, value, seq, place, deadline));
@@ -57,8 +58,27 @@ Seq Changes::Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
   return seq;
 }
 
+// Before it is put.
+void Changes::NotePut(const Keyspace& keyspace, uint64_t hash,
+                      std::string_view key, Seq seq, KeyEvent event) {
+  const int database = databases_.ClientOf(keyspace);
+  const Entry* const old = keyspace.Find(hash, key);
+  const bool there = old != nullptr && !old->is_ghost();
+  const bool expired =
+      there && old->has_deadline() && old->IsExpiredAt(clock_.WallMs());
+  if (expired) events_->Note(KeyEvent::kExpired, database, key, seq);
+  // Under a new name a key is new, even in the place of another one. Source:
+  // Redis.
+  const bool renamed =
+      event == KeyEvent::kRenameTo || event == KeyEvent::kCopyTo;
+  if (!there || expired || renamed) {
+    events_->Note(KeyEvent::kNew, database, key, seq);
+  }
+  events_->Note(event, database, key, seq);
+}
+
 Seq Changes::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
-                    RecordKind kind) {
+                    RecordKind kind, KeyEvent event) {
   const auto [seq, place] = Append(kind, keyspace, key, {}, 0);
   usage_.AddDead(place.segment, RecordBytes(key.size(), 0));
   const bool expires = kind == RecordKind::kExpire;
@@ -66,6 +86,9 @@ Seq Changes::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
   if (!watched_.empty() &&
       !(expires && IsPlanted(PlantedBug::kWatchMissesExpiry))) {
     watched_.NoteRemoval(databases_.ClientOf(keyspace), hash, key, seq);
+  }
+  if (events_ != nullptr) {
+    events_->Note(event, databases_.ClientOf(keyspace), key, seq);
   }
   const bool waits = sync_ == SyncMode::kAlways &&
                      !IsPlanted(PlantedBug::kShowUndurableAbsence);
@@ -141,12 +164,14 @@ void Changes::BeginUndoable() {
   undoable_ = true;
   expired_keys_before_ = expired_keys_;
   watched_.BeginUndoable();
+  if (events_ != nullptr) events_->Begin();
 }
 
 void Changes::Undo() {
   undo_list_.Undo();
   expired_keys_ = expired_keys_before_;
   watched_.TakeBack();
+  if (events_ != nullptr) events_->Undo();
   undoable_ = false;
 }
 

@@ -12,6 +12,7 @@
 #include "base/durability.h"
 #include "log/format/record.h"
 #include "log/log_writer.h"
+#include "store/key_events.h"
 #include "store/memory/basics.h"
 #include "store/memory/cleared_tables.h"
 #include "store/memory/databases.h"
@@ -30,18 +31,22 @@ class Changes {
           ClearedTables& cleared, WatchedKeys& watched, SyncMode sync,
           Clock& clock);
 
-  // Key and value may be views into the entry that this replaces.
+  // Key and value may be views into the entry that this replaces. `event` is
+  // what those hear of it who listen.
   Seq Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
-          std::string_view value, int64_t deadline_ms);
+          std::string_view value, int64_t deadline_ms, KeyEvent event);
   // Of a live key; `kind` is kDelete or kExpire. `key` may be a view into the
   // entry.
   Seq Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
-             RecordKind kind);
+             RecordKind kind, KeyEvent event = KeyEvent::kExpired);
   Seq Flush(Keyspace& keyspace);
   // Of all databases.
   Seq FlushAll();
   // Exchanges two clients' databases.
   Seq Swap(uint8_t one, uint8_t other, int64_t now_ms);
+
+  // Null: nobody listens.
+  void ListenTo(KeyEvents* events) { events_ = events; }
 
   // For Transaction: what is changed from now on can be undone, until one of
   // the other two.
@@ -64,6 +69,8 @@ class Changes {
   LogWriter::Appended Append(RecordKind kind, const Keyspace& keyspace,
                              std::string_view key, std::string_view value,
                              uint64_t deadline_ms);
+  void NotePut(const Keyspace& keyspace, uint64_t hash, std::string_view key,
+               Seq seq, KeyEvent event);
   Seq FlushUnwatched(Keyspace& keyspace);
   void NoteSwap(uint8_t one, uint8_t other, Seq seq, int64_t now_ms);
 
@@ -76,6 +83,7 @@ class Changes {
   const SyncMode sync_;
   Clock& clock_;
   uint64_t expired_keys_ = 0;
+  KeyEvents* events_ = nullptr;
   UndoList undo_list_;
   bool undoable_ = false;
   uint64_t expired_keys_before_ = 0;

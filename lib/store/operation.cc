@@ -238,18 +238,18 @@ void Operation::Spend(uint64_t bytes) {
 }
 
 Seq Operation::Put(std::string_view key, std::string_view value,
-                   int64_t deadline_ms) {
+                   int64_t deadline_ms, KeyEvent event) {
   Spend(PutBytes(key.size(), value.size()));
-  const Seq seq =
-      store_.changes.Put(*keyspace_, HashOf(key), key, value, deadline_ms);
+  const Seq seq = store_.changes.Put(*keyspace_, HashOf(key), key, value,
+                                     deadline_ms, event);
   Saw(seq);
   return seq;
 }
 
-Seq Operation::Remove(std::string_view key) {
+Seq Operation::Remove(std::string_view key, KeyEvent event) {
   Spend(RemoveBytes(key.size()));
-  const Seq seq =
-      store_.changes.Remove(*keyspace_, HashOf(key), key, RecordKind::kDelete);
+  const Seq seq = store_.changes.Remove(*keyspace_, HashOf(key), key,
+                                        RecordKind::kDelete, event);
   Saw(seq);
   return seq;
 }

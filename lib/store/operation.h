@@ -12,6 +12,7 @@
 #include <memory>
 #include <string_view>
 
+#include "store/key_events.h"
 #include "store/memory/entry.h"
 #include "store/store.h"
 
@@ -84,10 +85,12 @@ class Operation {
   static uint64_t SwapBytes();
 
   // Changes, within what was reserved. `deadline_ms` is absolute, 0 for none.
-  // Key and value may be views into an entry that this replaces.
-  Seq Put(std::string_view key, std::string_view value, int64_t deadline_ms);
+  // Key and value may be views into an entry that this replaces. `event` is
+  // what those hear of it who listen.
+  Seq Put(std::string_view key, std::string_view value, int64_t deadline_ms,
+          KeyEvent event);
   // Requires that Find(key) found it.
-  Seq Remove(std::string_view key);
+  Seq Remove(std::string_view key, KeyEvent event);
   // One record, however many keys there are. Room: RemoveBytes(0).
   Seq FlushDatabase();
   // All databases, empty ones too: kDatabases records.

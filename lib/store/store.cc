@@ -264,6 +264,8 @@ void Store::Tune(const StoreTuning& tuning) {
   impl_->limit.set_bytes(tuning.memory_limit_bytes);
 }
 
+void Store::ListenTo(KeyEvents* events) { impl_->changes.ListenTo(events); }
+
 void Store::set_removes_expired(bool removes) {
   impl_->removes_expired = removes;
 }

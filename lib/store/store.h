@@ -30,6 +30,7 @@
 #include "log/write/room.h"
 #include "store/background/compaction_status.h"
 #include "store/background/scrub_status.h"
+#include "store/key_events.h"
 #include "store/memory/basics.h"
 #include "store/start/recovery_report.h"
 #include "store/values/cold_values.h"
@@ -219,6 +220,10 @@ class Store {
   // Whether keys are removed once their deadline has passed, and not only when
   // somebody comes across them: at the start they are.
   void set_removes_expired(bool removes);
+
+  // From now on changes are noted there, which outlives the store; null:
+  // nowhere.
+  void ListenTo(KeyEvents* events);
 
   // What entries and tables take, and what they may; 0 for no limit.
   uint64_t memory_bytes() const;

@@ -34,7 +34,11 @@ void CommandRig::Restart() {
   service_.emplace(ServerState{store_.get(), config_, clock_});
   service_->socket_path = "/run/s";
   service_->connection_bytes = [this] { return session_.memory_bytes(); };
-  service_->configure = [this](const Config& next) { config_ = next; };
+  service_->configure = [this](const Config& next) {
+    config_ = next;
+    service_->FollowKeyEvents();
+  };
+  service_->FollowKeyEvents();
   session_.id = 1;
   session_.inbox = &inbox_;
   service_->sessions.push_back(&session_);
@@ -52,7 +56,10 @@ Executed CommandRig::Run(const std::vector<std::string>& words,
 
 void CommandRig::DeliverMail() {
   PubSub& pubsub = *service_->pubsub;
-  for (const Mail& mail : pubsub.TakeMail()) {
+  std::vector<Mail> mails = pubsub.TakeMail();
+  SendEvents(service_->key_events->Take(), service_->wanted_events, &pubsub);
+  for (Mail& mail : pubsub.TakeMail()) mails.push_back(std::move(mail));
+  for (const Mail& mail : mails) {
     const Seq seq = mail.seq.value_or(session_.newest_seen);
     pubsub.Deliver(mail, seq, store_ != nullptr && store_->MustWait(seq));
   }

@@ -55,7 +55,7 @@ class MemoryLimit : public testing::Test {
     const Room room = operation.Reserve(bytes, Purpose::kWrite);
     if (room != Room::kReady) return room;
     for (const auto& [key, value] : pairs) {
-      operation.Put(key, value, deadline_ms);
+      operation.Put(key, value, deadline_ms, KeyEvent::kSet);
     }
     return room;
   }
@@ -69,7 +69,7 @@ class MemoryLimit : public testing::Test {
     ASSERT_EQ(operation.Reserve(Operation::RemoveBytes(key.size()),
                                 Purpose::kRemoval),
               Room::kReady);
-    operation.Remove(key);
+    operation.Remove(key, KeyEvent::kDel);
   }
   // Adds keys with values of that size until one is refused.
   size_t Fill(size_t value_size) {

@@ -46,13 +46,15 @@ class Queues : public testing::Test {
   }
   void Put(const std::string& key) {
     Do(Operation::PutBytes(key.size(), 0), Purpose::kWrite,
-       [&](Operation& operation) { operation.Put(key, "", 0); });
+       [&](Operation& operation) {
+         operation.Put(key, "", 0, KeyEvent::kSet);
+       });
   }
   void Delete(const std::string& key) {
     Do(Operation::RemoveBytes(key.size()), Purpose::kRemoval,
        [&](Operation& operation) {
          ASSERT_NE(operation.Find(key), nullptr);
-         operation.Remove(key);
+         operation.Remove(key, KeyEvent::kDel);
        });
   }
   void FlushAll() {

@@ -170,7 +170,7 @@ TEST_F(StoreTest, TheOpenGroupIsCapped) {
         Room::kReady) {
       break;
     }
-    operation.Put("k", std::string(1000, 'x'), 0);
+    operation.Put("k", std::string(1000, 'x'), 0, KeyEvent::kSet);
     ++filled;
   }
   EXPECT_EQ(filled, 7);
@@ -376,7 +376,7 @@ TEST_F(StoreTest, FreesAFlushedDatabaseInSlices) {
     Operation operation(store(), 0, &cold);
     ASSERT_EQ(operation.Reserve(Operation::PutBytes(8, 1), Purpose::kWrite),
               Room::kReady);
-    operation.Put(std::to_string(i), "v", 0);
+    operation.Put(std::to_string(i), "v", 0, KeyEvent::kSet);
   }
   machine().Settle();
   const uint64_t before = store().Stats().entry_bytes;

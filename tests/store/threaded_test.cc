@@ -52,7 +52,7 @@ class ThreadedStore {
       const Room room = operation.Reserve(
           Operation::PutBytes(key.size(), value.size()), Purpose::kWrite);
       if (room == Room::kReady) {
-        operation.Put(key, value, 0);
+        operation.Put(key, value, 0, KeyEvent::kSet);
         return;
       }
       ASSERT_EQ(room, Room::kWait);

@@ -41,7 +41,7 @@ class TransactionTest : public testing::Test {
     Operation operation = Begin();
     const Room room = operation.Reserve(
         Operation::PutBytes(key.size(), value.size()), Purpose::kWrite);
-    if (room == Room::kReady) operation.Put(key, value, 0);
+    if (room == Room::kReady) operation.Put(key, value, 0, KeyEvent::kSet);
     return room;
   }
   Room Delete(const std::string& key) {
@@ -49,7 +49,7 @@ class TransactionTest : public testing::Test {
     if (operation.Find(key) == nullptr) return operation.blocked();
     const Room room = operation.Reserve(Operation::RemoveBytes(key.size()),
                                         Purpose::kRemoval);
-    if (room == Room::kReady) operation.Remove(key);
+    if (room == Room::kReady) operation.Remove(key, KeyEvent::kDel);
     return room;
   }
   std::optional<std::string> Get(const std::string& key) {

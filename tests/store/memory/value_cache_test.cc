@@ -56,7 +56,7 @@ class ValueCacheTest : public testing::Test {
     Operation operation(*store_, database, &cold);
     KVD_CHECK(operation.Reserve(Operation::PutBytes(key.size(), value.size()),
                                 Purpose::kWrite) == Room::kReady);
-    operation.Put(key, value, deadline_ms);
+    operation.Put(key, value, deadline_ms, KeyEvent::kSet);
   }
   void Put(std::string_view key, std::string_view value, int database = 0,
            int64_t deadline_ms = 0) {

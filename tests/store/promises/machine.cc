@@ -200,7 +200,8 @@ bool Machine::Put(std::string_view key, std::string_view value,
                    Purpose::kWrite);
              },
              [&](Operation& operation) {
-               const Seq seq = operation.Put(key, value, deadline_ms);
+               const Seq seq =
+                   operation.Put(key, value, deadline_ms, KeyEvent::kSet);
                Contents state = history_.states.back();
                state[{database, std::string(key)}] = {
                    std::string(value), seq, static_cast<uint64_t>(deadline_ms)};
@@ -223,7 +224,7 @@ bool Machine::PutAll(
              [&](Operation& operation) {
                Contents state = history_.states.back();
                for (const auto& [key, value] : pairs) {
-                 const Seq seq = operation.Put(key, value, 0);
+                 const Seq seq = operation.Put(key, value, 0, KeyEvent::kSet);
                  state[{0, key}] = {value, seq, 0};
                }
                Record(std::move(state));
@@ -243,7 +244,7 @@ bool Machine::Delete(std::string_view key, int database) {
       },
       [&](Operation& operation) {
         if (!found) return;
-        operation.Remove(key);
+        operation.Remove(key, KeyEvent::kDel);
         Contents state = history_.states.back();
         state.erase({database, std::string(key)});
         Record(std::move(state));
@@ -321,7 +322,7 @@ bool Machine::Append(std::string_view key, std::string_view suffix,
       },
       [&](Operation& operation) {
         if (!found) return;
-        const Seq seq = operation.Put(key, value, 0);
+        const Seq seq = operation.Put(key, value, 0, KeyEvent::kSet);
         Contents state = history_.states.back();
         Held& held = state[{database, std::string(key)}];
         // By the history, not by what was read.
@@ -348,9 +349,9 @@ bool Machine::Move(std::string_view key, int from, int to) {
       [&](Operation& operation) {
         if (entry == nullptr) return;
         operation.UseDatabase(to);
-        const Seq seq = operation.Put(key, value, 0);
+        const Seq seq = operation.Put(key, value, 0, KeyEvent::kSet);
         operation.UseDatabase(from);
-        operation.Remove(key);
+        operation.Remove(key, KeyEvent::kDel);
         Contents state = history_.states.back();
         Held held = state.at({from, std::string(key)});
         held.seq = seq;

@@ -129,7 +129,8 @@ Room Machine::RunPut(const Part& part, Operation& operation, Contents* state) {
   const Room room = operation.Reserve(
       Operation::PutBytes(part.key.size(), part.value.size()), Purpose::kWrite);
   if (room != Room::kReady) return room;
-  const Seq seq = operation.Put(part.key, part.value, part.deadline_ms);
+  const Seq seq =
+      operation.Put(part.key, part.value, part.deadline_ms, KeyEvent::kSet);
   (*state)[{part.database, part.key}] = {
       part.value, seq, static_cast<uint64_t>(part.deadline_ms)};
   return room;
@@ -146,7 +147,7 @@ Room Machine::RunAppend(const Part& part, Operation& operation,
   const Room room = operation.Reserve(
       Operation::PutBytes(part.key.size(), value.size()), Purpose::kWrite);
   if (room != Room::kReady) return room;
-  const Seq seq = operation.Put(part.key, value, 0);
+  const Seq seq = operation.Put(part.key, value, 0, KeyEvent::kSet);
   Held& held = (*state)[{part.database, part.key}];
   held = {held.value + part.value, seq, 0};
   return room;
@@ -158,7 +159,7 @@ Room Machine::RunDelete(const Part& part, Operation& operation,
   const Room room = operation.Reserve(Operation::RemoveBytes(part.key.size()),
                                       Purpose::kRemoval);
   if (room != Room::kReady) return room;
-  operation.Remove(part.key);
+  operation.Remove(part.key, KeyEvent::kDel);
   state->erase({part.database, part.key});
   return room;
 }
@@ -173,9 +174,9 @@ Room Machine::RunMove(const Part& part, Operation& operation, Contents* state) {
                         Purpose::kWrite);
   if (room != Room::kReady) return room;
   operation.UseDatabase(part.other);
-  const Seq seq = operation.Put(part.key, value, 0);
+  const Seq seq = operation.Put(part.key, value, 0, KeyEvent::kSet);
   operation.UseDatabase(part.database);
-  operation.Remove(part.key);
+  operation.Remove(part.key, KeyEvent::kDel);
   const auto held = state->find({part.database, part.key});
   (*state)[{part.other, part.key}] = {held->second.value, seq, 0};
   state->erase(held);

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: MIT
+//
+// What happened to keys, by the names that Redis gives to it, for those who
+// want to hear of it. A name travels with each change, as what a change does
+// (a value for a key) does not say why.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/planted_bug.h"
+#include "store/memory/basics.h"
+
+namespace kvd {
+
+enum class KeyEvent : uint8_t {
+  kSet,
+  kSetWithDeadline,  // Two: "set" and "expire".
+  kAppend,
+  kSetRange,
+  kSetBit,
+  kIncrBy,
+  kIncrByFloat,
+  kExpire,
+  kPersist,
+  kDel,
+  kExpired,
+  kRenameFrom,
+  kRenameTo,
+  kMoveFrom,
+  kMoveTo,
+  kCopyTo,
+  kNew,   // Beside the event of the change that made the key.
+  kMiss,  // Somebody read a key that is not there.
+};
+std::string_view NameOf(KeyEvent event);
+
+// Bits of the events that somebody wants.
+enum KeyEventClass : uint8_t {
+  kGenericEvents = 1,
+  kStringEvents = 2,
+  kExpiredEvents = 4,
+  kNewEvents = 8,
+  kMissEvents = 16,
+};
+
+// Events that nobody has taken yet, in the order of their revisions; those of a
+// transaction that is undone go. Thread: loop.
+class KeyEvents {
+ public:
+  struct Noted {
+    KeyEvent event;
+    uint8_t database;  // The client's number.
+    Seq seq;           // The change, or of a miss the newest one that it shows.
+    std::string key;
+  };
+
+  // Which are noted from now on.
+  void set_classes(uint8_t classes) { classes_ = classes; }
+  bool wants(KeyEventClass one) const { return (classes_ & one) != 0; }
+  bool wants_any() const { return classes_ != 0; }
+
+  void Note(KeyEvent event, int database, std::string_view key, Seq seq);
+
+  bool empty() const { return noted_.empty(); }
+  std::vector<Noted> Take() { return std::exchange(noted_, {}); }
+
+  // Of a transaction.
+  void Begin() { begun_at_ = noted_.size(); }
+  void Undo() { noted_.erase(noted_.begin() + Begun(), noted_.end()); }
+
+ private:
+  ptrdiff_t Begun() const { return static_cast<ptrdiff_t>(begun_at_); }
+  void Add(KeyEvent event, int database, std::string_view key, Seq seq);
+
+  uint8_t classes_ = 0;
+  size_t begun_at_ = 0;
+  std::vector<Noted> noted_;
+};
+
+}  // namespace kvd
