@@ -101,6 +101,12 @@ Attempt<Reply> Session::Receive() {
   return Accept(std::move(*reply));
 }
 
+Attempt<Reply> Session::ReceiveAtAnyTime() {
+  constexpr std::chrono::hours kForEver(24 * 365 * 100);
+  client_->set_timeout(kForEver);
+  return Receive();
+}
+
 Attempt<void> Session::ForEachPage(std::string_view prefix,
                                    const Visit& visit) {
   const std::string pattern = PrefixPattern(prefix);

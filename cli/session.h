@@ -53,6 +53,8 @@ class Session {
   // Pipelining: each Send is answered by one Receive, in order.
   Attempt<void> Send(std::initializer_list<std::string_view> words);
   Attempt<kvd::Reply> Receive();
+  // The next message, however long that takes.
+  Attempt<kvd::Reply> ReceiveAtAnyTime();
 
   // Walks the keys that begin with `prefix`, a page at a time, until `visit`
   // says false. A page may be empty, and a key may come twice.

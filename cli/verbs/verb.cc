@@ -6,7 +6,9 @@ namespace {
 
 constexpr const char* kDelAliases[] = {"delete", "rm"};
 constexpr const char* kLsAliases[] = {"list"};
+constexpr const char* kPublishAliases[] = {"pub"};
 constexpr const char* kSetAliases[] = {"put"};
+constexpr const char* kSubscribeAliases[] = {"sub"};
 
 constexpr VerbRow kVerbs[] = {
     {"set", kSetAliases, true, "Store a value", "KEY [VALUE] [OPTIONS]",
@@ -74,6 +76,15 @@ constexpr VerbRow kVerbs[] = {
      "kvctl ls user: --limit 10\n"
      "kvctl ls user: --json",
      MakeLs},
+    {"subscribe", kSubscribeAliases, false,
+     "Print messages as they are published", "CHANNEL … [OPTIONS]",
+     "kvctl subscribe news\n"
+     "kvctl subscribe -p 'news.*' --json\n"
+     "kvctl subscribe -p '__keyevent@0__:*'",
+     MakeSubscribe},
+    {"publish", kPublishAliases, false,
+     "Send a message to a channel's subscribers", "CHANNEL MESSAGE [OPTIONS]",
+     "kvctl publish news hello", MakePublish},
     {"ping",
      {},
      false,

@@ -54,9 +54,11 @@ std::unique_ptr<Verb> MakeLatency();
 std::unique_ptr<Verb> MakeLs();
 std::unique_ptr<Verb> MakePersist();
 std::unique_ptr<Verb> MakePing();
+std::unique_ptr<Verb> MakePublish();
 std::unique_ptr<Verb> MakeSet();
 std::unique_ptr<Verb> MakeStat();
 std::unique_ptr<Verb> MakeStatus();
+std::unique_ptr<Verb> MakeSubscribe();
 std::unique_ptr<Verb> MakeTtl();
 
 }  // namespace kvctl

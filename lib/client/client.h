@@ -89,6 +89,11 @@ class Client {
   ClientResult<void> Flush();
   ClientResult<Reply> Receive();
 
+  // In place of options.timeout from now on.
+  void set_timeout(std::chrono::milliseconds timeout) {
+    options_.timeout = timeout;
+  }
+
  private:
   using Time = std::chrono::steady_clock::time_point;
 
