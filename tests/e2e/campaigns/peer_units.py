@@ -26,7 +26,7 @@ import harness  # noqa: E402
 UNITS = ["type/string", "type/incr", "expire", "keyspace", "scan", "multi",
          "protocol", "introspection", "bitops", "bitfield", "info",
          "info-command", "querybuf", "slowlog", "latency-monitor", "other",
-         "auth", "scripting"]
+         "auth", "scripting", "pubsub"]
 UNIT_SECONDS_MAX = 600
 OPTIONS = ["--durable", "--ignore-encoding", "--ignore-digest",
            "--no-latency", "--tags", "-large-memory"]
