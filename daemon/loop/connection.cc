@@ -247,9 +247,10 @@ void Connection::Take(const SharedMessage& message, const std::string* pattern,
     out.append(text.substr(size));
   }
   replies_.CommitMessage(seq, wait);
-  messages_.Add(begin, session_.output_total_bytes + output_bytes());
+  const uint64_t end = session_.output_total_bytes + output_bytes();
+  messages_.Add(begin, end);
   session_.output_bytes = output_bytes();
-  listener_.GotMessage(*this);
+  listener_.GotMessage(*this, end - begin);
 }
 
 // Replies among it count, too: most who subscribe get few.

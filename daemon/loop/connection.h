@@ -34,7 +34,8 @@ class ConnectionListener {
   // A write has ended that the socket had no room for at once.
   virtual void Drained(Connection& connection) = 0;
   // It has a message to send, if that need not wait.
-  virtual void GotMessage(Connection& connection) = 0;
+  // Of so many bytes.
+  virtual void GotMessage(Connection& connection, size_t bytes) = 0;
   // It closed, by Close() or on its own account. Once.
   virtual void Closed(Connection& connection) = 0;
 
@@ -136,6 +137,7 @@ class Connection final : public Inbox {
     bool waiting = false;
     bool flush = false;
     bool later = false;          // Has messages to send.
+    size_t later_bytes = 0;      // Of these.
     bool starved = false;        // In no list: runs when output has drained.
     int64_t waits_since_ns = 0;  // First try of a parked command; 0 for none.
   };

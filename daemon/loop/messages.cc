@@ -8,8 +8,18 @@
 namespace kvd {
 namespace {
 
-// Connections that are sent to in one slice: about 100 us.
+// Connections that are sent to in one turn: about 100 us, or a share of those
+// that wait.
 constexpr size_t kSentTogether = 48;
+constexpr size_t kSentShare = 16;
+// Beyond so many bytes that were handed out and not sent, PUBLISH waits; beyond
+// twice that everybody does.
+constexpr uint64_t kBacklogBytesMax = uint64_t{16} << 20;
+
+// Events of keys that are published behind one command. Those of one that
+// changes more follow in later turns, unless there are too many.
+constexpr size_t kEventsAtOnce = 1024;
+constexpr size_t kEventsMax = 500'000;
 
 // Events that wait to be compared with patterns, in slices. Beyond that
 // everybody waits: they come faster than they can be worked off.
@@ -22,15 +32,18 @@ constexpr uint64_t kLookAfterBytes = uint64_t{4} << 20;
 
 void Messages::Deliver(Seq seen) {
   const std::vector<Mail> mail = pubsub_.TakeMail();
-  if (!key_events_.empty()) {
-    SendEvents(key_events_.Take(), service_.wanted_events, &pubsub_);
-    GiveOut(pubsub_.TakeMail(), 0);
-    while (pubsub_.slow_messages() > kSlowMessagesMax) {
-      pubsub_.Work();
-      GiveOut(pubsub_.TakeMail(), 0);
-    }
-  }
+  if (key_events_.size() <= kEventsAtOnce) DeliverEvents(kEventsAtOnce);
   GiveOut(mail, seen);
+}
+
+void Messages::DeliverEvents(size_t most) {
+  if (key_events_.empty()) return;
+  SendEvents(key_events_.Take(most), service_.wanted_events, &pubsub_);
+  GiveOut(pubsub_.TakeMail(), 0);
+  while (pubsub_.slow_messages() > kSlowMessagesMax) {
+    pubsub_.Work();
+    GiveOut(pubsub_.TakeMail(), 0);
+  }
 }
 
 void Messages::GiveOut(const std::vector<Mail>& mail, Seq seen) {
@@ -42,12 +55,16 @@ void Messages::GiveOut(const std::vector<Mail>& mail, Seq seen) {
   }
 }
 
-void Messages::SendLater(Connection& connection) {
+void Messages::SendLater(Connection& connection, size_t bytes) {
+  later_bytes_ += bytes;
+  connection.in.later_bytes += bytes;
+  pubsub_.set_has_backlog(later_bytes_ > kBacklogBytesMax);
   if (std::exchange(connection.in.later, true)) return;
   later_.push_back(&connection);
 }
 
 void Messages::Work() {
+  DeliverEvents(key_events_.size() > kEventsMax ? SIZE_MAX : kEventsAtOnce);
   if (pubsub_.has_work()) {
     pubsub_.Work();
     Deliver(0);
@@ -59,12 +76,18 @@ void Messages::Work() {
 }
 
 std::vector<Connection*> Messages::TakeSome() {
-  const auto count =
-      static_cast<ptrdiff_t>(std::min(later_.size(), kSentTogether));
-  std::vector<Connection*> some(later_.begin(), later_.begin() + count);
-  later_.erase(later_.begin(), later_.begin() + count);
-  for (Connection* connection : some) connection->in.later = false;
-  return some;
+  const size_t some = std::max(kSentTogether, later_.size() / kSentShare);
+  const size_t most = later_bytes_ > 2 * kBacklogBytesMax ? SIZE_MAX : some;
+  const auto end =
+      later_.begin() + static_cast<ptrdiff_t>(std::min(later_.size(), most));
+  std::vector<Connection*> taken(later_.begin(), end);
+  later_.erase(later_.begin(), end);
+  for (Connection* connection : taken) {
+    connection->in.later = false;
+    later_bytes_ -= std::exchange(connection->in.later_bytes, 0);
+  }
+  pubsub_.set_has_backlog(later_bytes_ > kBacklogBytesMax);
+  return taken;
 }
 
 // Closes those that have read least until what messages take is within its
@@ -89,7 +112,10 @@ void Messages::KeepWithinLimit() {
 }
 
 void Messages::EraseClosed() {
-  std::erase_if(later_, [](const Connection* c) { return c->closed(); });
+  std::erase_if(later_, [&](const Connection* c) {
+    if (c->closed()) later_bytes_ -= c->in.later_bytes;
+    return c->closed();
+  });
 }
 
 }  // namespace kvd

@@ -29,18 +29,21 @@ class Messages {
   // `seen` is the newest change that its client has seen.
   void Deliver(Seq seen);
 
-  // The connection may have messages to send.
-  void SendLater(Connection& connection);
+  // The connection may have messages to send, `bytes` more than before.
+  void SendLater(Connection& connection, size_t bytes);
   // A slice of what was put off.
   void Work();
   // Some of those that have messages to send.
   std::vector<Connection*> TakeSome();
-  bool has_work() const { return !later_.empty() || pubsub_.has_work(); }
+  bool has_work() const {
+    return !later_.empty() || pubsub_.has_work() || !key_events_.empty();
+  }
 
   // Forgets those that have closed.
   void EraseClosed();
 
  private:
+  void DeliverEvents(size_t most);
   void GiveOut(const std::vector<Mail>& mail, Seq seen);
   void KeepWithinLimit();
 
@@ -48,6 +51,7 @@ class Messages {
   PubSub& pubsub_;
   KeyEvents& key_events_;
   std::deque<Connection*> later_;
+  uint64_t later_bytes_ = 0;          // Of their messages.
   uint64_t looked_at_delivered_ = 0;  // Bytes, when memory was looked at last.
 };
 

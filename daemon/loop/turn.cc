@@ -116,7 +116,7 @@ void Turn::TakeNews() {
     if (connection->closed()) return true;
     connection->replies().Release(durable_seq);
     if (connection->session().is_subscribed()) {
-      messages_.SendLater(*connection);
+      messages_.SendLater(*connection, 0);
     } else {
       NeedsFlush(*connection);
     }
@@ -323,12 +323,12 @@ void Turn::SendMessages() {
   }
 }
 
-void Turn::GotMessage(Connection& connection) {
+void Turn::GotMessage(Connection& connection, size_t bytes) {
   if (connection.replies().withholds() &&
       !std::exchange(connection.in.waiting, true)) {
     waiting_.push_back(&connection);
   }
-  messages_.SendLater(connection);
+  messages_.SendLater(connection, bytes);
 }
 
 void Turn::AfterExecuting(Connection& connection) {

@@ -50,7 +50,7 @@ class Turn final : public ConnectionListener {
 
   void Arrived(Connection& connection) override { Ready(connection); }
   void Drained(Connection& connection) override { NeedsFlush(connection); }
-  void GotMessage(Connection& connection) override;
+  void GotMessage(Connection& connection, size_t bytes) override;
   void Closed(Connection& connection) override {
     closed_.push_back(&connection);
   }

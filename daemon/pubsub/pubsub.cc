@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <tuple>
 #include <utility>
 
 #include "base/check.h"
@@ -226,7 +225,8 @@ std::vector<Mail> PubSub::TakeMail() { return std::exchange(mail_, {}); }
 void PubSub::Deliver(const Mail& mail, uint64_t seq, bool wait) {
   if (IsPlanted(PlantedBug::kMessageBeforeDurable)) wait = false;
   if (IsPlanted(PlantedBug::kLeakMessage)) {
-    std::ignore = new SharedMessage(mail.message);
+    static std::vector<SharedMessage> kept;
+    kept.push_back(mail.message);
   }
   for (const Receiver& to : mail.receivers) {
     if (to.subscriber->inbox_ == nullptr) continue;

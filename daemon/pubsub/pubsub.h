@@ -172,6 +172,11 @@ class PubSub {
     return !slow_.empty() || !leaving_.empty() || !retired_.empty();
   }
 
+  // While more has been handed out than kvd has come to send: who publishes
+  // waits.
+  bool has_backlog() const { return has_backlog_; }
+  void set_has_backlog(bool has) { has_backlog_ = has; }
+
   // What messages take, each counted once.
   uint64_t held_bytes() const { return *held_; }
   // How often a message was handed out.
@@ -228,6 +233,7 @@ class PubSub {
   size_t retired_in_use_ = 0;
 
   std::shared_ptr<uint64_t> held_ = std::make_shared<uint64_t>(0);
+  bool has_backlog_ = false;
   uint64_t delivered_ = 0;
   uint64_t delivered_bytes_ = 0;
 };

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "store/key_events.h"
 
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
 namespace kvd {
 namespace {
 
@@ -90,6 +94,15 @@ void KeyEvents::Note(KeyEvent event, int database, std::string_view key,
       (event == KeyEvent::kRenameFrom || event == KeyEvent::kMoveFrom)) {
     std::swap(noted_[count - 2], noted_[count - 1]);
   }
+}
+
+std::vector<KeyEvents::Noted> KeyEvents::Take(size_t most) {
+  const auto end =
+      noted_.begin() + static_cast<ptrdiff_t>(std::min(most, noted_.size()));
+  std::vector<Noted> taken(std::make_move_iterator(noted_.begin()),
+                           std::make_move_iterator(end));
+  noted_.erase(noted_.begin(), end);
+  return taken;
 }
 
 void KeyEvents::Add(KeyEvent event, int database, std::string_view key,

@@ -7,9 +7,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/planted_bug.h"
@@ -67,7 +67,9 @@ class KeyEvents {
   void Note(KeyEvent event, int database, std::string_view key, Seq seq);
 
   bool empty() const { return noted_.empty(); }
-  std::vector<Noted> Take() { return std::exchange(noted_, {}); }
+  size_t size() const { return noted_.size(); }
+  // The first ones, so many at the most. Not in a transaction.
+  std::vector<Noted> Take(size_t most = SIZE_MAX);
 
   // Of a transaction.
   void Begin() { begun_at_ = noted_.size(); }
@@ -79,7 +81,7 @@ class KeyEvents {
 
   uint8_t classes_ = 0;
   size_t begun_at_ = 0;
-  std::vector<Noted> noted_;
+  std::deque<Noted> noted_;
 };
 
 }  // namespace kvd

@@ -81,6 +81,9 @@ void Publish(Call& call, TopicKind kind) {
   }
   if (!MessageFits(call)) return;
   PubSub& pubsub = *call.service.pubsub;
+  if (pubsub.has_backlog() && !call.in_transaction()) {
+    return call.op->WaitFor(WaitsFor::kOthers);
+  }
   auto receivers =
       pubsub.Find(kind, call.args[1],
                   call.in_transaction() ? kWorkInTransaction : kWorkAtOnce);

@@ -26,7 +26,7 @@ class ConnectionRig final : public ConnectionListener {
  public:
   void Arrived(Connection&) override { ++arrived; }
   void Drained(Connection&) override { ++drained; }
-  void GotMessage(Connection&) override { ++messages; }
+  void GotMessage(Connection&, size_t) override { ++messages; }
   void Closed(Connection&) override { ++closed; }
 
   struct Client {

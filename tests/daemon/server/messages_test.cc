@@ -268,6 +268,60 @@ TEST_F(MessagesTest, ManySubscribersAllGetAll) {
   }
 }
 
+// It is not the readers' fault when more is published than kvd comes to send.
+TEST_F(MessagesTest, AFloodWaitsForWhatWasPublishedBefore) {
+  Start();
+  std::vector<Client> readers;
+  for (int i = 0; i < 64; ++i) readers.push_back(Subscribed("a"));
+  Client sender = Connect();
+  constexpr int kMessages = 20;
+  const std::string payload(90'000, 'x');
+  std::vector<int64_t> got(readers.size());
+  std::string replies;
+  for (int sent = 0; sent < kMessages; ++sent) {
+    sender.Send(Command({"PUBLISH", "a", payload}));
+    Turn();
+    replies += sender.Receive();
+    for (size_t i = 0; i < readers.size(); ++i) {
+      got[i] += std::ranges::count(readers[i].Receive(), 'x');
+    }
+  }
+  for (int round = 0; round < 100; ++round) {
+    Settle();
+    replies += sender.Receive();
+    for (size_t i = 0; i < readers.size(); ++i) {
+      got[i] += std::ranges::count(readers[i].Receive(), 'x');
+    }
+  }
+  EXPECT_EQ(std::ranges::count(replies, ':'), kMessages);
+  for (const int64_t count : got) EXPECT_EQ(count, kMessages * 90'000);
+}
+
+TEST_F(MessagesTest, EventsOfManyKeysComeInOrder) {
+  config_.pubsub.keyspace_events = "E$";
+  Start();
+  Client reader = Subscribed("__keyevent@0__:set");
+  Client writer = Connect();
+  std::vector<std::string> words{"MSET"};
+  constexpr int kKeys = 3000;
+  std::string expected;
+  for (int i = 0; i < kKeys; ++i) {
+    words.push_back("k" + std::to_string(i));
+    words.push_back("v");
+    expected += MessageText("__keyevent@0__:set", "k" + std::to_string(i));
+  }
+  writer.Send(Command(words) + Command({"SET", "last", "v"}));
+  expected += MessageText("__keyevent@0__:set", "last");
+  Turn();
+  EXPECT_EQ(reader.Receive(), "");  // Nothing of it is on disk.
+  std::string got;
+  for (int i = 0; i < 50; ++i) {
+    Settle();
+    got += reader.Receive();
+  }
+  EXPECT_EQ(got, expected);
+}
+
 TEST_F(MessagesTest, ASubscriberMayLeaveAtAnyTime) {
   Start();
   std::vector<Client> readers;
