@@ -247,7 +247,8 @@ def closing(*redirections):
 
 
 # What a verb takes to succeed, by the words of its usage.
-SAMPLES = {"KEY": "k", "DURATION": "1h", "ARGUMENT": None, "OPTIONS": None}
+SAMPLES = {"KEY": "k", "DURATION": "1h", "ARGUMENT": None, "OPTIONS": None,
+           "CHANNEL": "news", "MESSAGE": "x"}
 MORE = {"backup": ["-"], "call": ["PING"],
         "stat": ["-n", "1", "-i", "10ms"],
         "diff": ["/dev/null", "/dev/null"], "import": ["/dev/null"]}
@@ -279,7 +280,22 @@ class Streams(E2eTest):
         return run([*closing(*redirections), *words],
                    env={"KVD_SOCKET": self.kvd.socket_path})
 
+    def publish_all_the_time(self):
+        """What subscribe waits for."""
+        ended = threading.Event()
+
+        def publish():
+            with self.kvd.connect() as client:
+                while not ended.wait(0.005):
+                    client.call("PUBLISH", "news", "x")
+
+        publishing = threading.Thread(target=publish)
+        publishing.start()
+        self.addCleanup(publishing.join)
+        self.addCleanup(ended.set)
+
     def test_every_verb_tells_that_its_output_cannot_be_written(self):
+        self.publish_all_the_time()
         self.assertIn("ls", verbs())
         for verb, words in verbs().items():
             for options in ([], ["--json"], ["--help"]):
