@@ -4,7 +4,7 @@
     daemon -> store -> log -> fs -> base        cli -> client -> resp -> base
     daemon -> resp, config                      config -> base
     store -> backup -> base                     cli -> backup
-    daemon -> salvage -> log
+    daemon -> salvage -> log                    etcd -> base
 
 What a layer may include is open to the layers above it, too. The folders of a
 layer are layers again, below the files that are in none. Some libraries and the
@@ -26,6 +26,7 @@ _MAY_INCLUDE = {
     "lib/resp": ["lib/base"],
     "lib/client": ["lib/resp"],
     "lib/config": ["lib/base"],
+    "lib/etcd": ["lib/base"],
     "daemon": ["lib/store", "lib/salvage", "lib/resp", "lib/config"],
     "cli": ["lib/client", "lib/backup"],
 }
