@@ -86,7 +86,10 @@ struct Event {
 struct WatchUpdate {
   std::vector<Event> events;
   // Everything of the watched keys up to this revision has been told. Without
-  // events: the answer to RequestProgress(), or etcd's own word.
+  // events: the answer to RequestProgress(), or etcd's own word from time to
+  // time. The answer may be older than the request: before 3.4.25 and 3.5.8
+  // etcd's own answer can overtake events (etcd issue 15220), so that only what
+  // has been told counts. Who waits for a revision waits for its event.
   int64_t revision = 0;
 };
 
@@ -101,6 +104,7 @@ struct MemberStatus {
   uint64_t raft_index = 0;
   int64_t db_size_bytes = 0;
   int64_t db_size_in_use_bytes = 0;
+  int64_t db_quota_bytes = 0;       // 0: it does not say (before 3.6).
   std::vector<std::string> alarms;  // "NOSPACE", "CORRUPT".
 };
 
@@ -113,14 +117,17 @@ struct MemberStatus {
 
 class Watch {
  public:
-  virtual ~Watch() = default;  // Ends it; nothing is called after that.
+  // Ends it; nothing is called after that. May run in a callback; must have run
+  // before the Api is destroyed.
+  virtual ~Watch() = default;
   // Asks how far the watch is: an update without events says so.
   virtual void RequestProgress() = 0;
 };
 
 // Thread: its owner's. Callbacks run in Poll(), in the order in which the
 // answers came, and never within the call that asked. Requests are sent at
-// once, and may be under way together.
+// once, and may be under way together. The destructor, which must not run in a
+// callback, gives up what is under way: nothing more is called.
 class Api {
  public:
   virtual ~Api() = default;
@@ -128,8 +135,8 @@ class Api {
   template <typename Response>
   using Done = std::function<void(Result<Response>)>;
 
-  // Waits `timeout_ms` for the answer. A Txn is sent to one endpoint and never
-  // again by itself: it might be done twice.
+  // Waits `timeout_ms` for the answer, or for an endpoint that takes it. A Txn
+  // is sent again only when it is certain that it was not done: never twice.
   virtual void Txn(TxnRequest request, int64_t timeout_ms,
                    Done<TxnResponse> done) = 0;
   // Another endpoint is asked when one fails.
