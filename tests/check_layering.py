@@ -64,6 +64,10 @@ _ROOMS = {
     "lua": ["daemon/script/"],
     "toml++/": ["lib/config/"],
     "nlohmann/": ["cli/"],
+    "grpc": ["lib/etcd/"],
+    "google/protobuf/": ["lib/etcd/"],
+    # Others know etcd by api.h, and who makes a client by client.h.
+    "etcd/wire.pb.h": ["lib/etcd/"],
     "liburing": ["lib/fs/"],
     "systemd/": ["daemon/"],
     "spdlog/": ["daemon/"],
@@ -100,7 +104,7 @@ _FILE_CALL_ROOMS = {
 # They throw when the stream cannot be written.
 _THROWING_PRINTS = re.compile(r"\b(fmt::v?print(?:ln)?|std::v?print(?:ln)?)\s*\(")
 _STANDARD_FILES = re.compile(r"\b(std::filesystem|std::[io]?fstream|fopen)\b")
-_STANDARD_FILE_ROOMS = ("lib/config/", "cli/", "daemon/")
+_STANDARD_FILE_ROOMS = ("lib/config/", "lib/etcd/certificates", "cli/", "daemon/")
 
 _INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

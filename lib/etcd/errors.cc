@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+#include "etcd/errors.h"
+
+namespace kvd::etcd {
+namespace {
+
+// Source: etcd's rpctypes/error.go, and where each of these is returned.
+struct Words {
+  std::string_view part;  // Of the message.
+  Verdict verdict;
+};
+constexpr Words kWords[] = {
+    // Refused before it was proposed.
+    {"etcdserver: no leader", {ErrorCode::kUnavailable, true}},
+    {"raft proposal dropped", {ErrorCode::kUnavailable, true}},
+    {"etcdserver: too many requests", {ErrorCode::kUnavailable, true}},
+    {"etcdserver: not capable", {ErrorCode::kUnavailable, true}},
+    {"etcdserver: rpc not supported for learner",
+     {ErrorCode::kUnavailable, true}},
+    // Never sent.
+    {"failed to connect to all addresses", {ErrorCode::kUnavailable, true}},
+    // Refused.
+    {"database space exceeded", {ErrorCode::kResources, false}},
+    {"required revision has been compacted", {ErrorCode::kCompacted, false}},
+    {"received message larger than max", {ErrorCode::kInvalid, false}},
+};
+
+bool IsRefusal(grpc::StatusCode code) {
+  switch (code) {
+    case grpc::StatusCode::INVALID_ARGUMENT:
+    case grpc::StatusCode::NOT_FOUND:
+    case grpc::StatusCode::ALREADY_EXISTS:
+    case grpc::StatusCode::PERMISSION_DENIED:
+    case grpc::StatusCode::FAILED_PRECONDITION:
+    case grpc::StatusCode::OUT_OF_RANGE:
+    case grpc::StatusCode::UNIMPLEMENTED:
+    case grpc::StatusCode::DATA_LOSS:
+    case grpc::StatusCode::UNAUTHENTICATED:
+      return true;
+    default:
+      return false;
+  }
+}
+
+struct Advice {
+  std::string_view part;  // Of what gRPC says.
+  std::string_view text;
+};
+constexpr Advice kAdvice[] = {
+    {"onnection refused", "nobody listens there"},
+    {"ertificate verify failed",
+     "its certificate is not signed by the CA: name the CA that signed it"},
+    {"CERTIFICATE_VERIFY_FAILED",
+     "its certificate is not signed by the CA: name the CA that signed it"},
+    {"Hostname Verification Check failed",
+     "its certificate is for other names: use a name that is in it"},
+    {"is not in peer certificate",
+     "its certificate is for other names: use a name that is in it"},
+    {"rong version number", "it does not speak TLS: use http://"},
+    {"WRONG_VERSION_NUMBER", "it does not speak TLS: use http://"},
+    // gRPC cannot make anything of the files.
+    {"empty address list",
+     "the certificates cannot be used: do certificate and key belong "
+     "together?"},
+    {"Domain name not found", "its name cannot be resolved"},
+    {"DNS resolution failed", "its name cannot be resolved"},
+};
+
+}  // namespace
+
+Verdict Judge(const grpc::Status& status, bool changes) {
+  for (const Words& words : kWords) {
+    if (status.error_message().find(words.part) != std::string::npos) {
+      return words.verdict;
+    }
+  }
+  if (IsRefusal(status.error_code())) return {ErrorCode::kInvalid, false};
+  if (changes) return {ErrorCode::kTimeout, false};
+  return {ErrorCode::kUnavailable, true};
+}
+
+std::string Explain(const Endpoint& endpoint, const grpc::Status& status) {
+  const std::string& message = status.error_message();
+  if (status.ok()) return "it has ended the stream";
+  for (const Advice& advice : kAdvice) {
+    if (message.find(advice.part) != std::string::npos) {
+      return fmt::format("{} ({})", advice.text, message);
+    }
+  }
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
+    return fmt::format("it is not etcd, version 3 ({})", message);
+  }
+  if (status.error_code() == grpc::StatusCode::DEADLINE_EXCEEDED) {
+    return "it does not answer";
+  }
+  if (status.error_code() != grpc::StatusCode::UNAVAILABLE ||
+      message.starts_with("etcdserver:")) {
+    return message;
+  }
+  const std::string_view question =
+      endpoint.tls ? "does it speak TLS (if not, use http://), and is the "
+                     "client certificate that it may want signed by its CA?"
+                   : "does it want https://?";
+  return fmt::format("the connection broke: {} ({})", question, message);
+}
+
+}  // namespace kvd::etcd
