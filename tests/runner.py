@@ -7,6 +7,7 @@ Logs of what failed are printed, and all are kept under build/tests/STAGE/.
 
 import argparse
 import concurrent.futures
+import functools
 import glob
 import json
 import os
@@ -23,6 +24,8 @@ LOGS = "build/tests"
 JOBS = os.cpu_count() or 2
 TEST_SECONDS_MAX = 900
 FUZZ_SECONDS = 60
+# What the stages that wait for networks and other servers may take together.
+OUTSIDE_SECONDS_MAX = 12 * 60
 # What is printed of the log of a failed test; the file has the rest.
 LOG_LINES_MAX = 200
 
@@ -239,12 +242,13 @@ def units(preset, label=None, required=()):
 
 # --- Tests in Python ---------------------------------------------------------
 
-def run_python_test(folder, path, env):
+def run_python_test(folder, path, env, deadline=float("inf")):
     name = os.path.splitext(os.path.relpath(path, "tests"))[0].replace("/", ".")
     log = os.path.join(folder, f"{name}.log")
     report = os.path.join(folder, f"{name}.json")
+    seconds_left = max(0, deadline - time.monotonic())
     code = run([PYTHON, "tests/e2e/run.py", path, report], log, env,
-               seconds_max=TEST_SECONDS_MAX)
+               seconds_max=min(TEST_SECONDS_MAX, seconds_left))
     counts = Counts()
     try:
         with open(report, encoding="utf-8") as stream:
@@ -269,25 +273,71 @@ def sanitizer_reports(folder):
 
 
 def e2e(kind, pattern="tests/e2e/**/test_*.py"):
-    folder = log_folder(f"{kind}-e2e")
+    paths = set(glob.glob(pattern, recursive=True))
+    return e2e_files(f"{kind}-e2e", kind, sorted(paths - set(outside_tests())))
+
+
+def e2e_files(stage, kind, paths, deadline=float("inf")):
+    folder = log_folder(stage)
     env = {"KVD_BIN_DIR": os.path.abspath(f"build/{kind}/bin"),
            "KVD_E2E_KIND": kind}
     for name, value in SANITIZER_OPTIONS.items():
         env[name] = f"{value}:log_path={folder}/sanitizer"
-    paths = sorted(glob.glob(pattern, recursive=True))
     counts = in_parallel(run_python_test,
-                         [(folder, path, env) for path in paths])
+                         [(folder, path, env, deadline) for path in paths])
     counts.add(sanitizer_reports(folder))
     if not paths:
         counts.add_outcome(f"{kind}: no end-to-end tests found", "failed")
     return counts
 
 
-def python_tests(stage, *patterns):
+def python_tests(stage, *patterns, deadline=float("inf")):
     folder = log_folder(stage)
     env = {"KVD_BIN_DIR": os.path.abspath("build/release/bin")}
     paths = sorted(path for pattern in patterns for path in glob.glob(pattern))
-    return in_parallel(run_python_test, [(folder, path, env) for path in paths])
+    return in_parallel(run_python_test,
+                       [(folder, path, env, deadline) for path in paths])
+
+
+# What depends on other programs and their downloads: end-to-end tests that have
+# stages of their own.
+_OUTSIDE = {
+    "node": "tests/e2e/commands/test_node_clients.py",
+    "etcd": "tests/e2e/etcd/test_*.py",
+}
+
+
+def outside_tests(*names):
+    """The files of those, or of all."""
+    return sorted(path for name in names or _OUTSIDE
+                  for path in glob.glob(_OUTSIDE[name]))
+
+
+class SharedTime:
+    """Time that several stages have together: tests that it does not suffice for
+    fail."""
+
+    def __init__(self, seconds):
+        self.seconds = seconds
+
+    def spend(self, stage):
+        start = time.monotonic()
+        counts = stage(deadline=start + self.seconds)
+        self.seconds -= time.monotonic() - start
+        return counts
+
+
+OUTSIDE_TIME = SharedTime(OUTSIDE_SECONDS_MAX)
+
+
+def outside(kind, name):
+    return OUTSIDE_TIME.spend(functools.partial(
+        e2e_files, f"{kind}-{name}", kind, outside_tests(name)))
+
+
+def systemd():
+    return OUTSIDE_TIME.spend(functools.partial(
+        python_tests, "systemd", "tests/systemd/test_*.py"))
 
 
 # --- Fuzzers and checks ------------------------------------------------------
@@ -348,7 +398,9 @@ STAGES = {
     # Without what is optional.
     "bare-build": lambda: build("bare", target="kvd"),
     "bare-e2e": lambda: e2e("bare", "tests/e2e/commands/test_scripts.py"),
-    "systemd": lambda: python_tests("systemd", "tests/systemd/test_*.py"),
+    "systemd": systemd,
+    "release-node": lambda: outside("release", "node"),
+    "release-etcd": lambda: outside("release", "etcd"),
     "asan-build": lambda: build("asan"),
     # A release has no bugs that tests could plant.
     "asan-unit": lambda: units("asan", required=["planted_bugs_test"]),

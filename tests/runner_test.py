@@ -4,6 +4,7 @@
 import json
 import os
 import tempfile
+import time
 import unittest
 import unittest.mock
 
@@ -104,13 +105,14 @@ class Threads(unittest.TestCase):
   test_threads.threaded = True
 """
 
-    def counts_of(self, source, kind):
+    def counts_of(self, source, kind, **options):
         path = os.path.join(self.folder, "test_some.py")
         with open(path, "w", encoding="utf-8") as stream:
             stream.write(source)
         os.chdir(runner.ROOT)
         folder = tempfile.mkdtemp(dir=self.folder)
-        return runner.run_python_test(folder, path, {"KVD_E2E_KIND": kind})[0]
+        return runner.run_python_test(folder, path, {"KVD_E2E_KIND": kind},
+                                      **options)[0]
 
     def run_python(self, kind):
         return self.counts_of(self.SOURCE, kind).line()
@@ -133,6 +135,38 @@ class Threads(unittest.TestCase):
                   "  def test_good(self): pass\n")
         self.assertEqual(self.counts_of(source, "release").line(),
                          "0 passed, 1 failed, 0 skipped")
+
+    def test_counts_what_there_was_no_time_for(self):
+        counts = self.counts_of(self.SOURCE, "release",
+                                deadline=time.monotonic() - 1)
+        self.assertEqual(counts.line(), "0 passed, 1 failed, 0 skipped")
+        self.assertIn("(timeout)", counts.failed[0])
+
+
+class SharedTime(unittest.TestCase):
+
+    def test_what_one_stage_takes_the_next_has_not(self):
+        deadlines = []
+        with unittest.mock.patch.object(runner.time, "monotonic") as clock:
+            def stage(deadline):
+                deadlines.append(deadline - clock.return_value)
+                clock.return_value += 70
+                return runner.Counts()
+
+            clock.return_value = 1000
+            shared = runner.SharedTime(100)
+            for _ in range(3):
+                shared.spend(stage)
+        self.assertEqual(deadlines, [100, 30, -40])
+
+    def test_tests_with_a_stage_of_their_own_run_in_no_other(self):
+        with unittest.mock.patch.object(runner, "e2e_files") as files:
+            os.chdir(runner.ROOT)
+            runner.e2e("release")
+            paths = files.call_args.args[2]
+        self.assertIn("tests/e2e/commands/test_commands.py", paths)
+        self.assertIn("tests/e2e/etcd/test_rig.py", runner.outside_tests())
+        self.assertEqual(set(paths) & set(runner.outside_tests()), set())
 
 
 if __name__ == "__main__":
