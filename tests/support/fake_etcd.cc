@@ -26,7 +26,13 @@ class FakeEtcd::ClientWatch final : public Watch {
 class FakeEtcd::Client final : public Api {
  public:
   Client(FakeEtcd& etcd, int id) : etcd_(etcd), id_(id) {}
-  ~Client() override { etcd_.peers_.erase(id_); }
+  ~Client() override {
+    KVD_CHECK(!polls_);
+    KVD_CHECK(std::none_of(
+        etcd_.watchers_.begin(), etcd_.watchers_.end(),
+        [this](const auto& watcher) { return watcher.second.client == id_; }));
+    etcd_.peers_.erase(id_);
+  }
 
   void Txn(TxnRequest request, int64_t timeout_ms,
            Done<TxnResponse> done) override {
@@ -62,20 +68,17 @@ class FakeEtcd::Client final : public Api {
   }
 
   void Poll() override {
+    KVD_CHECK(!polls_);
     etcd_.Run();
-    // A callback may end this client.
-    FakeEtcd& etcd = etcd_;
-    const int id = id_;
-    const std::deque<Job> ready = std::exchange(etcd.FindPeer(id)->ready, {});
-    for (const Job& job : ready) {
-      if (etcd.FindPeer(id) == nullptr) return;
-      job();
-    }
+    polls_ = true;
+    for (const Job& job : std::exchange(etcd_.FindPeer(id_)->ready, {})) job();
+    polls_ = false;
   }
 
  private:
   FakeEtcd& etcd_;
   int id_;
+  bool polls_ = false;
 };
 
 std::unique_ptr<Api> FakeEtcd::Connect(std::string client, Wake wake) {
@@ -415,7 +418,10 @@ uint64_t FakeEtcd::AddWatch(Watcher watcher) {
 void FakeEtcd::RequestProgress(uint64_t watch) {
   const auto found = watchers_.find(watch);
   if (found == watchers_.end() || !found->second.attached) return;
-  Queue(watch, {{}, store_.revision()});
+  const auto& pending = found->second.pending;
+  Queue(watch, {{},
+                pending.empty() ? found->second.told
+                                : pending.back().second.revision});
   Run();
 }
 

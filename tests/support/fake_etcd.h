@@ -13,6 +13,9 @@
 //    been compacted;
 //  - there is no space left (NOSPACE).
 //
+// It checks that its users keep the Api's rules: no Poll() or destruction
+// within a callback, no watch that outlives its Api.
+//
 // What etcd itself promises is never broken: Txns are atomic and have one
 // order, reads are linearizable, a watch tells each change once and in order.
 #pragma once
