@@ -5,6 +5,7 @@ import os
 import socket
 import unittest
 
+import certificates
 import etcd
 from harness import E2eTest, wait_until
 
@@ -193,6 +194,24 @@ class ClientLinks(EtcdTest):
             socket.create_connection((HOST, self.port))
         self.node.start()
         self.assertEqual(self.ask(), {"health": "true"})
+
+
+class Certificates(EtcdTest):
+
+    def test_nodes_want_a_certificate_of_their_authority(self):
+        cluster = self.started(size=1, tls=True)
+        self.assertTrue(cluster.endpoints[0].startswith("https://"))
+        cluster.put("a", "1")
+        self.assertEqual(cluster.get("a"), b"1")
+        (port,) = cluster.link("some").ports
+        self.assertEqual(cluster.call_port(port, "/health"),
+                         {"health": "true"})
+        with self.assertRaises(etcd.NoAnswer):
+            etcd.call(port, "/health")
+        strange = certificates.Authority(self.new_folder(), "strange")
+        context = cluster.tls.authority.context(*strange.issue("client"))
+        with self.assertRaises(etcd.NoAnswer):
+            etcd.call(port, "/health", context=context)
 
 
 class NoSpace(EtcdTest):

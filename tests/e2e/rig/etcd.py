@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 
+import certificates
 from harness import Process, ROOT, wait_until
 
 ETCD = "etcd"
@@ -94,7 +95,7 @@ class Node:
     @property
     def endpoint(self):
         """Its URL without a proxy."""
-        return f"http://127.0.0.1:{self.client_port}"
+        return self.cluster.url(self.client_port)
 
     @property
     def pid(self):
@@ -108,6 +109,7 @@ class Node:
         assert not self.running()
         self._lives += 1
         peer = f"http://127.0.0.1:{self.peer_port}"
+        tls = self.cluster.tls
         self.process = Process(
             [ETCD, "--name", self.name,
              "--data-dir", os.path.join(self.cluster.folder, self.name),
@@ -121,7 +123,8 @@ class Node:
              "--initial-cluster-token", self.cluster.folder,
              "--initial-cluster-state", "new",
              "--logger", "zap", "--log-level", "warn",
-             "--log-outputs", "stderr", *self.cluster.options],
+             "--log-outputs", "stderr", *(tls.options if tls else ()),
+             *self.cluster.options],
             os.path.join(self.cluster.folder,
                          f"{self.name}.log.{self._lives}"))
         self.cluster.test.addCleanup(self.process.kill)
@@ -154,7 +157,7 @@ class Node:
 
     def call(self, path, body=None, seconds_max=REQUEST_SECONDS_MAX):
         """A request to etcd's JSON gateway; its answer as a dict."""
-        return call(self.client_port, path, body, seconds_max)
+        return self.cluster.call_port(self.client_port, path, body, seconds_max)
 
     def is_healthy(self):
         """Whether it does what needs a quorum."""
@@ -171,11 +174,28 @@ class Node:
         return self.call("/v3/maintenance/status", {})
 
 
-def call(port, path, body=None, seconds_max=REQUEST_SECONDS_MAX):
+class Tls:
+    """Certificates of nodes that show one to their clients and want one of them;
+    between each other they need none."""
+
+    def __init__(self, folder):
+        self.authority = certificates.Authority(folder)
+        server, server_key = self.authority.issue("server")
+        self.client, self.client_key = self.authority.issue("client")
+        self.context = self.authority.context(self.client, self.client_key)
+        self.options = [
+            "--cert-file", server, "--key-file", server_key,
+            "--trusted-ca-file", self.authority.certificate,
+            "--client-cert-auth"]
+
+
+def call(port, path, body=None, seconds_max=REQUEST_SECONDS_MAX, context=None):
     """A request to the JSON gateway of whatever listens on a port: a GET without
-    a body. Raises EtcdError or NoAnswer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port,
-                                            timeout=seconds_max)
+    a body, TLS with a context. Raises EtcdError or NoAnswer."""
+    connection = (
+        http.client.HTTPSConnection("127.0.0.1", port, timeout=seconds_max,
+                                    context=context) if context else
+        http.client.HTTPConnection("127.0.0.1", port, timeout=seconds_max))
     try:
         if body is None:
             connection.request("GET", path)
@@ -216,7 +236,7 @@ class Link:
     @property
     def endpoints(self):
         """In the order of the cluster's nodes."""
-        return [f"http://127.0.0.1:{port}" for port in self.ports]
+        return [self._cluster.url(port) for port in self.ports]
 
     def port_to(self, node):
         return self.ports[self._cluster.nodes.index(node)]
@@ -248,15 +268,17 @@ class Link:
 
 
 class Cluster:
-    """`quota_bytes`: beyond it etcd takes no puts (NOSPACE)."""
+    """`quota_bytes`: beyond it etcd takes no puts (NOSPACE). `tls`: with
+    certificates, of clients, too; .tls has them then."""
 
-    def __init__(self, test, size=3, quota_bytes=None, options=()):
+    def __init__(self, test, size=3, quota_bytes=None, options=(), tls=False):
         require_etcd(test)
         self.test = test
         self.folder = test.new_folder()
         self.options = list(options)
         if quota_bytes:
             self.options += ["--quota-backend-bytes", str(quota_bytes)]
+        self.tls = Tls(self.folder) if tls else None
         self.proxy = Proxy(test, self.folder)
         self.nodes = []
         for number in range(1, size + 1):
@@ -277,6 +299,14 @@ class Cluster:
 
     def link(self, name):
         return Link(self, name)
+
+    def url(self, port):
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{port}"
+
+    def call_port(self, port, path, body=None, seconds_max=REQUEST_SECONDS_MAX):
+        """call() with the certificates that it takes."""
+        return call(port, path, body, seconds_max,
+                    self.tls.context if self.tls else None)
 
     @property
     def endpoints(self):
