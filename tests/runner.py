@@ -405,6 +405,8 @@ STAGES = {
     # A release has no bugs that tests could plant.
     "asan-unit": lambda: units("asan", required=["planted_bugs_test"]),
     "asan-e2e": lambda: e2e("asan"),
+    "asan-node": lambda: outside("asan", "node"),
+    "asan-etcd": lambda: outside("asan", "etcd"),
     "tsan-build": lambda: build("tsan", target="threaded_tests"),
     "tsan-unit": lambda: units("tsan", label="threaded"),
     "tsan-e2e": lambda: e2e("tsan"),

@@ -96,7 +96,7 @@ TEST(Linearizability, LongHistories) {
     const bool expected = !wrong;
     Register history;
     int value = 0;
-    for (int i = 0; i < 2000; ++i) {
+    for (int i = 0; i < 500; ++i) {
       // It is done at 10 * i, and up to eight are under way at once.
       const int64_t before = static_cast<int64_t>(random() % 40);
       const int64_t after = static_cast<int64_t>(random() % 40);
@@ -107,7 +107,7 @@ TEST(Linearizability, LongHistories) {
       } else if (random() % 50 == 0) {
         history.MayWrite(called, value = static_cast<int>(random() % 1000));
       } else {
-        const bool changed = wrong && i > 1990;
+        const bool changed = wrong && i > 490;
         history.Read(called, answered, changed ? -1 : value);
         wrong = wrong && !changed;
       }

@@ -16,6 +16,8 @@ HOST = "127.0.0.1"
 
 class EtcdTest(E2eTest):
 
+    release_only = True  # There is no kvd in it.
+
     def started(self, **options):
         return etcd.Cluster(self, **options).start()
 
