@@ -415,7 +415,8 @@ STAGES = {
     "fuzz": fuzz,
 }
 QUICK_STAGES = [name for name in STAGES
-                if not name.startswith(("asan", "tsan", "fuzz"))]
+                if not name.startswith(("asan", "tsan", "fuzz")) and
+                not name.endswith("-etcd")]
 
 
 def run_stages(names):
@@ -516,7 +517,7 @@ def main():
     os.chdir(ROOT)
     parser = argparse.ArgumentParser(prog="tests/run")
     parser.add_argument("--quick", action="store_true",
-                        help="release only: no sanitizers, no fuzzers")
+                        help="release only: no sanitizers, no fuzzers, no etcd")
     parser.add_argument("--campaign", nargs="+", metavar=("NAME", "COUNT"),
                         help="run a long campaign COUNT times; NAME may be "
                         "\"list\"")
