@@ -20,14 +20,18 @@ namespace kvd::etcd::semantics {
 
 class Run {
  public:
-  // `wait` returns when something may have come for Poll(), or after a while.
+  // Calls Poll() until that is so, with a limit; returns whether it is.
+  using Await = std::function<bool(const std::function<bool()>&)>;
+
   // All keys begin with `prefix`, which no two runs on one etcd share.
-  Run(Api& api, std::function<void()> wait, std::string prefix)
-      : api_(api), wait_(std::move(wait)), prefix_(std::move(prefix)) {}
+  Run(Api& api, Await await, std::string prefix)
+      : api_(api), await_(std::move(await)), prefix_(std::move(prefix)) {}
 
   void operator()(const Case& one) {
     prefix_ += one.name + "/";
-    base_ = AskRange({prefix_, "", 0, 0, false}).value().revision;
+    const auto before = AskRange({prefix_, "", 0, 0, false});
+    ASSERT_TRUE(before.ok()) << before.error().message();
+    base_ = before->revision;
     std::vector<Event> live, replayed;
     const auto watch = StartWatch(&live);
     for (size_t i = 0; i < one.steps.size(); ++i) {
@@ -35,17 +39,16 @@ class Run {
       std::visit([this](const auto& step) { Try(step); }, one.steps[i]);
     }
     const auto late = StartWatch(&replayed);
-    WaitFor([&] {
+    EXPECT_TRUE(await_([&] {
       return live.size() >= one.events.size() &&
              replayed.size() >= one.events.size();
-    });
+    }));
     ExpectEvents(live, one.events);
     ExpectEvents(replayed, one.events);
   }
 
  private:
   static constexpr int64_t kTimeoutMs = 20'000;
-  static constexpr int kWaitsMax = 100'000;
 
   void Try(const TxnStep& step) {
     const auto answer = AskTxn(WithPrefix(step.request));
@@ -137,16 +140,16 @@ class Run {
     std::optional<Result<TxnResponse>> answer;
     api_.Txn(std::move(request), kTimeoutMs,
              [&](auto result) { answer = std::move(result); });
-    WaitFor([&] { return answer.has_value(); });
-    return *answer;
+    if (await_([&] { return answer.has_value(); })) return *answer;
+    return Fail(ErrorCode::kTimeout, "neither an answer nor a timeout");
   }
 
   Result<RangeResponse> AskRange(RangeRequest request) {
     std::optional<Result<RangeResponse>> answer;
     api_.Range(std::move(request), kTimeoutMs,
                [&](auto result) { answer = std::move(result); });
-    WaitFor([&] { return answer.has_value(); });
-    return *answer;
+    if (await_([&] { return answer.has_value(); })) return *answer;
+    return Fail(ErrorCode::kTimeout, "neither an answer nor a timeout");
   }
 
   // From the case's first change on.
@@ -171,16 +174,8 @@ class Run {
     told->insert(told->end(), update.events.begin(), update.events.end());
   }
 
-  void WaitFor(const std::function<bool()>& reached) {
-    for (int waits = 0; !reached(); ++waits) {
-      ASSERT_LT(waits, kWaitsMax) << "etcd does not answer";
-      wait_();
-      api_.Poll();
-    }
-  }
-
   Api& api_;
-  std::function<void()> wait_;
+  Await await_;
   std::string prefix_;
   int64_t base_ = 0;
 };

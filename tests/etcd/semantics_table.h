@@ -8,6 +8,7 @@
 // case makes revision 1. As a mod_revision, 0 says that there is no such key.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <utility>
 #include <variant>
@@ -41,6 +42,9 @@ struct Case {
   // revisions whole.
   std::vector<Event> events;
 };
+
+// For GoogleTest.
+inline void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
 
 inline Compare IfMod(std::string key, int64_t revision) {
   return {std::move(key), Compare::Target::kModRevision, revision, ""};
