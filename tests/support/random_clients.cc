@@ -120,12 +120,12 @@ class Run {
       return Replies(kNull);
     }
     if (words.size() > 3 && words[3] == "IFREV") {
+      // Without a key it is 0.
       const int64_t wanted = std::stoll(words[4]);
-      const bool may_differ =
-          found == state_.end() || found->second.revision != wanted;
-      const bool may_be_equal =
-          found != state_.end() &&
-          (found->second.revision == 0 || found->second.revision == wanted);
+      const int64_t there = found == state_.end() ? 0 : found->second.revision;
+      const bool is_known = found == state_.end() || there != 0;
+      const bool may_differ = !is_known || there != wanted;
+      const bool may_be_equal = is_known ? there == wanted : wanted != 0;
       const bool was_refused = reply_ && Rest().starts_with(kNull);
       if (was_refused) return may_differ && Replies(kNull);
       if (!may_be_equal) return reply_ == nullptr;

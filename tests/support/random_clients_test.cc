@@ -79,11 +79,11 @@ class Data {
 
   std::string KvSet(client_model::State* state, const Words& words) {
     const auto found = state->find(words[1]);
-    const bool differs = found == state->end() ||
-                         (words[3] == "IFREV" &&
-                          std::to_string(found->second.revision) != words[4]);
+    const int64_t there = found == state->end() ? 0 : found->second.revision;
+    const bool differs =
+        words[3] == "IFREV" && std::to_string(there) != words[4];
     const bool ignores = wrong_ == Wrong::kIgnoresRevision && done_ > 100;
-    if (words[3] == "IFREV" && differs && !ignores) return "$-1\r\n";
+    if (differs && !ignores) return "$-1\r\n";
     if (words[3] == "NX" && found != state->end()) return "$-1\r\n";
     (*state)[words[1]] = {words[2], ++revision_};
     return ":" + std::to_string(revision_) + "\r\n";
