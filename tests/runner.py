@@ -277,10 +277,10 @@ def e2e(kind, pattern="tests/e2e/**/test_*.py"):
     return e2e_files(f"{kind}-e2e", kind, sorted(paths - set(outside_tests())))
 
 
-def e2e_files(stage, kind, paths, deadline=float("inf")):
+def e2e_files(stage, kind, paths, more_env=None, deadline=float("inf")):
     folder = log_folder(stage)
     env = {"KVD_BIN_DIR": os.path.abspath(f"build/{kind}/bin"),
-           "KVD_E2E_KIND": kind}
+           "KVD_E2E_KIND": kind, **(more_env or {})}
     for name, value in SANITIZER_OPTIONS.items():
         env[name] = f"{value}:log_path={folder}/sanitizer"
     counts = in_parallel(run_python_test,
@@ -333,6 +333,25 @@ OUTSIDE_TIME = SharedTime(OUTSIDE_SECONDS_MAX)
 def outside(kind, name):
     return OUTSIDE_TIME.spend(functools.partial(
         e2e_files, f"{kind}-{name}", kind, outside_tests(name)))
+
+
+# What holds wherever the data are.
+_CONFORMANCE = [f"tests/e2e/commands/test_{name}.py" for name in (
+    "awkward_words", "beside_redis", "bounds", "clients", "commands", "queues",
+    "rate_limits", "scripts", "transactions")]
+
+
+def etcd_commands(kind):
+    """The conformance tests with the data in etcd."""
+    stage = f"{kind}-etcd-commands"
+    kvd = os.path.abspath(f"build/{kind}/bin/kvd")
+    if run([kvd, "check-config", "--set", "storage.backend=etcd"],
+           os.devnull) != 0:
+        counts = Counts()
+        counts.add_outcome(stage, "skipped", "this kvd knows no etcd")
+        return counts
+    return OUTSIDE_TIME.spend(functools.partial(
+        e2e_files, stage, kind, _CONFORMANCE, {"KVD_E2E_BACKEND": "etcd"}))
 
 
 def systemd():
@@ -401,6 +420,7 @@ STAGES = {
     "systemd": systemd,
     "release-node": lambda: outside("release", "node"),
     "release-etcd": lambda: outside("release", "etcd"),
+    "release-etcd-commands": lambda: etcd_commands("release"),
     "asan-build": lambda: build("asan"),
     # A release has no bugs that tests could plant.
     "asan-unit": lambda: units("asan", required=["planted_bugs_test"]),
@@ -416,7 +436,7 @@ STAGES = {
 }
 QUICK_STAGES = [name for name in STAGES
                 if not name.startswith(("asan", "tsan", "fuzz")) and
-                not name.endswith("-etcd")]
+                "-etcd" not in name]
 
 
 def run_stages(names):
@@ -430,9 +450,9 @@ def run_stages(names):
         table.append((name, counts, seconds))
         total.add(counts)
 
-    say(f"\n{'stage':<16}{'passed':>8}{'failed':>8}{'skipped':>8}{'s':>8}")
+    say(f"\n{'stage':<22}{'passed':>8}{'failed':>8}{'skipped':>8}{'s':>8}")
     for name, counts, seconds in table:
-        say(f"{name:<16}{counts.passed:>8}{len(counts.failed):>8}"
+        say(f"{name:<22}{counts.passed:>8}{len(counts.failed):>8}"
             f"{len(counts.skipped):>8}{seconds:>8.0f}")
     for name, counts, _ in table:
         for case in counts.skipped:

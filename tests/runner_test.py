@@ -125,6 +125,12 @@ class Threads(unittest.TestCase):
         self.assertEqual(self.run_python("tsan"),
                          "1 passed, 0 failed, 0 skipped")
 
+    def test_what_is_local_only_does_not_run_with_data_in_etcd(self):
+        source = self.SOURCE + "Threads.local_only = True\n"
+        self.assertEqual(self.counts_of(source, "release").passed, 4)
+        with unittest.mock.patch.dict(os.environ, KVD_E2E_BACKEND="etcd"):
+            self.assertEqual(self.counts_of(source, "release").passed, 2)
+
     def test_counts_a_file_that_does_not_load(self):
         self.assertEqual(self.counts_of("import nonsense_", "release").line(),
                          "0 passed, 1 failed, 0 skipped")

@@ -4,13 +4,15 @@
     /usr/bin/python3 tests/e2e/run.py FILE [REPORT.json]
 
 What a test finds in its environment:
-  KVD_BIN_DIR   the folder of kvd and kvctl (build/release/bin by default)
-  KVD_E2E_KIND  how they were built: release, asan, tsan or bare
+  KVD_BIN_DIR      the folder of kvd and kvctl (build/release/bin by default)
+  KVD_E2E_KIND     how they were built: release, asan, tsan or bare
+  KVD_E2E_BACKEND  where kvds have their data: local or etcd
 
 A class or a method may say where it makes sense:
   release_only = True   what a sanitizer would only slow down or falsify
   threaded = True       is what the tsan run consists of
   bare_only = True      is what the run without optional parts consists of
+  local_only = True     what is not so, or makes no sense, with data in etcd
 Others run in release and asan. A test that is not selected is not a skip: it
 has run in another kind.
 """
@@ -51,7 +53,9 @@ def _is_marked(test, mark):
     return bool(getattr(method, mark, False) or getattr(test, mark, False))
 
 
-def _is_selected(test, kind):
+def _is_selected(test, kind, backend):
+    if backend != "local" and _is_marked(test, "local_only"):
+        return False
     if kind == "bare" or _is_marked(test, "bare_only"):
         return kind == "bare" and _is_marked(test, "bare_only")
     if kind == "release":
@@ -102,8 +106,10 @@ def main(path, report=None):
     kind = os.environ.setdefault("KVD_E2E_KIND", "release")
     os.environ.setdefault("KVD_BIN_DIR",
                           os.path.join(_ROOT, "build", "release", "bin"))
+    backend = os.environ.setdefault("KVD_E2E_BACKEND", "local")
     selected = unittest.TestSuite(
-        test for test in _flatten(_load(path)) if _is_selected(test, kind))
+        test for test in _flatten(_load(path))
+        if _is_selected(test, kind, backend))
     runner = unittest.TextTestRunner(verbosity=2, resultclass=_Result)
     result = runner.run(selected)
     if report:

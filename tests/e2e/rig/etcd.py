@@ -6,8 +6,10 @@ are cut, between a client and a node and between the nodes.
 All nodes and the proxy between them end with the test.
 """
 
+import atexit
 import base64
 import contextlib
+import functools
 import http.client
 import json
 import os
@@ -15,6 +17,7 @@ import shutil
 import signal
 import socket
 import sys
+import tempfile
 
 import certificates
 from harness import Process, ROOT, wait_until
@@ -217,6 +220,24 @@ def encoded(word):
     """Bytes of a key or value as the gateway has them."""
     data = word if isinstance(word, bytes) else word.encode()
     return base64.b64encode(data).decode()
+
+
+class _Program:
+    """Stands for a test where something lasts as long as this program."""
+
+    addCleanup = staticmethod(atexit.register)
+
+    @staticmethod
+    def new_folder():
+        folder = tempfile.mkdtemp(prefix="kvd-", dir="/tmp")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        return folder
+
+
+@functools.cache
+def shared_node():
+    """One node for all kvds of this program whose tests ask for no cluster."""
+    return Cluster(_Program(), size=1).start().nodes[0]
 
 
 class Link:

@@ -22,6 +22,7 @@ import time
 import unittest
 
 KIND = os.environ.get("KVD_E2E_KIND", "release")
+BACKEND = os.environ.get("KVD_E2E_BACKEND", "local")
 ROOT = os.path.abspath(
     os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 BIN_DIR = os.environ.get("KVD_BIN_DIR") or os.path.join(
@@ -309,7 +310,8 @@ class Daemon:
         self.folder = folder or test.new_folder()
         self.data_dir = data_dir or os.path.join(self.folder, "data")
         self.socket_path = socket_path or os.path.join(self.folder, "sock")
-        self.settings = {**(DEFAULTS if defaults else {}), **(settings or {})}
+        self.settings = {**(DEFAULTS if defaults else {}),
+                         **self._backend(), **(settings or {})}
         self.wrap = list(wrap)
         self.env = env
         self.limits = limits
@@ -317,6 +319,15 @@ class Daemon:
         self.process = None
         self._lives = 0
         test.addCleanup(self._finish)
+
+    def _backend(self):
+        """Settings that put the data where this run's are."""
+        if BACKEND == "local":
+            return {}
+        import etcd  # Which imports this.
+        return {"storage.backend": "etcd",
+                "etcd.endpoints": etcd.shared_node().endpoint,
+                "etcd.prefix": self.data_dir + "/"}
 
     def arguments(self, *more):
         """kvd's command line."""
