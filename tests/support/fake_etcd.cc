@@ -108,9 +108,9 @@ std::optional<int64_t> FakeEtcd::NextDueMs() const {
 // --- Other users -------------------------------------------------------------
 
 Result<TxnResponse> FakeEtcd::Do(const TxnRequest& request) {
-  const int64_t before = store_.revision();
-  Result<TxnResponse> response = store_.Txn(request);
-  if (store_.revision() != before) Notify(store_.revision());
+  const int64_t before = state_.revision();
+  Result<TxnResponse> response = state_.Txn(request);
+  if (state_.revision() != before) Notify(state_.revision());
   return response;
 }
 
@@ -123,7 +123,7 @@ void FakeEtcd::Delete(const std::string& key) {
 }
 
 std::optional<KeyValue> FakeEtcd::Get(const std::string& key) const {
-  const Result<RangeResponse> response = store_.Range({key, "", 0, 0, false});
+  const Result<RangeResponse> response = state_.Range({key, "", 0, 0, false});
   KVD_CHECK(response.ok());
   if (response->found.empty()) return std::nullopt;
   return response->found.front();
@@ -247,8 +247,8 @@ void FakeEtcd::RandomTrouble() {
     });
   }
   if (Happens(odds_->compacted)) {
-    const int64_t kept = store_.revision() - store_.compact_revision();
-    const auto compacted = Compact(store_.compact_revision() + UpTo(kept));
+    const int64_t kept = state_.revision() - state_.compact_revision();
+    const auto compacted = Compact(state_.compact_revision() + UpTo(kept));
     static_cast<void>(compacted);  // Nothing to compact is no trouble.
   }
 }
@@ -320,7 +320,7 @@ void FakeEtcd::SendRange(int client, RangeRequest request, int64_t timeout_ms,
   flight.client = client;
   flight.fate = ChooseFate(client, Kind::kRange);
   flight.perform = [this, request = std::move(request), done]() -> Job {
-    return [done, response = store_.Range(request)] { done(response); };
+    return [done, response = state_.Range(request)] { done(response); };
   };
   flight.fail = [done = std::move(done)](const Error& error) {
     done(Unexpected(error));
@@ -428,7 +428,7 @@ void FakeEtcd::RequestProgress(uint64_t watch) {
 void FakeEtcd::Attach(uint64_t id) {
   Watcher& watcher = watchers_.at(id);
   const int64_t from = watcher.told + 1;
-  if (from < store_.compact_revision()) {
+  if (from < state_.compact_revision()) {
     Tell(watcher.client, [this, id] {
       const auto ended = watchers_.extract(id);
       if (ended.empty()) return;
@@ -439,7 +439,7 @@ void FakeEtcd::Attach(uint64_t id) {
     return;
   }
   watcher.attached = true;
-  const auto& history = store_.history();
+  const auto& history = state_.history();
   for (auto it = history.lower_bound(from); it != history.end(); ++it) {
     QueueRevision(id, it->first);
   }
@@ -457,7 +457,7 @@ void FakeEtcd::QueueRevision(uint64_t watch, int64_t revision) {
   const Watcher& watcher = watchers_.at(watch);
   WatchUpdate update;
   update.revision = revision;
-  for (const auto& event : store_.history().at(revision)) {
+  for (const auto& event : state_.history().at(revision)) {
     if (InRange(event.kv.key, watcher.key, watcher.range_end)) {
       update.events.push_back(event);
     }
@@ -517,11 +517,11 @@ std::vector<MemberStatus> FakeEtcd::Members() const {
     if (quorum_ && leader == 0) leader = i + 1;
     member.version = "3.4.23";
     member.member_id = i + 1;
-    member.revision = store_.revision();
-    member.raft_index = static_cast<uint64_t>(store_.revision());
-    member.db_size_bytes = store_.size_bytes();
-    member.db_size_in_use_bytes = store_.size_in_use_bytes();
-    if (store_.no_space()) member.alarms.emplace_back("NOSPACE");
+    member.revision = state_.revision();
+    member.raft_index = static_cast<uint64_t>(state_.revision());
+    member.db_size_bytes = state_.size_bytes();
+    member.db_size_in_use_bytes = state_.size_in_use_bytes();
+    if (state_.no_space()) member.alarms.emplace_back("NOSPACE");
   }
   for (MemberStatus& member : members) {
     if (member.error.empty()) member.leader_id = leader;

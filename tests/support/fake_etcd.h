@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
 // An etcd cluster that a test holds in its hand. It answers as etcd does
-// (etcd_store.h), and fails when and how the test, or a seed, says:
+// (etcd_state.h), and fails when and how the test, or a seed, says:
 //
 //  - a request reaches etcd late, perhaps after its sender was told that nobody
 //    knows whether it was done; or it never does;
@@ -36,7 +36,7 @@
 #include "base/error.h"
 #include "base/executor.h"
 #include "etcd/api.h"
-#include "tests/support/etcd_store.h"
+#include "tests/support/etcd_state.h"
 
 namespace kvd::etcd {
 
@@ -122,12 +122,12 @@ class FakeEtcd {
   Result<TxnResponse> Do(const TxnRequest& request);
   void Put(const std::string& key, const std::string& value);
   void Delete(const std::string& key);
-  Result<void> Compact(int64_t revision) { return store_.Compact(revision); }
+  Result<void> Compact(int64_t revision) { return state_.Compact(revision); }
   // Its value now, if there is one.
   std::optional<KeyValue> Get(const std::string& key) const;
   // Also for the quota and the alarm.
-  EtcdStore& store() { return store_; }
-  const EtcdStore& store() const { return store_; }
+  EtcdState& state() { return state_; }
+  const EtcdState& state() const { return state_; }
 
   // --- Faults ---
 
@@ -235,7 +235,7 @@ class FakeEtcd {
   std::vector<MemberStatus> Members() const;
 
   const Clock& clock_;
-  EtcdStore store_;
+  EtcdState state_;
   Agenda agenda_;
   Ns now_ns_ = 0;  // Of what happens in Run().
   bool running_ = false;

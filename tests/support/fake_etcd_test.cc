@@ -377,7 +377,7 @@ TEST_F(FakeEtcdTest, WatchesBreakWithTheQuorum) {
 }
 
 TEST_F(FakeEtcdTest, NoSpaceIsAnErrorOfItsOwn) {
-  etcd_.store().set_no_space(true);
+  etcd_.state().set_no_space(true);
   one_.Put("a", "1");
   EXPECT_THAT(one_.Told(), ElementsAre("1: no space"));
 }
@@ -392,7 +392,7 @@ TEST_F(FakeEtcdTest, StatusShowsMembersLeaderSizeAndAlarms) {
     return members.size();
   };
   etcd_.Put("a", "1");
-  etcd_.store().set_no_space(true);
+  etcd_.state().set_no_space(true);
   etcd_.SetMember(0, false);
   ASSERT_EQ(ask(), 3u);
   EXPECT_NE(members[0].error, "");
@@ -502,7 +502,7 @@ class Trouble {
   void Follow(int index) {
     User& user = index == 0 ? one_ : two_;
     if (!watched_[index]) {
-      user.StartWatch(etcd_.store().revision() + 1);
+      user.StartWatch(etcd_.state().revision() + 1);
       watched_[index] = true;
     }
     for (const std::string& words : user.Told()) {
@@ -583,7 +583,7 @@ TEST(TroubleBySeed, BreaksNoPromiseOfEtcd) {
       }
     }
     EXPECT_EQ(revisions.size() + 1,
-              static_cast<size_t>(trouble.etcd().store().revision()));
+              static_cast<size_t>(trouble.etcd().state().revision()));
     for (const int user : {0, 1}) {
       const auto told = RevisionsOf(trouble.updates(user));
       EXPECT_TRUE(std::is_sorted(told.begin(), told.end()));

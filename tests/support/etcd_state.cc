@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "tests/support/etcd_store.h"
+#include "tests/support/etcd_state.h"
 
 #include <algorithm>
 #include <iterator>
@@ -59,7 +59,7 @@ size_t SizeOf(const TxnRequest& request) {
 Result<void> CheckForm(const TxnRequest& request) {
   const size_t parts = std::max(
       {request.compares.size(), request.then.size(), request.otherwise.size()});
-  if (parts > EtcdStore::kOpsMax) {
+  if (parts > EtcdState::kOpsMax) {
     return Refuse("too many operations in txn request");
   }
   const bool empty_compare =
@@ -72,7 +72,7 @@ Result<void> CheckForm(const TxnRequest& request) {
   if (ChangesAKeyTwice(request.then) || ChangesAKeyTwice(request.otherwise)) {
     return Refuse("duplicate key given in txn request");
   }
-  if (SizeOf(request) > EtcdStore::kRequestBytesMax) {
+  if (SizeOf(request) > EtcdState::kRequestBytesMax) {
     return Refuse("request is too large");
   }
   return {};
@@ -83,7 +83,7 @@ int64_t SpaceFor(const std::vector<Op>& ops) {
   int64_t bytes = 0;
   for (const Op& op : ops) {
     if (op.kind != Op::Kind::kPut) continue;
-    bytes += EtcdStore::kPutOverheadBytes +
+    bytes += EtcdState::kPutOverheadBytes +
              static_cast<int64_t>(op.key.size() + op.value.size());
   }
   return bytes;
@@ -111,7 +111,7 @@ bool InRange(const std::string& what, const std::string& key,
   return what >= key && (range_end == kNoEnd || what < range_end);
 }
 
-Result<TxnResponse> EtcdStore::Txn(const TxnRequest& request) {
+Result<TxnResponse> EtcdState::Txn(const TxnRequest& request) {
   KVD_TRY(CheckForm(request));
   KVD_TRY(CheckSpace(request));
 
@@ -143,7 +143,7 @@ Result<TxnResponse> EtcdStore::Txn(const TxnRequest& request) {
   return response;
 }
 
-Result<RangeResponse> EtcdStore::Range(const RangeRequest& request) const {
+Result<RangeResponse> EtcdState::Range(const RangeRequest& request) const {
   if (request.key.empty()) return Refuse("key is not provided");
   if (request.revision > revision_) {
     return Refuse("mvcc: required revision is a future revision");
@@ -173,7 +173,7 @@ Result<RangeResponse> EtcdStore::Range(const RangeRequest& request) const {
   return response;
 }
 
-Result<void> EtcdStore::Compact(int64_t revision) {
+Result<void> EtcdState::Compact(int64_t revision) {
   if (revision > revision_) {
     return Refuse("mvcc: required revision is a future revision");
   }
@@ -194,7 +194,7 @@ Result<void> EtcdStore::Compact(int64_t revision) {
   return {};
 }
 
-int64_t EtcdStore::size_in_use_bytes() const {
+int64_t EtcdState::size_in_use_bytes() const {
   int64_t bytes = 0;
   for (const auto& [key, versions] : keys_) {
     for (const Version& version : versions) {
@@ -205,7 +205,7 @@ int64_t EtcdStore::size_in_use_bytes() const {
   return bytes;
 }
 
-Result<void> EtcdStore::CheckSpace(const TxnRequest& request) {
+Result<void> EtcdState::CheckSpace(const TxnRequest& request) {
   const int64_t bytes =
       std::max(SpaceFor(request.then), SpaceFor(request.otherwise));
   if (bytes == 0) return {};
@@ -216,7 +216,7 @@ Result<void> EtcdStore::CheckSpace(const TxnRequest& request) {
   return {};
 }
 
-bool EtcdStore::Holds(const Compare& compare) const {
+bool EtcdState::Holds(const Compare& compare) const {
   const Version* found = Find(compare.key, revision_);
   switch (compare.target) {
     case Compare::Target::kModRevision:
@@ -227,7 +227,7 @@ bool EtcdStore::Holds(const Compare& compare) const {
   return false;
 }
 
-const EtcdStore::Version* EtcdStore::Find(const std::string& key,
+const EtcdState::Version* EtcdState::Find(const std::string& key,
                                           int64_t revision) const {
   const auto it = keys_.find(key);
   if (it == keys_.end()) return nullptr;
@@ -237,7 +237,7 @@ const EtcdStore::Version* EtcdStore::Find(const std::string& key,
   return &*std::prev(newer);
 }
 
-void EtcdStore::Put(const Op& op, int64_t revision) {
+void EtcdState::Put(const Op& op, int64_t revision) {
   const Version* former = Find(op.key, revision);
   const int64_t created = former ? former->create_revision : revision;
   keys_[op.key].push_back({false, op.value, created, revision});
@@ -247,7 +247,7 @@ void EtcdStore::Put(const Op& op, int64_t revision) {
       kPutOverheadBytes + static_cast<int64_t>(op.key.size() + op.value.size());
 }
 
-void EtcdStore::Delete(const Op& op, int64_t revision) {
+void EtcdState::Delete(const Op& op, int64_t revision) {
   if (Find(op.key, revision) == nullptr) return;
   keys_[op.key].push_back({true, "", 0, revision});
   history_[revision].push_back({true, PairOf(op.key, "", 0, revision)});

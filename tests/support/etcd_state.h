@@ -18,7 +18,7 @@
 namespace kvd::etcd {
 
 // Thread: one.
-class EtcdStore {
+class EtcdState {
  public:
   // etcd's defaults: --max-txn-ops, --max-request-bytes.
   static constexpr size_t kOpsMax = 128;
