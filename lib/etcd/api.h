@@ -143,10 +143,11 @@ class Api {
   virtual void Range(RangeRequest request, int64_t timeout_ms,
                      Done<RangeResponse> done) = 0;
 
-  // All changes of [key, range_end) from `from_revision` on. When the endpoint
-  // fails, or has lost its leader, another one is asked from where this one
-  // came to: no change is left out or told twice. `on_end`: it cannot go on,
-  // as that revision has been compacted (kCompacted) or etcd refuses the watch.
+  // All changes of [key, range_end) from `from_revision` (1 or more) on. When
+  // the endpoint fails, or has lost its leader, another one is asked from where
+  // this one came to: no change is left out or told twice. `on_end`: it cannot
+  // go on, as that revision has been compacted (kCompacted) or etcd refuses the
+  // watch.
   virtual std::unique_ptr<Watch> StartWatch(
       std::string key, std::string range_end, int64_t from_revision,
       std::function<void(WatchUpdate)> on_update,

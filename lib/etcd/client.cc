@@ -131,6 +131,8 @@ std::unique_ptr<Watch> Client::StartWatch(
     std::string key, std::string range_end, int64_t from_revision,
     std::function<void(WatchUpdate)> on_update,
     std::function<void(Error)> on_end) {
+  // etcd would take 0 for "from now on", which is later after a failure.
+  KVD_CHECK(from_revision > 0);
   const uint64_t id = ++ids_;
   watches_[id] = std::make_unique<Watcher>(
       Watcher{.on_update = std::move(on_update), .on_end = std::move(on_end)});

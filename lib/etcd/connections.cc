@@ -89,6 +89,11 @@ void Connections::Blame(size_t at) {
   connections_[at].blamed_ms = thread_.NowMs();
 }
 
+void Connections::Praise(size_t at) {
+  connections_[at].blamed_ms = 0;
+  connections_[at].trouble.clear();
+}
+
 bool Connections::Accept(size_t at, const wire::ResponseHeader& header) {
   if (cluster_id_ == 0) cluster_id_ = header.cluster_id();
   if (header.cluster_id() != cluster_id_) {

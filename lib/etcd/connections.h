@@ -45,7 +45,7 @@ class Connections {
   std::optional<size_t> Choose(const std::vector<bool>& excluded = {});
   // It failed, or does not answer: others are preferred until it has answered.
   void Blame(size_t at);
-  void Praise(size_t at) { connections_[at].blamed_ms = 0; }
+  void Praise(size_t at);
 
   // Takes note of what an answer says of its sender; false when that belongs to
   // another cluster, so that the answer means nothing.

@@ -10,8 +10,10 @@
 namespace kvd::etcd {
 namespace {
 
-// How often the stream's health is looked at.
-constexpr int64_t kLookMs = 50;
+// How often the stream's health is looked at, and, without one, whether an
+// endpoint is there for it.
+constexpr int64_t kLookMs = 200;
+constexpr int64_t kLookForEndpointMs = 20;
 // After so much silence etcd is asked whether it is there.
 constexpr int64_t kQuietMs = 500;
 // After so much the endpoint is given up on. Twice that the next time, since
@@ -66,12 +68,14 @@ void WatchStream::Taken(size_t bytes) {
 }
 
 void WatchStream::Look() {
-  timer_ = thread_.After(kLookMs, [this] { Look(); });
   const int64_t now = thread_.NowMs();
-  if (stream_ == nullptr) {
-    if (now >= open_not_before_ms_) Open();
-    return;
-  }
+  if (stream_ == nullptr && now >= open_not_before_ms_) Open();
+  if (stream_ != nullptr) LookAtHealth(now);
+  timer_ = thread_.After(stream_ != nullptr ? kLookMs : kLookForEndpointMs,
+                         [this] { Look(); });
+}
+
+void WatchStream::LookAtHealth(int64_t now) {
   // What is not read says nothing.
   if (!reading_) return;
   const int64_t quiet_ms = now - health_.heard_ms;

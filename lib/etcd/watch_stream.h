@@ -64,6 +64,7 @@ class WatchStream final : private Stream::Reader {
   void TakeEnd(const grpc::Status& status) override;
 
   void Look();
+  void LookAtHealth(int64_t now);
   void Open();
   void OpenElsewhere(std::string why);
   void AskProgress();

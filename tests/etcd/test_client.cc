@@ -12,7 +12,9 @@ namespace kvd::etcd {
 namespace {
 
 constexpr int kStepMs = 20;
-constexpr int kStepsMax = 4000;
+// Steps in which nothing came, and all.
+constexpr int kIdleStepsMax = 4000;
+constexpr int kStepsMax = 1'000'000;
 
 }  // namespace
 
@@ -47,10 +49,11 @@ TestClient::TestClient(const std::vector<std::string>& endpoints,
 }
 
 bool TestClient::Await(const std::function<bool()>& done) {
-  for (int step = 0; step < kStepsMax; ++step) {
+  int idle = 0;
+  for (int step = 0; step < kStepsMax && idle < kIdleStepsMax; ++step) {
     if (done()) return true;
     pollfd readable{event_fd_.fd(), POLLIN, 0};
-    poll(&readable, 1, kStepMs);
+    if (poll(&readable, 1, kStepMs) == 0) ++idle;
     PollOnce();
   }
   return done();
