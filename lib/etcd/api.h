@@ -88,8 +88,8 @@ struct WatchUpdate {
   // Everything of the watched keys up to this revision has been told. Without
   // events: the answer to RequestProgress(), or etcd's own word from time to
   // time. The answer may be older than the request: before 3.4.25 and 3.5.8
-  // etcd's own answer can overtake events (etcd issue 15220), so that only what
-  // has been told counts. Who waits for a revision waits for its event.
+  // etcd's own answer can overtake events, so that only what has been told
+  // counts. Who waits for a revision waits for its event.
   int64_t revision = 0;
 };
 
