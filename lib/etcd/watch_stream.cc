@@ -16,6 +16,9 @@ constexpr int64_t kLookMs = 200;
 constexpr int64_t kLookForEndpointMs = 20;
 // After so much silence etcd is asked whether it is there.
 constexpr int64_t kQuietMs = 500;
+// How long etcd gets to bring a new watch up to date. Asked before that, 3.4.25
+// to 3.4.29 and their like in 3.5 answer only after the next event, if at all.
+constexpr int64_t kSettleMs = 500;
 // After so much the endpoint is given up on. Twice that the next time, since
 // etcd may be busy reading its history for this very watch.
 constexpr int64_t kSilenceMs = 2000;
@@ -56,7 +59,7 @@ WatchStream::~WatchStream() {
 
 void WatchStream::RequestProgress() {
   progress_wanted_ = true;
-  if (stream_ != nullptr && health_.created && !health_.asked) AskProgress();
+  if (MayAsk(thread_.NowMs())) AskProgress();
 }
 
 void WatchStream::Taken(size_t bytes) {
@@ -83,7 +86,12 @@ void WatchStream::LookAtHealth(int64_t now) {
     silence_max_ms_ = std::min(2 * silence_max_ms_, kSilenceMaxMs);
     return OpenElsewhere("it does not answer");
   }
-  if (quiet_ms >= kQuietMs && health_.created && !health_.asked) AskProgress();
+  if ((progress_wanted_ || quiet_ms >= kQuietMs) && MayAsk(now)) AskProgress();
+}
+
+bool WatchStream::MayAsk(int64_t now) const {
+  return stream_ != nullptr && health_.created && !health_.asked &&
+         now - health_.created_ms >= kSettleMs;
 }
 
 void WatchStream::Open() {
@@ -132,7 +140,7 @@ void WatchStream::TakeMessage(wire::WatchResponse* message) {
   connections_.Praise(at_);
   if (message->created()) {
     health_.created = true;
-    if (progress_wanted_) AskProgress();
+    health_.created_ms = health_.heard_ms;
   } else if (message->events_size() > 0) {
     TakeEvents(message);
   } else if (TakeProgress(*message)) {

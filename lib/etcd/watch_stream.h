@@ -54,6 +54,7 @@ class WatchStream final : private Stream::Reader {
   struct Health {
     int64_t heard_ms = 0;     // When its last message came.
     bool created = false;     // etcd has accepted the watch.
+    int64_t created_ms = 0;   // When.
     bool asked = false;       // A request for progress is not answered yet.
     int64_t asked_after = 0;  // The cluster's revision by then.
     int64_t revision = 0;     // Of the member, in its last answer.
@@ -67,6 +68,7 @@ class WatchStream final : private Stream::Reader {
   void LookAtHealth(int64_t now);
   void Open();
   void OpenElsewhere(std::string why);
+  bool MayAsk(int64_t now) const;
   void AskProgress();
   // Whether it has to go on elsewhere.
   bool TakeProgress(const wire::WatchResponse& message);
