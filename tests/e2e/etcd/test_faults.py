@@ -75,6 +75,7 @@ class RandomFaults(E2eTest):
             fault = self.random.choice(faults)
             say(f"{number}: {fault.__name__} (seed {self.seed})")
             fault()
+            self.cluster.wait_healthy()
             for host in self.hosts:
                 wait_until(host.serves, f"service after {fault.__name__}")
             enough = load.done + CALM_COMMANDS

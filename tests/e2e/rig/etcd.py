@@ -309,9 +309,13 @@ class Cluster:
         """Starts all nodes and waits until they serve."""
         for node in self.nodes:
             node.launch()
+        self.wait_healthy()
+        return self
+
+    def wait_healthy(self):
+        """Until all nodes are."""
         for node in self.nodes:
             node.wait_healthy()
-        return self
 
     def stop(self):
         for node in self.nodes:
@@ -425,9 +429,14 @@ class Cluster:
         return int(answer["header"]["revision"])
 
     def compact(self, revision=None):
-        """Forgets older revisions, for good."""
-        self.call("/v3/kv/compaction", {
-            "revision": str(revision or self.revision()), "physical": True})
+        """Forgets older revisions, for good, unless that has been done."""
+        try:
+            self.call("/v3/kv/compaction", {
+                "revision": str(revision or self.revision()),
+                "physical": True})
+        except EtcdError as error:
+            if "has been compacted" not in str(error):
+                raise
 
     # --- No space left -------------------------------------------------------
 
