@@ -104,7 +104,10 @@ void WatchStream::Open() {
   wire::WatchCreateRequest* create = request.mutable_create();
   create->set_key(watched_.key);
   create->set_range_end(watched_.range_end);
-  create->set_start_revision(groups_.next());
+  // From the one before, which is left out: a watch that begins at the revision
+  // that etcd has compacted to is not refused, but misses what that removed
+  // (before 3.4.34 and 3.5.16). 0 would be "now".
+  create->set_start_revision(std::max<int64_t>(groups_.next() - 1, 1));
   create->set_progress_notify(true);
   create->set_fragment(true);
   reading_ = true;

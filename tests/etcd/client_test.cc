@@ -222,6 +222,19 @@ TEST_F(ClientTest, AWatchEndsWhenItsRevisionIsCompacted) {
   EXPECT_EQ(rest.Text(start_), "5 " + Key("a") + "=4");
 }
 
+TEST_F(ClientTest, AWatchMissesNoRemovalThatIsCompacted) {
+  PutOne("a", "1");
+  ASSERT_TRUE(client_->Txn({{}, {Delete(Key("a"))}, {}}).ok());
+  PutOne("b", "1");
+  nodes_->Compact(start_ + 2);
+  WatchLog at(*client_, prefix_, start_ + 2);
+  WatchLog behind(*client_, prefix_, start_ + 3);
+  EXPECT_TRUE(client_->Await(
+      [&] { return at.end().has_value() && behind.events() == 1; }));
+  EXPECT_EQ(at.end()->code(), ErrorCode::kCompacted);
+  EXPECT_EQ(behind.Text(start_), "3 " + Key("b") + "=1");
+}
+
 TEST_F(ClientTest, AnOwnerThatDoesNotPollHoldsBoundedMemory) {
   constexpr int kTxns = 48;
   constexpr size_t kBytes = 1 << 20;
