@@ -32,13 +32,13 @@ class EtcdState {
   Result<TxnResponse> Txn(const TxnRequest& request);
   Result<RangeResponse> Range(const RangeRequest& request) const;
   // Forgets what was replaced or removed before `revision`. Reads at it, and
-  // watches from it on, are still possible.
+  // watches from behind it on, are still possible.
   Result<void> Compact(int64_t revision);
 
   // Of an empty etcd it is 1.
   int64_t revision() const { return revision_; }
   int64_t compact_revision() const { return compact_revision_; }
-  // The changes of each revision that is not compacted, in their order.
+  // The changes of each revision from that one on, in their order.
   const History& history() const { return history_; }
 
   // A put beyond the quota is refused and raises the alarm NOSPACE; then all

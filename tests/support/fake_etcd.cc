@@ -428,7 +428,8 @@ void FakeEtcd::RequestProgress(uint64_t watch) {
 void FakeEtcd::Attach(uint64_t id) {
   Watcher& watcher = watchers_.at(id);
   const int64_t from = watcher.told + 1;
-  if (from < state_.compact_revision()) {
+  // What that revision removed may be gone, too.
+  if (from <= state_.compact_revision()) {
     Tell(watcher.client, [this, id] {
       const auto ended = watchers_.extract(id);
       if (ended.empty()) return;
