@@ -148,8 +148,6 @@ inline constexpr int32_t kWordsMax = std::numeric_limits<int32_t>::max();
 // For commands that do much for each of their words, which are names of things
 // of which there are fewer.
 inline constexpr int32_t kNamesMax = 256;
-// The same, where a millisecond is enough for some hundreds.
-inline constexpr int32_t kManyNamesMax = 8193;
 
 // All commands in order of their names.
 std::span<const Command> Commands();

@@ -173,7 +173,9 @@ std::optional<std::vector<Receiver>> PubSub::Find(TopicKind kind,
   if (const Topic* const topic = Named(kind, channel); topic != nullptr) {
     AddReceivers(*topic, nullptr, &receivers);
   }
-  if (kind == TopicKind::kShard) return receivers;
+  if (kind == TopicKind::kShard || topics(TopicKind::kPattern) == 0) {
+    return receivers;
+  }
   std::vector<Topic*> candidates;
   size_t used = 0;
   if (!patterns_.FindCandidates(channel, work, &candidates, &used)) {

@@ -15,8 +15,8 @@
 namespace kvd {
 namespace {
 
-// Names that a client's subscriptions end with in one turn, if all of them end.
-constexpr size_t kEndedInOneTurn = 2048;
+// Names of one command that are worked off in one turn: some milliseconds.
+constexpr size_t kNamesInOneTurn = 2048;
 // Of a confirmation beside the name.
 constexpr size_t kConfirmationBytes = 64;
 
@@ -88,27 +88,58 @@ void IfUndone(Call& call, Undo undo) {
   if (call.undoes != nullptr) call.undoes->push_back(std::move(undo));
 }
 
-void Subscribe(Call& call, TopicKind kind) {
+// Calls `each` with every name of the command and where its confirmation goes:
+// in several turns if they are many, and the confirmations are listed until
+// then.
+template <typename Each>
+void ForEachName(Call& call, Each each) {
+  const auto names = call.args.subspan(1);
+  std::unique_ptr<Listing>& listing = call.session.listing;
+  if (names.size() <= kNamesInOneTurn || call.in_transaction()) {
+    for (const std::string_view name : names) each(name, &call.reply);
+    return;
+  }
+  if (listing == nullptr) listing = std::make_unique<Listing>();
+  for (size_t i = 0; listing->cursor < names.size(); ++i) {
+    if (i == kNamesInOneTurn) return call.op->WaitFor(WaitsFor::kOthers);
+    ReplyWriter reply(listing->Room(), call.reply.protocol());
+    each(names[listing->cursor++], &reply);
+    listing->Added(1, reply.wanted_bytes());
+  }
+  ReplyChunks(call, *listing);
+}
+
+// Whether the names of the command may be subscribed to; answers an error if
+// not.
+bool MaySubscribe(Call& call, TopicKind kind) {
   Session& session = call.session;
   PubSub& pubsub = *call.service.pubsub;
-  const auto names = call.args.subspan(1);
+  const size_t names = call.args.size() - 1;
   const size_t bytes = BytesOfNames(call);
-  if (!NamesFit(call, kind) || !RepliesFit(call, names.size(), bytes)) return;
+  if (!NamesFit(call, kind) || !RepliesFit(call, names, bytes)) return false;
   if (session.subscriptions == nullptr) {
     session.subscriptions = pubsub.NewSubscriber(*session.inbox);
   }
-  Subscriber* const subscriber = session.subscriptions.get();
   const std::string why_not =
-      pubsub.WhyNot(*subscriber, kind, names.size(), bytes);
-  if (!why_not.empty()) return call.reply.Error(why_not);
-  for (const std::string_view name : names) {
+      pubsub.WhyNot(*session.subscriptions, kind, names, bytes);
+  if (!why_not.empty()) call.reply.Error(why_not);
+  return why_not.empty();
+}
+
+void Subscribe(Call& call, TopicKind kind) {
+  Session& session = call.session;
+  PubSub& pubsub = *call.service.pubsub;
+  const bool goes_on = session.listing != nullptr;
+  if (!goes_on && !MaySubscribe(call, kind)) return;
+  Subscriber* const subscriber = session.subscriptions.get();
+  ForEachName(call, [&](std::string_view name, ReplyWriter* reply) {
     if (pubsub.Subscribe(subscriber, kind, name)) {
       IfUndone(call, [&pubsub, subscriber, kind, name = std::string(name)] {
         pubsub.Unsubscribe(subscriber, kind, name);
       });
     }
-    Confirm(session, kind, VerbsOf(kind).begin, name, &call.reply);
-  }
+    Confirm(session, kind, VerbsOf(kind).begin, name, reply);
+  });
 }
 
 void End(Call& call, TopicKind kind, const std::string& name,
@@ -138,7 +169,7 @@ void EndAll(Call& call, TopicKind kind) {
     listing = std::make_unique<Listing>();
   }
   for (size_t i = 0; session.subscribed(kind) > 0; ++i) {
-    if (i == kEndedInOneTurn && !call.in_transaction()) {
+    if (i == kNamesInOneTurn && !call.in_transaction()) {
       return call.op->WaitFor(WaitsFor::kOthers);
     }
     std::string* const text = listing->Room();
@@ -150,12 +181,13 @@ void EndAll(Call& call, TopicKind kind) {
 }
 
 void Unsubscribe(Call& call, TopicKind kind) {
-  const auto names = call.args.subspan(1);
-  if (names.empty()) return EndAll(call, kind);
-  if (!RepliesFit(call, names.size(), BytesOfNames(call))) return;
-  for (const std::string_view name : names) {
-    End(call, kind, std::string(name), &call.reply);
-  }
+  const size_t names = call.args.size() - 1;
+  if (names == 0) return EndAll(call, kind);
+  const bool goes_on = call.session.listing != nullptr;
+  if (!goes_on && !RepliesFit(call, names, BytesOfNames(call))) return;
+  ForEachName(call, [&](std::string_view name, ReplyWriter* reply) {
+    End(call, kind, std::string(name), reply);
+  });
 }
 
 }  // namespace

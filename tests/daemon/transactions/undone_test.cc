@@ -67,6 +67,12 @@ class Twin : public CommandRig {
         s.queued_commands(), s.watched_keys());
     text += fmt::format("waits: for {} until {} unblocked {}\n", s.awaited_seq,
                         s.waits_until_ms, static_cast<int>(s.unblocked));
+    text += fmt::format(
+        "subscribed: {} {} {} with {} bytes, messages {}, events {}\n",
+        s.subscribed(TopicKind::kChannel), s.subscribed(TopicKind::kPattern),
+        s.subscribed(TopicKind::kShard),
+        s.subscriptions != nullptr ? s.subscriptions->name_bytes() : 0,
+        inbox_.text.size(), service_->key_events->size());
     text += fmt::format("other: killed {}, kills {}, stops {}\n", other_.killed,
                         service_->kill_requested, stops_);
     text += fmt::format(

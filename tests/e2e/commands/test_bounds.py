@@ -193,7 +193,8 @@ class Bounds(E2eTest):
 
         def send():
             try:
-                client.send(data + command("ECHO", MARKER))
+                # A subscriber is not answered otherwise.
+                client.send(data + command("RESET") + command("ECHO", MARKER))
             except (Closed, OSError):
                 pass  # The reader sees it, too.
 
