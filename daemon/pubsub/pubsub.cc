@@ -245,6 +245,10 @@ void PubSub::Work() {
   WorkOnRetired();
   WorkOnLeaving();
   WorkOnMessage();
+  if (spare_candidates_.capacity() >
+      2 * topics(TopicKind::kPattern) + kSliceWork) {
+    spare_candidates_ = {};
+  }
 }
 
 void PubSub::WorkOnRetired() {
@@ -274,6 +278,7 @@ void PubSub::WorkOnMessage() {
       AddReceivers(*topic, nullptr, &mail.receivers);
     }
     if (kind == TopicKind::kChannel) {
+      slow.candidates.swap(spare_candidates_);
       patterns_.FindCandidates(channel, SIZE_MAX, &slow.candidates, &work);
     }
   }
@@ -293,6 +298,8 @@ void PubSub::WorkOnMessage() {
   slow.posting->done = true;
   const auto lane = slow_lanes_.find(slow.lane);
   if (--lane->second == 0) slow_lanes_.erase(lane);
+  slow.candidates.clear();
+  spare_candidates_.swap(slow.candidates);
   slow_.pop_front();
   retired_in_use_ = 0;
 }

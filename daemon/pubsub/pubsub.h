@@ -224,6 +224,7 @@ class PubSub {
 
   std::vector<Mail> mail_;
   std::deque<Slow> slow_;
+  std::vector<Topic*> spare_candidates_;  // Memory for the next one's.
   // How many of a channel, or of events.
   std::map<std::string, size_t, std::less<>> slow_lanes_;
   std::deque<std::unique_ptr<Subscriber>> leaving_;
