@@ -11,7 +11,11 @@ const lines = readline.createInterface({ input: process.stdin });
 const nextLine = lines[Symbol.asyncIterator]();
 
 for (const Redis of [Ioredis5, Ioredis6]) {
-  const options = { path, retryStrategy: () => 10 };
+  const options = {
+    path,
+    retryStrategy: () => 10,
+    maxRetriesPerRequest: null,
+  };
   const client = new Redis(options);
   client.on("error", () => {});  // It comes back by itself.
   await client.flushdb();
@@ -87,7 +91,7 @@ for (const Redis of [Ioredis5, Ioredis6]) {
   assert.deepEqual((await shop.keys("*")).sort(), ["shop:ink", "shop:tea"]);
   assert.equal(await shop.get("ink"), "5");
 
-  // kvd is killed; what was sent meanwhile is answered by the next one.
+  // kvd is killed; what is sent meanwhile is answered by the next one.
   const back = new Promise((done) => client.once("reconnecting", done));
   console.log("restart");
   await back;

@@ -31,7 +31,11 @@ async function nodeRedis(RESP, received) {
 }
 
 async function ioredis(Redis, received) {
-  const options = { path, retryStrategy: () => 10 };
+  const options = {
+    path,
+    retryStrategy: () => 10,
+    maxRetriesPerRequest: null,
+  };
   const [subscriber, publisher] = [0, 1].map(() => new Redis(options));
   for (const client of [subscriber, publisher]) client.on("error", () => {});
   await subscriber.subscribe("news");
