@@ -55,11 +55,9 @@ class Day(E2eTest):
         db.set("größe", "groß", ex=3600)
         self.assertEqual(db.get("größe"), "groß")
         self.assertEqual(db.client_getname(), "shop")
-        self.assertEqual(self.db.info("keyspace"),
-                         {"db3": {"keys": 1, "expires": 1, **{
-                             name: value for name, value
-                             in self.db.info("keyspace")["db3"].items()
-                             if name not in ("keys", "expires")}}})
+        databases = self.db.info("keyspace")
+        self.assertEqual(databases.keys(), {"db3"})
+        self.assertEqual(databases["db3"]["keys"], 1)
 
     def test_a_pool_that_waits_for_a_connection(self):
         pool = redis.BlockingConnectionPool(
@@ -212,7 +210,8 @@ class Day(E2eTest):
     def test_what_an_operator_asks(self):
         self.db.set("a", "1")
         self.assertEqual(self.db.client_info()["db"], 0)
-        self.assertEqual(len(self.db.client_list(_type="normal")), 1)
+        self.assertIn(str(self.db.client_id()), [
+            client["id"] for client in self.db.client_list(_type="normal")])
         self.assertGreater(self.db.memory_usage("a"), 0)
         self.assertGreater(self.db.memory_stats()["keys.count"], 0)
         self.assertEqual(self.db.object("encoding", "a"), b"int")
@@ -240,8 +239,14 @@ class Day(E2eTest):
             number = db.client_id()
             self.assertEqual(db.client_id(), number)
             self.db.client_kill_filter(_id=number)
-            with self.assertRaises(redis.ConnectionError):
-                db.client_id()
+
+            def is_cut_off():
+                try:
+                    return db.client_id() != number
+                except redis.ConnectionError:
+                    return True
+
+            wait_until(is_cut_off, "it is cut off")
             self.assertNotEqual(db.client_id(), number)
 
 
