@@ -302,7 +302,7 @@ def python_tests(stage, *patterns, deadline=float("inf")):
 # What depends on other programs and their downloads: end-to-end tests that have
 # stages of their own.
 _OUTSIDE = {
-    "node": "tests/e2e/commands/test_node_clients.py",
+    "node": "tests/e2e/libraries/test_node.py",
     "etcd": "tests/e2e/etcd/test_*.py",
 }
 
