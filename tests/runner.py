@@ -411,7 +411,7 @@ def checks():
 # Name, what it does. What a stage needs built is the stage before it.
 STAGES = {
     "checks": checks,
-    "release-build": lambda: build("release", "-DKVD_TESTS=ON"),
+    "release-build": lambda: build("release", "-DKVD_TESTS=ON", "-DKVD_ETCD=ON"),
     "release-unit": lambda: units("release"),
     "release-e2e": lambda: e2e("release"),
     # Without what is optional.
@@ -421,7 +421,7 @@ STAGES = {
     "release-node": lambda: outside("release", "node"),
     "release-etcd": lambda: outside("release", "etcd"),
     "release-etcd-commands": lambda: etcd_commands("release"),
-    "asan-build": lambda: build("asan"),
+    "asan-build": lambda: build("asan", "-DKVD_ETCD=ON"),
     # A release has no bugs that tests could plant.
     "asan-unit": lambda: units("asan", required=["planted_bugs_test"]),
     "asan-e2e": lambda: e2e("asan"),
@@ -498,7 +498,7 @@ def campaigns(count):
 
 
 def run_campaign(name, count):
-    total = build("release", "-DKVD_TESTS=ON")
+    total = build("release", "-DKVD_TESTS=ON", "-DKVD_ETCD=ON")
     if total.failed:
         return total
     known = campaigns(count)

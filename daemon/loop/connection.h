@@ -33,8 +33,7 @@ class ConnectionListener {
   virtual void Arrived(Connection& connection) = 0;
   // A write has ended that the socket had no room for at once.
   virtual void Drained(Connection& connection) = 0;
-  // It has a message to send, if that need not wait.
-  // Of so many bytes.
+  // It has a message of `bytes` to send, perhaps once a change is durable.
   virtual void GotMessage(Connection& connection, size_t bytes) = 0;
   // It closed, by Close() or on its own account. Once.
   virtual void Closed(Connection& connection) = 0;

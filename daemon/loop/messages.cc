@@ -12,8 +12,8 @@ namespace {
 // that wait.
 constexpr size_t kSentTogether = 48;
 constexpr size_t kSentShare = 16;
-// Beyond so many bytes that were handed out and not sent, PUBLISH waits; beyond
-// twice that everybody does.
+// PUBLISH waits while more than this was handed out and is not sent; everybody
+// waits at twice as much.
 constexpr uint64_t kBacklogBytesMax = uint64_t{16} << 20;
 
 // Events of keys that are published behind one command. Those of one that
@@ -25,7 +25,7 @@ constexpr size_t kEventsMax = 500'000;
 // everybody waits: they come faster than they can be worked off.
 constexpr size_t kSlowMessagesMax = 20'000;
 
-// What messages of all clients take is looked at when so much has been added.
+// How much is handed out between two looks at what all messages take.
 constexpr uint64_t kLookAfterBytes = uint64_t{4} << 20;
 
 }  // namespace

@@ -101,7 +101,7 @@ struct ServerState {
   std::function<int64_t()> cpu_ns = {};
   int64_t clock_read_ns = 0;  // What the clock said when it was last asked.
 
-  // Messages, unsent and shared, of all subscribers: so many times
+  // What the unsent messages of all subscribers may take together, in times of
   // limits.subscriber_bytes.
   static constexpr uint64_t kSubscribersWorth = 8;
   std::unique_ptr<PubSub> pubsub = std::make_unique<PubSub>();

@@ -89,7 +89,7 @@ struct WatchUpdate {
   // events: the answer to RequestProgress(), or etcd's own word from time to
   // time. The answer may be older than the request: before 3.4.25 and 3.5.8
   // etcd's own answer can overtake events, so that only what has been told
-  // counts. Who waits for a revision waits for its event.
+  // counts. To be sure of a revision, wait for its event.
   int64_t revision = 0;
 };
 

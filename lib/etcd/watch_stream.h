@@ -46,7 +46,7 @@ class WatchStream final : private Stream::Reader {
   WatchStream& operator=(const WatchStream&) = delete;
 
   void RequestProgress();
-  // The owner has taken updates that held so many bytes.
+  // The owner has taken updates of that size.
   void Taken(size_t bytes);
 
  private:

@@ -313,6 +313,7 @@ class Inspector {
             .Add("databases_as_of", head.databases_as_of)
             .Add("job", uint64_t{head.job})
             .Add("output", uint64_t{head.output})
+            .Add("known_below", uint64_t{head.known_below})
             .AddJson("retired", retired_json)
             .AddJson("counting", counting_json));
     ShowDatabases(head.databases, head.databases_as_of);

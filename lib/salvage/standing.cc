@@ -155,8 +155,9 @@ class ByHeads {
   }
 
   void FindMissing(const SegmentHead& head, Standings* standings) const {
-    // The oldest ranges may have been left out.
+    // Of a log segment's the oldest ranges may have been left out.
     const bool is_cut =
+        head.job == 0 &&
         head.retired.size() + head.counting.size() >= kHeadRangesMax;
     const uint64_t first =
         is_cut && !head.retired.empty() ? head.retired.front().first : 1;

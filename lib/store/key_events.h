@@ -62,7 +62,6 @@ class KeyEvents {
   // Which are noted from now on.
   void set_classes(uint8_t classes) { classes_ = classes; }
   bool wants(KeyEventClass one) const { return (classes_ & one) != 0; }
-  bool wants_any() const { return classes_ != 0; }
 
   void Note(KeyEvent event, int database, std::string_view key, Seq seq);
 

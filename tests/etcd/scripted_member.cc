@@ -52,7 +52,7 @@ class ScriptedMember::Reactor : public grpc::ServerGenericBidiReactor {
   }
 
  protected:
-  // Whoever comes first ends it.
+  // The first caller ends it.
   bool MayEnd() { return !ended_.exchange(true); }
   void End(const grpc::Status& status) {
     if (MayEnd()) Finish(status);

@@ -81,7 +81,7 @@ class Results(E2eTest):
         return int(line.split("calls=")[1].split(",")[0])
 
     def test_waiting_through_a_crash(self):
-        """Who waits has subscribed to the result; after a crash Celery does so
+        """A program that waits has subscribed to the result; after a crash Celery does so
         again and looks what it missed."""
         result = self.wait_and_say.delay("hello")
         answers = []
