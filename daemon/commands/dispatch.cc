@@ -257,6 +257,14 @@ void CountError(ServerState& service, std::string_view text) {
 
 namespace {
 
+// Whether RefusalOf() has something to say.
+bool IsRefused(const Call& call, const ColdValues& cold) {
+  if (call.reply.overflowed() || cold.error()) return true;
+  if (call.op == nullptr) return false;
+  const Room room = call.op->blocked();
+  return room != Room::kReady && room != Room::kWait;
+}
+
 // Takes back what the handler has replied, which began at `start`.
 void DropReply(Call& call, size_t start) {
   call.reply.Drop();
@@ -436,7 +444,8 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   const int64_t start_ns =
       timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
   row.command->handler(call);
-  if (const std::string refusal = RefusalOf(call, cold); !refusal.empty()) {
+  if (IsRefused(call, cold)) {
+    const std::string refusal = RefusalOf(call, cold);
     DropReply(call, start);
     ReplyWriter(call.reply.out(), session.protocol).Error(refusal);
   } else if (call.op != nullptr && call.op->waits_for() != WaitsFor::kNothing) {

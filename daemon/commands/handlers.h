@@ -208,6 +208,7 @@ void HandleKvBackupRead(Call& call);
 void HandleKvCompact(Call& call);
 void HandleKvDel(Call& call);
 void HandleKvGet(Call& call);
+void HandleKvHelp(Call& call);
 void HandleKvSet(Call& call);
 void HandleKvStatus(Call& call);
 

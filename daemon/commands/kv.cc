@@ -5,12 +5,15 @@
 // and makes of them what it likes; kvctl a file. It asks for one piece after
 // the other, so that it sets the pace, needs little memory and leaves out what
 // it has.
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
 
 #include "daemon/commands/handlers.h"
 #include "daemon/commands/support.h"
@@ -358,6 +361,19 @@ void HandleKvBackupEnd(Call& call) {
   backup->Finish();
   call.session.backup.reset();
   call.reply.Ok();
+}
+
+// As the table says it.
+void HandleKvHelp(Call& call) {
+  const Command& container = *FindCommand(call.args[0]);
+  std::vector<std::string> lines = {fmt::format(
+      "{} <subcommand> [<arg> ...]. Subcommands are:", container.name)};
+  for (const Command& command : container.subcommands) {
+    const std::string_view gap = command.syntax.empty() ? "" : " ";
+    lines.push_back(fmt::format("{}{}{}", command.name, gap, command.syntax));
+    lines.push_back(fmt::format("    {}", command.summary));
+  }
+  ReplyLines(call, std::vector<std::string_view>(lines.begin(), lines.end()));
 }
 
 }  // namespace kvd

@@ -172,6 +172,8 @@ constexpr Command kKvBackupCommands[] = {
      "returns its revision, its MANIFEST and its segments."},
     {"END", 2, 2, kNoKeys, kAdmin, kKv, kBackupFlags, HandleKvBackupEnd,
      "7.2.4", "O(1)", "", "Ends a backup of which everything was read."},
+    {"HELP", 2, 2, kNoKeys, kNone, kKv, kLoading, HandleKvHelp, "7.2.4", "O(1)",
+     "", "Returns what the subcommands do."},
     {"READ", 5, 5, kNoKeys, kAdmin, kKv, kBackupFlags, HandleKvBackupRead,
      "7.2.4", "O(N)", "segment offset bytes",
      "Returns bytes of a segment of the backup: so many, 262144 at the most, "
@@ -183,6 +185,8 @@ constexpr Command kKvLatencyCommands[] = {
      HandleKvLatencyCommands, "7.2.4", "O(N)", "[command [command ...]]",
      "Returns histograms of how long commands ran and how long their replies "
      "took."},
+    {"HELP", 2, 2, kNoKeys, kNone, kKv, kLoading, HandleKvHelp, "7.2.4", "O(1)",
+     "", "Returns what the subcommands do."},
     {"LOG", 2, 2, kNoKeys, kNone, kKv, 0, HandleKvLatencyLog, "7.2.4", "O(1)",
      "",
      "Returns histograms of how long flushes took and how long writers waited."},

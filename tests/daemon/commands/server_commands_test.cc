@@ -169,6 +169,13 @@ TEST_F(ServerCommandsTest, ThereAreNoFunctions) {
             "-ERR unknown subcommand 'LOAD'. Try FUNCTION HELP.\r\n");
 }
 
+TEST_F(ServerCommandsTest, OwnContainersExplainThemselves) {
+  EXPECT_EQ(Send("kv.latency NOPE"),
+            "-ERR unknown subcommand 'NOPE'. Try KV.LATENCY HELP.\r\n");
+  EXPECT_THAT(Send("kv.latency help"), StartsWith("*7\r\n"));
+  EXPECT_THAT(Send("KV.BACKUP HELP"), HasSubstr("READ segment offset bytes"));
+}
+
 TEST_F(ServerCommandsTest, DebugIsOffUnlessASettingAllowsIt) {
   for (const char* line : {"DEBUG SLEEP 0", "DEBUG HELP", "DEBUG OBJECT a"}) {
     EXPECT_THAT(Send(line), StartsWith("-ERR DEBUG command not allowed. "));

@@ -54,6 +54,14 @@ TEST(CommandTable, EveryRowIsComplete) {
   }
 }
 
+// Whoever gives a wrong subcommand is told to try it.
+TEST(CommandTable, EveryContainerHasHelp) {
+  for (const Command& command : Commands()) {
+    if (command.subcommands.empty()) continue;
+    EXPECT_NE(FindSubcommand(command, "help"), nullptr) << command.name;
+  }
+}
+
 TEST(CommandTable, EveryNameIsFoundInAnyCase) {
   for (const Command& command : Commands()) {
     EXPECT_EQ(FindCommand(command.name), &command);
