@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: MIT
 #include "store/backup.h"
 
-#include "store/store_impl.h"
+#include "store/background/backup_source.h"
 
 namespace kvd {
 
 Result<std::unique_ptr<Backup>> Backup::Begin(Store& store) {
-  KVD_TRY_ASSIGN(const uint64_t number, store.impl_->backups.Begin());
-  return std::unique_ptr<Backup>(new Backup(*store.impl_, number));
+  BackupSource* const source = store.backups();
+  if (source == nullptr) {
+    return Fail(ErrorCode::kInvalid,
+                "this store's data is elsewhere: back it up there");
+  }
+  KVD_TRY_ASSIGN(const uint64_t number, source->Begin());
+  return std::unique_ptr<Backup>(new Backup(*source, number));
 }
 
 Backup::~Backup() {
-  if (store_.backups.Check(number_)) store_.backups.End(/*done=*/false);
+  if (source_.Check(number_)) source_.End(/*done=*/false);
 }
 
 Result<const Manifest*> Backup::Contents() {
-  KVD_TRY(store_.backups.Check(number_));
-  return store_.backups.manifest();
+  KVD_TRY(source_.Check(number_));
+  return source_.manifest();
 }
 
 Result<std::optional<std::string>> Backup::Read(uint64_t segment,
                                                 uint64_t offset, size_t bytes) {
-  KVD_TRY(store_.backups.Check(number_));
-  return store_.backups.Read(segment, offset, bytes);
+  KVD_TRY(source_.Check(number_));
+  return source_.Read(segment, offset, bytes);
 }
 
 void Backup::Finish() {
-  if (store_.backups.Check(number_)) store_.backups.End(/*done=*/true);
+  if (source_.Check(number_)) source_.End(/*done=*/true);
 }
 
 }  // namespace kvd

@@ -40,10 +40,10 @@ class Backup {
   void Finish();
 
  private:
-  Backup(Store::Impl& store, uint64_t number)
-      : store_(store), number_(number) {}
+  Backup(BackupSource& source, uint64_t number)
+      : source_(source), number_(number) {}
 
-  Store::Impl& store_;
+  BackupSource& source_;
   const uint64_t number_;
 };
 

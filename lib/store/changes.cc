@@ -17,10 +17,10 @@ constexpr int64_t kOverdueLookMs = 100;
 
 }  // namespace
 
-Changes::Changes(LogWriter& log, Databases& databases,
+Changes::Changes(Journal& journal, Databases& databases,
                  UndurableRemovals& removals, ClearedTables& cleared,
                  WatchedKeys& watched, SyncMode sync, Clock& clock)
-    : log_(log),
+    : journal_(journal),
       databases_(databases),
       usage_(databases.usage()),
       removals_(removals),
@@ -28,15 +28,14 @@ Changes::Changes(LogWriter& log, Databases& databases,
       watched_(watched),
       sync_(sync),
       clock_(clock),
-      undo_list_(log, databases, removals, cleared) {}
+      undo_list_(journal, databases, removals, cleared) {}
 
-LogWriter::Appended Changes::Append(RecordKind kind, const Keyspace& keyspace,
-                                    std::string_view key,
-                                    std::string_view value,
-                                    uint64_t deadline_ms) {
+Journal::Appended Changes::Append(RecordKind kind, const Keyspace& keyspace,
+                                  std::string_view key, std::string_view value,
+                                  uint64_t deadline_ms) {
   if (undoable_) undo_list_.BeforeRecord();
-  return log_.Append(kind, databases_.NumberOf(keyspace), key, value,
-                     deadline_ms);
+  return journal_.Append(kind, databases_.NumberOf(keyspace), key, value,
+                         deadline_ms);
 }
 
 Seq Changes::Put(Keyspace& keyspace, uint64_t hash, std::string_view key,
@@ -97,7 +96,7 @@ Seq Changes::Remove(Keyspace& keyspace, uint64_t hash, std::string_view key,
   } else if (undoable_) {
     undo_list_.Erase(keyspace, hash, key, seq, place);
   } else if (waits) {
-    removals_.Bury(&keyspace, hash, key, seq, place, log_.durable_seq());
+    removals_.Bury(&keyspace, hash, key, seq, place, journal_.durable_seq());
   } else {
     keyspace.Erase(hash, key, seq);
   }
@@ -138,7 +137,7 @@ Seq Changes::FlushUnwatched(Keyspace& keyspace) {
 Seq Changes::Swap(uint8_t one, uint8_t other, int64_t now_ms) {
   if (undoable_) undo_list_.BeforeRecord();
   const auto [seq, place] =
-      log_.Append(RecordKind::kSwap, one, {}, NumberValue(other).view(), 0);
+      journal_.Append(RecordKind::kSwap, one, {}, NumberValue(other).view(), 0);
   usage_.AddDatabaseChange(place.segment);
   if (!watched_.empty()) NoteSwap(one, other, seq, now_ms);
   if (undoable_) {
@@ -189,7 +188,8 @@ bool Changes::RemoveExpiredKeys() {
       if (static_cast<int64_t>(entry->deadline_ms()) > now) break;
       if (budget-- == 0) return true;
       const uint64_t bytes = RecordBytes(entry->key().size(), 0);
-      if (log_.RoomFor(bytes, Purpose::kExpiry) != Room::kReady) return false;
+      if (journal_.RoomFor(bytes, Purpose::kExpiry) != Room::kReady)
+        return false;
       Remove(*keyspace, keyspace->Hash(entry->key()), entry->key(),
              RecordKind::kExpire);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //
-// Each change of keys and databases, in the log first and then in memory. Room
-// for it was granted before, so none of them fails.
+// Each change of keys and databases, in the journal first and then in memory.
+// Room for it was granted before, so none of them fails.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/durability.h"
 #include "log/format/record.h"
-#include "log/log_writer.h"
+#include "store/journal.h"
 #include "store/key_events.h"
 #include "store/memory/basics.h"
 #include "store/memory/cleared_tables.h"
@@ -27,7 +27,7 @@ class Changes {
  public:
   // References outlive it. In SyncMode::kAlways an absence waits until the
   // removal is durable.
-  Changes(LogWriter& log, Databases& databases, UndurableRemovals& removals,
+  Changes(Journal& journal, Databases& databases, UndurableRemovals& removals,
           ClearedTables& cleared, WatchedKeys& watched, SyncMode sync,
           Clock& clock);
 
@@ -66,15 +66,15 @@ class Changes {
   uint64_t expired_keys() const { return expired_keys_; }
 
  private:
-  LogWriter::Appended Append(RecordKind kind, const Keyspace& keyspace,
-                             std::string_view key, std::string_view value,
-                             uint64_t deadline_ms);
+  Journal::Appended Append(RecordKind kind, const Keyspace& keyspace,
+                           std::string_view key, std::string_view value,
+                           uint64_t deadline_ms);
   void NotePut(const Keyspace& keyspace, uint64_t hash, std::string_view key,
                Seq seq, KeyEvent event);
   Seq FlushUnwatched(Keyspace& keyspace);
   void NoteSwap(uint8_t one, uint8_t other, Seq seq, int64_t now_ms);
 
-  LogWriter& log_;
+  Journal& journal_;
   Databases& databases_;
   SegmentUsage& usage_;
   UndurableRemovals& removals_;

@@ -10,7 +10,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "store/store_impl.h"
+#include "store/store_core.h"
 
 namespace kvd {
 namespace {
@@ -29,7 +29,7 @@ constexpr uint64_t kColdAheadShare = 8;
 
 Operation::Operation(Store& store, int database, ColdValues* cold,
                      const bool* forbidden, HashedKey hashed)
-    : store_(*store.impl_),
+    : store_(store.core_),
       keyspace_(&store_.databases->OfClient(database)),
       cold_(*cold),
       forbidden_(forbidden),
@@ -53,7 +53,7 @@ int64_t Operation::now_ms() {
 Room Operation::RoomFor(uint64_t bytes, Purpose purpose) {
   return store_.transaction != nullptr
              ? store_.transaction->RoomFor(bytes, purpose)
-             : store_.log->RoomFor(bytes, purpose);
+             : store_.journal.RoomFor(bytes, purpose);
 }
 
 uint64_t Operation::HashOf(std::string_view key) {
@@ -125,12 +125,12 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
   // One alone may be as large as values are.
   const bool is_alone = cold_.bytes_ == 0;
   cold_.bytes_ += entry.value_size();
-  if (!is_alone && cold_.bytes_ > store_.options.cold_bytes_max) {
+  if (!is_alone && cold_.bytes_ > store_.cold_bytes_max) {
     cold_.error_ = Error(
         ErrorCode::kInvalid,
         fmt::format("the values that this command reads from disk are larger "
                     "than {} bytes together; ask for fewer keys at once",
-                    store_.options.cold_bytes_max));
+                    store_.cold_bytes_max));
     return nullptr;
   }
   ColdValue wanted = {entry.seq(),
@@ -141,7 +141,7 @@ const ColdValues::Read* Operation::AskFor(const Entry& entry) {
                       entry.place()};
   if (cold_.reads_at_once_ < kReadsAtOnceMax &&
       cold_.bytes_ <= kReadsAtOnceBytesMax) {
-    if (auto record = store_.reader.TryRead(wanted)) {
+    if (auto record = store_.values->TryRead(wanted)) {
       ++cold_.reads_at_once_;
       return &cold_.Add({std::move(wanted), std::move(*record)});
     }
@@ -156,7 +156,7 @@ bool Operation::AskAhead(const Entry& entry) {
     return true;
   }
   const uint64_t bytes = cold_.bytes_ + entry.value_size();
-  if (bytes > store_.options.cold_bytes_max / kColdAheadShare) return false;
+  if (bytes > store_.cold_bytes_max / kColdAheadShare) return false;
   AskFor(entry);
   return true;
 }
@@ -164,7 +164,7 @@ bool Operation::AskAhead(const Entry& entry) {
 std::shared_ptr<const void> Operation::KeepValues() {
   if (store_.transaction != nullptr) return nullptr;
   for (const auto& [seq, read] : cold_.values_) {
-    if (!read.record || !store_.cache.MayKeep(read.of.value_size)) continue;
+    if (!read.record || !store_.values->MayKeep(read.of.value_size)) continue;
     store_.databases->Internal(read.of.database)
         .KeepValue(read.of.hash, read.of.key, seq, read.value());
   }
@@ -174,7 +174,7 @@ std::shared_ptr<const void> Operation::KeepValues() {
 Room Operation::AdmitPut(std::string_view key, size_t value_size,
                          int64_t deadline_ms) {
   if (!store_.limit.IsOver() || blocked_ != Room::kReady) return blocked_;
-  if (store_.log->abandoned()) return Block(Room::kLost);
+  if (store_.journal.abandoned()) return Block(Room::kLost);
   Find(key);
   // Also of one that has expired and is still there.
   const Entry* old = keyspace_->Find(HashOf(key), key);

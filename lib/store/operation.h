@@ -158,7 +158,7 @@ class Operation {
 
   Room NoMemory();
 
-  Store::Impl& store_;
+  StoreCore& store_;
   Keyspace* keyspace_;
   ColdValues& cold_;
   const bool* const forbidden_;

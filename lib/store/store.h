@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
-// The store: databases of keys in memory, every change in the log before anyone
-// hears of it. It ties index, log and recovery together and knows nothing of
-// sockets or protocols.
+// The store: databases of keys in memory, every change in a journal before
+// anyone hears of it. It knows nothing of sockets or protocols. The usual one
+// is local_store.h, which ties index, log and recovery together.
 //
 // How the daemon drives it, all on the loop thread:
 //   - for each command an Operation finds, reserves, changes (operation.h);
@@ -37,7 +37,9 @@
 
 namespace kvd {
 
+class BackupSource;
 class Keyspace;
+struct StoreCore;
 
 // A key whose hash is known: Store::PrefetchSlot() tells. The same in all
 // databases of one store, as long as that is open.
@@ -138,18 +140,20 @@ struct Workers {
 
 class Store {
  public:
-  // Opens or creates the store in `directory`, which the caller has locked:
-  // replays the log, cuts a torn tail, and refuses damage (kCorruption), a
-  // newer format (kFormat). Runs on any thread; the store that it returns
-  // belongs to one thread from then on. `wake` is called on any thread. All
-  // references must outlive the store.
+  // Opens or creates the local store in `directory`, which the caller has
+  // locked: replays the log, cuts a torn tail, and refuses damage
+  // (kCorruption), a newer format (kFormat). Runs on any thread; the store that
+  // it returns belongs to one thread from then on. `wake` is called on any
+  // thread. All references must outlive the store.
   static Result<std::unique_ptr<Store>> Open(Directory& directory,
                                              StoreOptions options,
                                              Workers workers, Clock& clock,
                                              Wake wake);
-  ~Store();
+  virtual ~Store() = default;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
 
-  const RecoveryReport& recovery() const;
+  virtual const RecoveryReport& recovery() const = 0;
 
   // Hints for keys that will be looked up soon, so that their cache misses
   // overlap: the first for every key of a batch, then the second with what the
@@ -158,65 +162,65 @@ class Store {
   void PrefetchEntry(int database, uint64_t hash) const;
 
   // Starts writing the open group if the device is free.
-  void Pump();
+  virtual void Pump() = 0;
   // Whether Pump() wants to be called again at once: the loop should not sleep.
-  bool gathers() const;
+  virtual bool gathers() const = 0;
   // Whether background work keeps to a rate: Tick() wants to be called every
   // ms.
-  bool keeps_pace() const;
+  virtual bool keeps_pace() const = 0;
 
   // Takes completions in. True when durable_seq() grew, room appeared or the
   // store failed: the caller then looks at replies and waiting commands.
-  bool Poll();
+  virtual bool Poll() = 0;
 
   // Bounded background work. Returns in how many milliseconds it wants to be
   // called again at the latest; nothing for "when something changed".
-  std::optional<int64_t> Tick();
+  virtual std::optional<int64_t> Tick() = 0;
 
   // Every change up to this one survives a crash.
-  Seq durable_seq() const;
+  virtual Seq durable_seq() const = 0;
   // The newest executed change.
-  Seq last_seq() const;
+  virtual Seq last_seq() const = 0;
   // Has all changes so far made durable soon, whatever the mode.
-  void WantDurable();
+  virtual void WantDurable() = 0;
   // Whether a reply that shows the effect of change `seq` has to wait. Never in
   // SyncMode::kInterval and kNever.
-  bool MustWait(Seq seq) const;
+  virtual bool MustWait(Seq seq) const = 0;
 
   // The disk fault after which nothing can be promised; the owner answers what
   // is in flight with "outcome unknown" and exits.
-  const std::optional<Error>& failure() const;
+  virtual const std::optional<Error>& failure() const = 0;
   // Whether the failure is that the files are not there any more. What is in
   // memory can still be read, and what is not, as far as its file is held open;
   // nothing waits any more, and writes are refused (Room::kLost).
-  bool storage_lost() const;
+  virtual bool storage_lost() const = 0;
 
   // Begins the clean stop: writes the open group, seals the active segment and
   // marks the manifest. Call Poll() on each Wake until stopped(). No Operation
   // may change anything from now on.
-  void Stop();
-  bool stopped() const;
+  virtual void Stop() = 0;
+  virtual bool stopped() const = 0;
 
   // Reads what a command wants that an Operation could not run without waiting,
   // then calls `on_read` from some Poll(): the command is run again.
-  void Read(ColdValues* values, std::function<void()> on_read);
+  virtual void Read(ColdValues* values, std::function<void()> on_read) = 0;
 
   // Starts a compaction of every sealed segment that has anything to gain. The
   // number of the run that does it; it has ended when
   // compaction().runs_ended is as high, which some Poll() that said true shows.
   // A run under way is followed by another one.
-  uint64_t Compact();
+  virtual uint64_t Compact() = 0;
   // A compaction of exactly these segments in one job, none if one is under
   // way: for tests that choose at random.
-  uint64_t CompactSegments(std::vector<uint64_t> ids);
-  const CompactionStatus& compaction() const;
-  const ScrubStatus& scrub() const;
+  virtual uint64_t CompactSegments(std::vector<uint64_t> ids) = 0;
+  virtual const CompactionStatus& compaction() const = 0;
+  virtual const ScrubStatus& scrub() const = 0;
   // Ids of the sealed segments, oldest first.
-  std::vector<uint64_t> SealedSegments() const;
+  virtual std::vector<uint64_t> SealedSegments() const = 0;
 
   // From now on these count. Memory beyond a lower bound is given back by and
   // by: keys stay, whatever the limit.
-  void Tune(const StoreTuning& tuning);
+  virtual void Tune(const StoreTuning& tuning) = 0;
   // Whether keys are removed once their deadline has passed, and not only when
   // somebody comes across them: at the start they are.
   void set_removes_expired(bool removes);
@@ -229,17 +233,23 @@ class Store {
   uint64_t memory_bytes() const;
   uint64_t memory_limit_bytes() const;
 
-  StoreStats Stats() const;
+  virtual StoreStats Stats() const = 0;
   // The mean time to live of a database's keys that have a deadline, in ms, by
   // a sample of a few hundred; 0 if there are none. Keys whose time is over do
   // not count.
   uint64_t MeanTtlMs(int database) const;
-  const LogFigures& log_figures() const;
-  void ResetLogFigures();
-  SyncMode sync() const;
+  virtual const LogFigures& log_figures() const = 0;
+  virtual void ResetLogFigures() = 0;
+  virtual SyncMode sync() const = 0;
   // Who writes the log, and why not the fastest; for people.
-  std::string_view write_device() const;
-  std::string_view write_device_why() const;
+  virtual std::string_view write_device() const = 0;
+  virtual std::string_view write_device_why() const = 0;
+
+ protected:
+  // `core` belongs to the store that this is.
+  explicit Store(StoreCore& core) : core_(core) {}
+  // What every kind of store knows of keys and memory.
+  StoreStats StatsOfCore() const;
 
  private:
   friend class Backup;
@@ -247,10 +257,11 @@ class Store {
   friend class Transaction;
   friend class Watch;
   friend class StoreState;  // Tests compare all that there is.
-  struct Impl;              // store_impl.h
 
-  explicit Store(std::unique_ptr<Impl> impl);
-  std::unique_ptr<Impl> impl_;
+  // Null where a backup is somebody else's matter.
+  virtual BackupSource* backups() { return nullptr; }
+
+  StoreCore& core_;
 };
 
 }  // namespace kvd

@@ -5,12 +5,12 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
-#include "store/store_impl.h"
+#include "store/store_core.h"
 
 namespace kvd {
 
 Transaction::Transaction(Store& store)
-    : store_(*store.impl_),
+    : store_(store.core_),
       now_ms_(store_.clock.WallMs()),
       memory_was_over_(store_.limit.IsOver()) {
   KVD_CHECK(store_.transaction == nullptr);
@@ -34,18 +34,18 @@ Room Transaction::Reserve(uint64_t bytes, Purpose purpose) {
   KVD_CHECK(open_ && asked_bytes_ == 0);
   reserved_bytes_ = bytes;
   if (purpose == Purpose::kWrite) purpose_ = purpose;
-  return store_.log->RoomFor(bytes, purpose);
+  return store_.journal.RoomFor(bytes, purpose);
 }
 
 Room Transaction::RoomFor(uint64_t bytes, Purpose purpose) {
   asked_bytes_ += bytes;
   if (purpose == Purpose::kWrite) purpose_ = purpose;
-  if (asked_bytes_ > kGroupBodyBytesMax) return Room::kTooLarge;
+  if (asked_bytes_ > store_.journal.group_bytes_max()) return Room::kTooLarge;
   // What it has changed may not leave without the rest.
   const bool has_changed = store_.changes.undoable_bytes() > 0 &&
                            !IsPlanted(PlantedBug::kTransactionInParts);
-  if (!has_changed) return store_.log->RoomFor(bytes, purpose);
-  const Room room = store_.log->RoomBehind(bytes, purpose);
+  if (!has_changed) return store_.journal.RoomFor(bytes, purpose);
+  const Room room = store_.journal.RoomBehind(bytes, purpose);
   missed_room_ |= room == Room::kWait;
   return room;
 }

@@ -64,7 +64,7 @@ class Transaction {
   // Operation::Reserve() and expiry ask here.
   Room RoomFor(uint64_t bytes, Purpose purpose);
 
-  Store::Impl& store_;
+  StoreCore& store_;
   const int64_t now_ms_;
   const bool memory_was_over_;  // At the beginning.
   bool open_ = true;

@@ -11,16 +11,16 @@ constexpr size_t kStepsKept = 1024;
 
 }  // namespace
 
-UndoList::UndoList(LogWriter& log, Databases& databases,
+UndoList::UndoList(Journal& journal, Databases& databases,
                    UndurableRemovals& removals, ClearedTables& cleared)
-    : log_(log),
+    : journal_(journal),
       databases_(databases),
       usage_(databases.usage()),
       removals_(removals),
       cleared_(cleared) {}
 
 void UndoList::BeforeRecord() {
-  if (empty()) mark_ = log_.MarkEnd();
+  if (empty()) journal_.Mark();
 }
 
 void UndoList::Add(Step step, uint64_t kept_bytes) {
@@ -85,7 +85,7 @@ void UndoList::Undo() {
   for (; !steps_.empty(); steps_.pop_back()) {
     std::visit([this](auto& step) { UndoStep(step); }, steps_.back());
   }
-  log_.CutBack(mark_);
+  journal_.CutBack();
   Clear();
 }
 
@@ -119,7 +119,7 @@ void UndoList::Keep() {
 
 void UndoList::KeepStep(KeyStep& step) {
   if (step.kind == KeyStep::kPut) cleared_.PayForPut();
-  if (step.kind == KeyStep::kBury) removals_.PayFor(1, log_.durable_seq());
+  if (step.kind == KeyStep::kBury) removals_.PayFor(1, journal_.durable_seq());
 }
 
 void UndoList::KeepStep(FlushStep& step) {

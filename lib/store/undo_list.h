@@ -29,7 +29,7 @@
 #include <variant>
 #include <vector>
 
-#include "log/log_writer.h"
+#include "store/journal.h"
 #include "store/memory/basics.h"
 #include "store/memory/cleared_tables.h"
 #include "store/memory/databases.h"
@@ -42,12 +42,12 @@ namespace kvd {
 class UndoList {
  public:
   // References outlive it.
-  UndoList(LogWriter& log, Databases& databases, UndurableRemovals& removals,
+  UndoList(Journal& journal, Databases& databases, UndurableRemovals& removals,
            ClearedTables& cleared);
 
   bool empty() const { return steps_.empty(); }
   // What the changes take in the log.
-  uint64_t log_bytes() const { return empty() ? 0 : log_.BytesSince(mark_); }
+  uint64_t log_bytes() const { return empty() ? 0 : journal_.BytesSinceMark(); }
 
   // Before the record of each change is appended …
   void BeforeRecord();
@@ -99,12 +99,11 @@ class UndoList {
   void KeepStep(SwapStep& step);
   void Clear();
 
-  LogWriter& log_;
+  Journal& journal_;
   Databases& databases_;
   SegmentUsage& usage_;
   UndurableRemovals& removals_;
   ClearedTables& cleared_;
-  LogWriter::Mark mark_;  // Before the first change.
   std::vector<Step> steps_;
 };
 

@@ -5,11 +5,11 @@
 
 #include "base/planted_bug.h"
 #include "store/operation.h"
-#include "store/store_impl.h"
+#include "store/store_core.h"
 
 namespace kvd {
 
-Watch::Watch(Store& store) : store_(*store.impl_) {}
+Watch::Watch(Store& store) : store_(store.core_) {}
 
 void Watch::Add(int database, std::string_view key) {
   const Keyspace& keyspace = store_.databases->OfClient(database);
@@ -62,7 +62,7 @@ void Watch::Expire(Keyspace* keyspace, uint64_t hash, const Entry& entry) {
   // In a transaction a record might be undone, and the key expired all the
   // same.
   if (store_.transaction == nullptr &&
-      store_.log->RoomFor(bytes, Purpose::kExpiry) == Room::kReady) {
+      store_.journal.RoomFor(bytes, Purpose::kExpiry) == Room::kReady) {
     store_.changes.Remove(*keyspace, hash, entry.key(), RecordKind::kExpire);
     return;
   }

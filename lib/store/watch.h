@@ -51,7 +51,7 @@ class Watch {
   bool IsExpired(const Entry& entry) const;
   void Expire(Keyspace* keyspace, uint64_t hash, const Entry& entry);
 
-  Store::Impl& store_;
+  StoreCore& store_;
   Watcher watcher_;
   std::vector<WatchedKeys::Handle> keys_;
   size_t memory_bytes_ = 0;

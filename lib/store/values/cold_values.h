@@ -24,6 +24,11 @@ namespace kvd {
 
 class ValueReader;
 
+// Records that may be read on the loop for one command, and their bytes
+// together: about a millisecond.
+inline constexpr size_t kReadsAtOnceMax = 512;
+inline constexpr uint64_t kReadsAtOnceBytesMax = 2 << 20;
+
 // Which value: that of one change of one key.
 struct ColdValue {
   uint64_t seq = 0;

@@ -35,11 +35,8 @@
 
 namespace kvd {
 
-// Records up to this size may be read on the loop, so many for one command and
-// of so many bytes together: about a millisecond.
+// Records up to this size may be read on the loop; see cold_values.h.
 inline constexpr uint64_t kReadAtOnceBytesMax = 64 << 10;
-inline constexpr size_t kReadsAtOnceMax = 512;
-inline constexpr uint64_t kReadsAtOnceBytesMax = 2 << 20;
 // Reads under way at a time, and their bytes together unless it is one alone.
 // The rest queues: memory is bounded, and a disk has no use for more.
 inline constexpr size_t kReadsInFlightMax = 64;

@@ -9,7 +9,7 @@
 #include <map>
 #include <string_view>
 
-#include "store/store_impl.h"
+#include "store/local_store.h"
 
 namespace kvd {
 namespace {
@@ -48,20 +48,24 @@ std::string CheckQueue(const std::vector<const Entry*>& entries, size_t size) {
 
 }  // namespace
 
+const LogWriter& StoreState::LogOf(const Store& store) {
+  return *static_cast<const LocalStore&>(store).log_;
+}
+
 StoreState::StoreState(const Store& store)
-    : log_(store.impl_->log->MarkEnd()),
-      groups_written_(store.impl_->log->groups_written()) {
-  const Store::Impl& impl = *store.impl_;
+    : log_(LogOf(store).MarkEnd()),
+      groups_written_(LogOf(store).groups_written()) {
+  const StoreCore& core = store.core_;
   for (size_t i = 0; i < kDatabases; ++i) {
-    AddKeyspace(i, impl.databases->Internal(i));
+    AddKeyspace(i, core.databases->Internal(i));
   }
-  AddDatabases(*impl.databases, impl.log->manifest().databases);
-  AddMemory(*impl.databases);
-  AddUsage(impl.databases->usage());
+  AddDatabases(*core.databases, LogOf(store).manifest().databases);
+  AddMemory(*core.databases);
+  AddUsage(core.databases->usage());
   lines_.push_back(fmt::format(
       "removals {}, tables {} of {}, freed {}, expired {}",
-      impl.removals.size(), impl.cleared.size(), impl.cleared.cleared(),
-      impl.cleared.freed(), impl.changes.expired_keys()));
+      core.removals.size(), core.cleared.size(), core.cleared.cleared(),
+      core.cleared.freed(), core.changes.expired_keys()));
   log_line_ = fmt::format(
       "log: next {}, open group {} records, {} bytes, since {}; wanted {}, {} "
       "database changes",

@@ -27,6 +27,7 @@ class StoreState {
   const LogWriter::Mark& log() const { return log_; }
 
  private:
+  static const LogWriter& LogOf(const Store& store);
   void AddKeyspace(size_t number, const Keyspace& keyspace);
   void AddDatabases(const Databases& databases, const DatabaseMap& durable);
   void AddMemory(const Databases& databases);
