@@ -161,23 +161,27 @@ void Changes::NoteSwap(uint8_t one, uint8_t other, Seq seq, int64_t now_ms) {
 
 void Changes::BeginUndoable() {
   undoable_ = true;
-  expired_keys_before_ = expired_keys_;
+  undo_list_.Begin();
+  expired_keys_before_.push_back(expired_keys_);
   watched_.BeginUndoable();
   if (events_ != nullptr) events_->Begin();
 }
 
 void Changes::Undo() {
   undo_list_.Undo();
-  expired_keys_ = expired_keys_before_;
+  expired_keys_ = expired_keys_before_.back();
+  expired_keys_before_.pop_back();
   watched_.TakeBack();
   if (events_ != nullptr) events_->Undo();
-  undoable_ = false;
+  undoable_ = undo_list_.open();
 }
 
 void Changes::Keep() {
   undo_list_.Keep();
+  expired_keys_before_.pop_back();
   watched_.Keep();
-  undoable_ = false;
+  if (events_ != nullptr) events_->Keep();
+  undoable_ = undo_list_.open();
 }
 
 bool Changes::RemoveExpiredKeys() {

@@ -49,12 +49,17 @@ class Changes {
   void ListenTo(KeyEvents* events) { events_ = events; }
 
   // For Transaction: what is changed from now on can be undone, until one of
-  // the other two.
+  // the other two. It may begin within another one, and is a part of that then.
   void BeginUndoable();
   void Undo();
   void Keep();
-  // What it takes in the log; 0 if nothing was changed.
+  // What it takes in the log, with what it is a part of; 0 if nothing was
+  // changed.
   uint64_t undoable_bytes() const { return undo_list_.log_bytes(); }
+  // The changes themselves, the oldest first.
+  const std::vector<UndoList::Step>& undoable() const {
+    return undo_list_.steps();
+  }
 
   // Removes keys whose deadline has passed, as far as the log has room: true
   // when more are left than one slice takes.
@@ -86,7 +91,7 @@ class Changes {
   KeyEvents* events_ = nullptr;
   UndoList undo_list_;
   bool undoable_ = false;
-  uint64_t expired_keys_before_ = 0;
+  std::vector<uint64_t> expired_keys_before_;  // Each part.
 };
 
 }  // namespace kvd

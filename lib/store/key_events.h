@@ -70,16 +70,20 @@ class KeyEvents {
   // The first ones, so many at the most. Not in a transaction.
   std::vector<Noted> Take(size_t most = SIZE_MAX);
 
-  // Of a transaction.
-  void Begin() { begun_at_ = noted_.size(); }
-  void Undo() { noted_.erase(noted_.begin() + Begun(), noted_.end()); }
+  // Of a transaction, which may be a part of another one.
+  void Begin() { parts_.push_back(noted_.size()); }
+  void Undo() {
+    noted_.erase(noted_.begin() + static_cast<ptrdiff_t>(parts_.back()),
+                 noted_.end());
+    parts_.pop_back();
+  }
+  void Keep() { parts_.pop_back(); }
 
  private:
-  ptrdiff_t Begun() const { return static_cast<ptrdiff_t>(begun_at_); }
   void Add(KeyEvent event, int database, std::string_view key, Seq seq);
 
   uint8_t classes_ = 0;
-  size_t begun_at_ = 0;
+  std::vector<size_t> parts_;  // Where each begins in noted_.
   std::deque<Noted> noted_;
 };
 

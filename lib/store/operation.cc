@@ -70,6 +70,7 @@ const Entry* Operation::Find(std::string_view key) {
   const uint64_t hash = HashOf(key);
   Saw(swapped_);
   const Entry* entry = keyspace_->Find(hash, key);
+  if (store_.reads != nullptr) store_.reads->SawKey(*keyspace_, key, entry);
   if (entry == nullptr) {
     Saw(keyspace_->flushed());
     return nullptr;
@@ -277,8 +278,13 @@ Seq Operation::SwapDatabases(int one, int other) {
   return seq;
 }
 
-uint64_t Operation::Count() {
+void Operation::SawAll() {
   Saw(swapped_);
+  if (store_.reads != nullptr) store_.reads->SawAll(*keyspace_);
+}
+
+uint64_t Operation::Count() {
+  SawAll();
   if (!IsPlanted(PlantedBug::kShowUndurableCount)) {
     Saw(keyspace_->last_change());
   }
@@ -300,7 +306,7 @@ uint64_t Operation::Scan(uint64_t cursor, size_t count,
   for (const Entry* entry : expired) {
     RemoveExpired(keyspace_->Hash(entry->key()), *entry);
   }
-  Saw(swapped_);
+  SawAll();
   Saw(keyspace_->last_change());
   return next;
 }
@@ -314,7 +320,7 @@ const Entry* Operation::Random(const std::function<uint64_t()>& random) {
       RemoveExpired(keyspace_->Hash(entry->key()), *entry);
       continue;
     }
-    Saw(swapped_);
+    SawAll();
     Saw(entry->seq());
     return entry;
   }

@@ -156,6 +156,7 @@ class Operation {
     if (seq > seen_) seen_ = seq;
   }
 
+  void SawAll();
   Room NoMemory();
 
   StoreCore& store_;

@@ -38,6 +38,7 @@
 namespace kvd {
 
 class BackupSource;
+class Batches;
 class Keyspace;
 struct StoreCore;
 
@@ -200,6 +201,9 @@ class Store {
   // may change anything from now on.
   virtual void Stop() = 0;
   virtual bool stopped() const = 0;
+
+  // How commands run, where it is in batches; else null.
+  virtual Batches* batches() { return nullptr; }
 
   // Reads what a command wants that an Operation could not run without waiting,
   // then calls `on_read` from some Poll(): the command is run again.

@@ -40,6 +40,21 @@ class ValueSource {
   ~ValueSource() = default;
 };
 
+// Hears what operations look at, where others may change that before it is
+// certain what was made of it. Thread: loop.
+class ReadNotes {
+ public:
+  // `entry` is null or a ghost if the key is not there. The key lives for as
+  // long as the words of the command do.
+  virtual void SawKey(const Keyspace& keyspace, std::string_view key,
+                      const Entry* entry) = 0;
+  // Counts, listings: what depends on all keys of a database.
+  virtual void SawAll(const Keyspace& keyspace) = 0;
+
+ protected:
+  ~ReadNotes() = default;
+};
+
 // Each part is declared behind those that it refers to. References outlive it.
 struct StoreCore {
   // `sync`: see Changes.
@@ -69,6 +84,8 @@ struct StoreCore {
 
   ValueSource* values = nullptr;  // Null: all are in memory.
   uint64_t cold_bytes_max = 0;    // StoreOptions.
+
+  ReadNotes* reads = nullptr;  // Null: nobody has to know.
 
   bool removes_expired = true;  // Those that nobody looks up.
 

@@ -19,6 +19,10 @@ UndoList::UndoList(Journal& journal, Databases& databases,
       removals_(removals),
       cleared_(cleared) {}
 
+void UndoList::Begin() {
+  parts_.push_back({steps_.size(), databases_.memory().kept_bytes});
+}
+
 void UndoList::BeforeRecord() {
   if (empty()) journal_.Mark();
 }
@@ -81,10 +85,14 @@ void UndoList::Swap(uint8_t one, uint8_t other, Seq seq, Place place) {
 // --- Undone -----------------------------------------------------------------
 
 void UndoList::Undo() {
-  if (empty()) return;
-  for (; !steps_.empty(); steps_.pop_back()) {
+  const Part part = parts_.back();
+  parts_.pop_back();
+  if (steps_.size() == part.first_step) return;
+  for (; steps_.size() > part.first_step; steps_.pop_back()) {
     std::visit([this](auto& step) { UndoStep(step); }, steps_.back());
   }
+  databases_.memory().kept_bytes = part.kept_bytes;
+  if (!steps_.empty()) return;
   journal_.CutBack();
   Clear();
 }
@@ -111,6 +119,8 @@ void UndoList::UndoStep(SwapStep& step) {
 // --- Kept -------------------------------------------------------------------
 
 void UndoList::Keep() {
+  parts_.pop_back();
+  if (open()) return;
   for (Step& step : steps_) {
     std::visit([this](auto& kept) { KeepStep(kept); }, step);
   }

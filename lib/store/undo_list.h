@@ -45,6 +45,11 @@ class UndoList {
   UndoList(Journal& journal, Databases& databases, UndurableRemovals& removals,
            ClearedTables& cleared);
 
+  // Everything from here on is undone or kept together. What begins within is a
+  // part: it is undone by itself, and kept with the whole.
+  void Begin();
+  bool open() const { return !parts_.empty(); }
+
   bool empty() const { return steps_.empty(); }
   // What the changes take in the log.
   uint64_t log_bytes() const { return empty() ? 0 : journal_.BytesSinceMark(); }
@@ -61,11 +66,10 @@ class UndoList {
   void Flush(Keyspace& keyspace, Seq seq, Place place);
   void Swap(uint8_t one, uint8_t other, Seq seq, Place place);
 
-  // Either ends it, and begins anew.
+  // Either ends what was begun last.
   void Undo();
   void Keep();
 
- private:
   struct KeyStep {
     enum Kind : uint8_t { kPut, kBury, kErase };
     Kind kind;
@@ -89,6 +93,14 @@ class UndoList {
     Seq before_other;
   };
   using Step = std::variant<KeyStep, FlushStep, SwapStep>;
+  // The changes so far, the oldest first.
+  const std::vector<Step>& steps() const { return steps_; }
+
+ private:
+  struct Part {
+    size_t first_step;
+    uint64_t kept_bytes;  // Before it.
+  };
 
   void Add(Step step, uint64_t kept_bytes);
   void UndoStep(KeyStep& step);
@@ -105,6 +117,7 @@ class UndoList {
   UndurableRemovals& removals_;
   ClearedTables& cleared_;
   std::vector<Step> steps_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace kvd

@@ -41,6 +41,10 @@ std::optional<Seq> Watch::Touched() {
     if (watcher_.touched) break;
     const WatchedKeys::Key& watched = key->second;
     Keyspace& keyspace = store_.databases->OfClient(watched.database);
+    if (store_.reads != nullptr) {
+      store_.reads->SawKey(keyspace, watched.key,
+                           keyspace.Find(key->first, watched.key));
+    }
     const Entry* entry =
         watched.existed ? keyspace.Find(key->first, watched.key) : nullptr;
     if (entry != nullptr && !entry->is_ghost() && IsExpired(*entry)) {

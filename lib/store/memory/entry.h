@@ -92,6 +92,8 @@ class Entry {
   }
 
   void set_place(Place place) { place_ = place; }
+  // For a store whose journal numbers a change only when it is durable.
+  void set_seq(uint64_t seq) { seq_ = seq; }
 
   // For the value cache: whether the value was asked for since the mark was
   // taken away. Reading a value does not change the entry otherwise.

@@ -46,6 +46,12 @@ void UndurableRemovals::PayFor(size_t removals, Seq durable_seq) {
   Drop(durable_seq, removals * kGhostsPerRemoval);
 }
 
+void UndurableRemovals::Renumber(size_t newest, Seq seq) {
+  for (size_t i = removals_.size() - newest; i < removals_.size(); ++i) {
+    removals_[i].seq = seq;
+  }
+}
+
 bool UndurableRemovals::DropSlice(Seq durable_seq) {
   return Drop(durable_seq, kGhostsPerSlice);
 }

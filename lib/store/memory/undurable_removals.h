@@ -38,6 +38,8 @@ class UndurableRemovals {
   void Note(Keyspace* keyspace, uint64_t hash, std::string_view key, Seq seq);
   void TakeBack();
   void PayFor(size_t removals, Seq durable_seq);
+  // The newest ones have this number by now.
+  void Renumber(size_t newest, Seq seq);
 
   // Drops a slice of the ghosts whose removal is durable: true when more may be
   // left.

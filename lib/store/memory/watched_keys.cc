@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "store/memory/watched_keys.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kvd {
@@ -32,7 +33,8 @@ std::optional<WatchedKeys::Handle> WatchedKeys::Add(uint64_t hash, Key key) {
 
 void WatchedKeys::Remove(const std::vector<Handle>& keys, Watcher* watcher) {
   for (const Handle& key : keys) keys_.erase(key);
-  std::erase(touched_, watcher);
+  std::replace(touched_.begin(), touched_.end(), watcher,
+               static_cast<Watcher*>(nullptr));
   watcher->touched.reset();
 }
 
@@ -46,7 +48,7 @@ size_t WatchedKeys::MemoryBytesOf(const Handle& key) {
 void WatchedKeys::Touch(Watcher* watcher, Seq seq) {
   if (watcher->touched) return;
   watcher->touched = seq;
-  if (undoable_) touched_.push_back(watcher);
+  if (!parts_.empty()) touched_.push_back(watcher);
 }
 
 void WatchedKeys::NotePut(int database, uint64_t hash, std::string_view key,
@@ -88,13 +90,15 @@ void WatchedKeys::NoteSwap(int one, int other, Seq seq, const Exists& exists) {
 }
 
 void WatchedKeys::TakeBack() {
-  for (Watcher* watcher : touched_) watcher->touched.reset();
-  Keep();
+  for (; touched_.size() > parts_.back(); touched_.pop_back()) {
+    if (touched_.back() != nullptr) touched_.back()->touched.reset();
+  }
+  parts_.pop_back();
 }
 
 void WatchedKeys::Keep() {
-  touched_.clear();
-  undoable_ = false;
+  parts_.pop_back();
+  if (parts_.empty()) touched_.clear();
 }
 
 }  // namespace kvd

@@ -63,8 +63,9 @@ class WatchedKeys {
 
   // --- Transactions ---
 
-  // From now on TakeBack() forgets what touched; Keep() ends that.
-  void BeginUndoable() { undoable_ = true; }
+  // From now on TakeBack() forgets what touched; Keep() ends that. It may begin
+  // within another one, and is a part of that then.
+  void BeginUndoable() { parts_.push_back(touched_.size()); }
   void TakeBack();
   void Keep();
 
@@ -74,8 +75,8 @@ class WatchedKeys {
   void ForEach(int database, uint64_t hash, std::string_view key, Each each);
 
   std::multimap<uint64_t, Key> keys_;
-  bool undoable_ = false;
-  std::vector<Watcher*> touched_;  // By what may be undone.
+  std::vector<size_t> parts_;      // Where each begins in touched_.
+  std::vector<Watcher*> touched_;  // By what may be undone; null: has gone.
 };
 
 }  // namespace kvd

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+//
+// How reads are kept from being out of date: every Txn of any kvd moves a key
+// of its own, so that the newest of these keys, by etcd's word, is as new as
+// the newest change. A read that came before etcd was asked may be answered
+// once the watch has told that revision. One question serves all reads that
+// wait.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "etcd/api.h"
+
+namespace kvd::etcd {
+
+// Thread: loop.
+class Barrier {
+ public:
+  // `key` to `range_end`: the keys that Txns move.
+  Barrier(Api& api, std::string key, std::string range_end, int64_t timeout_ms)
+      : api_(api),
+        key_(std::move(key)),
+        range_end_(std::move(range_end)),
+        timeout_ms_(timeout_ms) {}
+
+  // The number of the next one that is asked for: what comes now waits for it.
+  uint64_t next() const { return asked_ + 1; }
+  // That one is wanted.
+  void Want() { wanted_ = true; }
+  // Asks, if one is wanted and none is under way.
+  void Pump();
+
+  // The watch has told all up to this revision: true if that passes one.
+  bool Advance(int64_t revision);
+  // The newest one that nobody answered; why.
+  uint64_t failed() const { return failed_; }
+  const std::string& why() const { return why_; }
+  bool TakeNews() { return std::exchange(has_news_, false); }
+  uint64_t passed() const { return passed_; }
+
+ private:
+  void OnAnswer(Result<RangeResponse> answer);
+
+  Api& api_;
+  const std::string key_;
+  const std::string range_end_;
+  const int64_t timeout_ms_;
+  bool wanted_ = false;
+  bool under_way_ = false;
+  uint64_t asked_ = 0;
+  uint64_t answered_ = 0;
+  uint64_t passed_ = 0;
+  int64_t target_ = 0;  // Of the newest that was answered.
+  uint64_t failed_ = 0;
+  std::string why_;
+  bool has_news_ = false;
+};
+
+}  // namespace kvd::etcd

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+//
+// The journal of a store on etcd: it numbers changes for as long as they have
+// no revision, and knows what one Txn holds. What they are is in the list by
+// which they are undone.
+#pragma once
+
+#include "store/batches.h"
+#include "store/journal.h"
+
+namespace kvd::etcd {
+
+// Keys and values of one Txn, together. etcd refuses a request of 1.5 MiB;
+// names, conditions and the like take some of that.
+inline constexpr uint64_t kTxnBytesMax = 1200 << 10;
+
+// Thread: loop.
+class BatchJournal final : public Journal {
+ public:
+  Room RoomFor(uint64_t bytes, Purpose purpose) override {
+    // Nobody asked: expired keys go by themselves, once all clocks agree.
+    if (purpose == Purpose::kExpiry) return Room::kWait;
+    if (bytes > kTxnBytesMax) return Room::kTooLarge;
+    return bytes_ + bytes > kTxnBytesMax ? Room::kWait : Room::kReady;
+  }
+  Appended Append(RecordKind /*kind*/, uint16_t /*database*/,
+                  std::string_view key, std::string_view value,
+                  uint64_t /*deadline_ms*/) override {
+    bytes_ += key.size() + value.size();
+    return {++last_seq_, Place()};
+  }
+
+  void Mark() override {}
+  Room RoomBehind(uint64_t bytes, Purpose purpose) override {
+    return RoomFor(bytes, purpose);
+  }
+  uint64_t BytesSinceMark() const override { return bytes_; }
+  void CutBack() override { bytes_ = 0; }
+  uint64_t group_bytes_max() const override { return kTxnBytesMax; }
+
+  Seq durable_seq() const override { return durable_seq_; }
+  bool abandoned() const override { return false; }
+
+  // The batch stands: what it changed is durable.
+  void Commit() {
+    durable_seq_ = last_seq_;
+    bytes_ = 0;
+  }
+  Seq last_seq() const { return last_seq_; }
+
+ private:
+  Seq last_seq_ = kProvisionalSeq;
+  Seq durable_seq_ = kProvisionalSeq;
+  uint64_t bytes_ = 0;  // Of the open batch.
+};
+
+}  // namespace kvd::etcd

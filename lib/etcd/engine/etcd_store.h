@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+//
+// A store whose data is in etcd: every kvd that shares it has all keys in
+// memory, is told of the others' changes by a watch, and sends its own as
+// Txns. README.md, "A batch".
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/executor.h"
+#include "base/log_sink.h"
+#include "etcd/api.h"
+#include "etcd/engine/barrier.h"
+#include "etcd/engine/batch.h"
+#include "etcd/engine/batch_journal.h"
+#include "etcd/engine/names.h"
+#include "etcd/engine/shared_index.h"
+#include "store/batches.h"
+#include "store/store.h"
+#include "store/store_core.h"
+
+namespace kvd::etcd {
+
+struct EtcdStoreOptions {
+  std::string prefix = "kvd/";
+  // Of this kvd, and of no other one; stays the same over restarts.
+  std::string id;
+  // Tells this life of it from the others.
+  std::string nonce;
+  int64_t timeout_ms = 5000;
+  bool linearizable = true;  // Else reads answer at once, perhaps out of date.
+  int64_t max_clock_skew_ms = 500;
+  uint64_t memory_limit_bytes = 0;
+  LogSink log = [](Severity, const std::string&) {};
+};
+
+// Thread: loop.
+class EtcdStore final : public Store, private Batches {
+ public:
+  // Loads by itself: until then commands wait. References outlive it.
+  EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options, Clock& clock,
+            Wake wake);
+  ~EtcdStore() override;
+
+  const RecoveryReport& recovery() const override { return report_; }
+  void Pump() override;
+  bool keeps_pace() const override { return false; }
+  bool gathers() const override { return false; }
+  bool Poll() override;
+  std::optional<int64_t> Tick() override;
+  Seq durable_seq() const override { return journal_.durable_seq(); }
+  Seq last_seq() const override { return journal_.last_seq(); }
+  void WantDurable() override {}
+  bool MustWait(Seq seq) const override { return seq > durable_seq(); }
+  const std::optional<Error>& failure() const override { return failure_; }
+  bool storage_lost() const override { return false; }
+  void Stop() override { stopping_ = true; }
+  bool stopped() const override { return stopping_ && !batch_open_; }
+  Batches* batches() override { return this; }
+  void Read(ColdValues* values, std::function<void()> on_read) override;
+  uint64_t Compact() override { return 0; }
+  uint64_t CompactSegments(std::vector<uint64_t> ids) override;
+  const CompactionStatus& compaction() const override { return compaction_; }
+  const ScrubStatus& scrub() const override { return scrub_; }
+  std::vector<uint64_t> SealedSegments() const override { return {}; }
+  void Tune(const StoreTuning& tuning) override;
+  StoreStats Stats() const override;
+  const LogFigures& log_figures() const override { return figures_; }
+  void ResetLogFigures() override { figures_ = {}; }
+  SyncMode sync() const override { return SyncMode::kAlways; }
+  std::string_view write_device() const override { return "etcd"; }
+  std::string_view write_device_why() const override { return ""; }
+
+ private:
+  // What a Txn under way is.
+  enum class Flight : uint8_t {
+    kNone,
+    kTxn,    // Its answer tells.
+    kFence,  // Nobody knows of the Txn before: this one finds out.
+  };
+
+  // Batches.
+  Admission Admit(bool reads, uint64_t* stamp) override;
+  const std::string& refusal() const override { return refusal_; }
+  void BeginCommand() override;
+  Verdict EndCommand(bool ran, bool behind, Seq seen) override;
+  Outcome TakeOutcome() override;
+  Seq RevisionOf(Seq provisional) const override;
+
+  // Loading, step by step.
+  void LoadGenerations();
+  void LoadPage(std::string from);
+  void OnPage(Result<RangeResponse> page);
+  void BeginWatch();
+  void TakeOver();
+  void LoadAgain(const Error& why);
+
+  void OpenBatch();
+  void Send();
+  void Fence();
+  void MoveSequence(TxnRequest request, Flight flight);
+  void OnTxn(Result<TxnResponse> answer);
+  void OnFence(Result<TxnResponse> answer);
+  void Committed(int64_t revision);
+  void Refused();
+  void NotDone(const Error& error);
+  void CloseBatch(Outcome outcome);
+  // Whether the sequence key is this life's still; fails if not.
+  bool IsOurs(const TxnResponse& answer, KeyValue* sequence_key);
+
+  void ApplyUpdates();
+  void NeedBarrier();
+  void OnWatchEnd(const Error& why);
+  void Fail(Error error);
+  int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
+
+  const EtcdStoreOptions options_;
+  Clock& clock_;
+  const Wake wake_;
+  const Names names_;
+  const std::unique_ptr<Api> api_;
+  std::unique_ptr<Watch> watch_;
+
+  BatchJournal journal_;
+  StoreCore core_;
+  SharedIndex index_;
+  Batch batch_;
+  Barrier barrier_;
+
+  bool loaded_ = false;
+  int64_t load_revision_ = 0;
+  std::optional<int64_t> load_again_at_ms_;
+  std::deque<WatchUpdate> updates_;  // Not in the index yet.
+
+  bool batch_open_ = false;
+  Flight flight_ = Flight::kNone;
+  uint64_t number_ = 0;               // Of the newest Txn.
+  uint64_t batch_number_ = 0;         // Of the one that carries the batch.
+  int64_t sequence_revision_ = 0;     // Of the sequence key, as this kvd knows.
+  int64_t sent_at_ms_ = 0;            // When the batch was.
+  bool told_unknown_ = false;         // Its clients were.
+  size_t commands_max_ = SIZE_MAX;    // Of the next batch.
+  uint64_t barrier_before_all_ = 0;   // Whatever a command does.
+  Outcome outcome_ = Outcome::kNone;
+  int64_t committed_revision_ = 0;
+  std::string refusal_;
+  bool has_news_ = false;
+  bool stopping_ = false;
+  std::optional<Error> failure_;
+
+  RecoveryReport report_ = {};
+  CompactionStatus compaction_ = {};
+  ScrubStatus scrub_ = {};
+  LogFigures figures_ = {};
+};
+
+}  // namespace kvd::etcd

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: MIT
+#include "etcd/engine/names.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "base/coding.h"
+#include "store/memory/basics.h"
+
+namespace kvd::etcd {
+namespace {
+
+constexpr char kPlain = '0';         // The value follows …
+constexpr char kWithDeadline = '1';  // … behind 8 bytes.
+constexpr size_t kDeadlineBytes = 8;
+
+// Takes digits up to `end` off the front.
+std::optional<uint64_t> TakeNumber(std::string_view* text, char end) {
+  uint64_t number = 0;
+  const char* const last = text->data() + text->size();
+  const auto [rest, error] = std::from_chars(text->data(), last, number);
+  if (error != std::errc() || rest == last || *rest != end) return std::nullopt;
+  text->remove_prefix(static_cast<size_t>(rest - text->data()) + 1);
+  return number;
+}
+
+std::string_view TakeWord(std::string_view* text) {
+  const std::string_view word = text->substr(0, text->find(' '));
+  text->remove_prefix(std::min(text->size(), word.size() + 1));
+  return word;
+}
+
+}  // namespace
+
+std::string Names::DataPrefix(int database, uint64_t generation) const {
+  return fmt::format("{}{}/{}/", prefix_, database, generation);
+}
+
+std::string Names::Data(int database, uint64_t generation,
+                        std::string_view key) const {
+  std::string name = DataPrefix(database, generation);
+  name += key;
+  return name;
+}
+
+std::string Names::Generation(int database) const {
+  return fmt::format("{}{}", GenerationPrefix(), database);
+}
+
+std::string Names::Sequence(std::string_view id) const {
+  return SequencePrefix().append(id);
+}
+
+Name Names::Parse(std::string_view name) const {
+  Name parsed;
+  if (!name.starts_with(prefix_)) return parsed;
+  name.remove_prefix(prefix_.size());
+  if (name.starts_with("s/")) {
+    parsed.kind = Name::Kind::kSequence;
+    parsed.key = name.substr(2);
+    return parsed;
+  }
+  const bool is_generation = name.starts_with("g/");
+  std::string ended(is_generation ? name.substr(2) : "");
+  std::string_view digits = ended += '/';
+  const auto database =
+      is_generation ? TakeNumber(&digits, '/') : TakeNumber(&name, '/');
+  if (!database || *database >= kDatabases) return parsed;
+  parsed.database = static_cast<int>(*database);
+  if (is_generation) {
+    if (digits.empty()) parsed.kind = Name::Kind::kGeneration;
+    return parsed;
+  }
+  const auto generation = TakeNumber(&name, '/');
+  if (!generation) return parsed;
+  parsed.kind = Name::Kind::kData;
+  parsed.generation = *generation;
+  parsed.key = name;
+  return parsed;
+}
+
+std::string EncodeValue(std::string_view value, uint64_t deadline_ms) {
+  std::string bytes(1, deadline_ms == 0 ? kPlain : kWithDeadline);
+  if (deadline_ms != 0) AppendLe<uint64_t>(&bytes, deadline_ms);
+  bytes += value;
+  return bytes;
+}
+
+std::optional<StoredValue> DecodeValue(std::string_view bytes) {
+  if (bytes.empty()) return std::nullopt;
+  const char kind = bytes.front();
+  bytes.remove_prefix(1);
+  if (kind == kPlain) return StoredValue{bytes, 0};
+  if (kind != kWithDeadline || bytes.size() < kDeadlineBytes) {
+    return std::nullopt;
+  }
+  return StoredValue{bytes.substr(kDeadlineBytes),
+                     LoadLe<uint64_t>(bytes.data())};
+}
+
+std::string EncodeSequence(const Sequence& sequence) {
+  return fmt::format("{} {} {}", sequence.nonce, sequence.number,
+                     sequence.clock_ms);
+}
+
+std::optional<Sequence> DecodeSequence(std::string_view bytes) {
+  Sequence sequence;
+  sequence.nonce = TakeWord(&bytes);
+  std::string rest(bytes);
+  std::string_view numbers = rest += ' ';
+  const auto number = TakeNumber(&numbers, ' ');
+  if (sequence.nonce.empty() || !number) return std::nullopt;
+  const auto clock_ms = TakeNumber(&numbers, ' ');
+  if (!clock_ms || !numbers.empty()) return std::nullopt;
+  sequence.number = *number;
+  sequence.clock_ms = static_cast<int64_t>(*clock_ms);
+  return sequence;
+}
+
+}  // namespace kvd::etcd
