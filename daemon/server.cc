@@ -135,6 +135,7 @@ void Server::Serve(Store& store) {
   KVD_CHECK(loading());
   stage_ = Stage::kServing;
   service_.store = &store;
+  service_.batches = store.batches();
   service_.FollowKeyEvents();
   // What CONFIG SET and CLIENT PAUSE asked for while it was loading.
   if (!service_.changed_settings.empty()) Configure(Config(config_));

@@ -12,6 +12,7 @@
 #include "daemon/commands/text.h"
 #include "daemon/commands/transaction.h"
 #include "daemon/host/logging.h"
+#include "store/batches.h"
 
 namespace kvd {
 namespace {
@@ -339,6 +340,7 @@ enum class Admission {
   kRejected,
   kQueued,  // For EXEC.
   kWaits,   // Behind others.
+  kWaitsForBatch,
 };
 
 struct Admitted {
@@ -400,6 +402,35 @@ bool IsForbidden(Call& call, const CommandRow& row) {
   return true;
 }
 
+// Whether it may look at keys, itself or by what it runs.
+bool TouchesKeys(const Command& command) {
+  return command.access == Access::kRead || command.access == Access::kWrite ||
+         command.handler == HandleExec;
+}
+
+// Into the open batch of a store that has such.
+Admission AdmitToBatch(Call& call, const Command& command) {
+  Batches& batches = *call.service.batches;
+  if (!TouchesKeys(command)) {
+    // What it changes of the session is not taken back.
+    return call.session.unsettled == 0 ? Admission::kRun
+                                       : Admission::kWaitsForBatch;
+  }
+  // What a plain write has seen is a condition of its change.
+  const bool reads = command.access != Access::kWrite ||
+                     command.group == CommandGroup::kScripting;
+  switch (batches.Admit(reads, &call.session.read_stamp)) {
+    case Batches::Admission::kRun:
+      return Admission::kRun;
+    case Batches::Admission::kWait:
+      return Admission::kWaitsForBatch;
+    case Batches::Admission::kRefuse:
+      call.reply.Error(batches.refusal());
+      return Admission::kRejected;
+  }
+  return Admission::kRun;
+}
+
 Admitted Admit(Call& call, bool queue_writers) {
   Admitted admitted = Check(call);
   if (admitted.admission != Admission::kRun) return admitted;
@@ -418,6 +449,8 @@ Admitted Admit(Call& call, bool queue_writers) {
     const Pause& pause = call.service.pause;
     call.service.look_again_in(pause.end_ms - call.service.NowMs());
     admitted.admission = Admission::kWaits;
+  } else if (call.service.batches != nullptr) {
+    admitted.admission = AdmitToBatch(call, command);
   }
   return admitted;
 }
@@ -430,9 +463,35 @@ CommandStats* StatsOf(ServerState& service, const Session& session,
   return &service.command_stats.Of(row->number);
 }
 
+// Runs a handler as a part of the store's open batch. What it is to wait for,
+// or why it cannot be done; nothing of it is left then.
+Room RunInBatch(Call& call, const Command& command, ColdValues& cold,
+                bool* in_batch) {
+  Batches& batches = *call.service.batches;
+  Session& session = call.session;
+  session.keeps_ended = true;
+  session.ended = {};
+  batches.BeginCommand();
+  command.handler(call);
+  const bool ran = RefusalOf(call, cold).empty() &&
+                   (call.op == nullptr ||
+                    call.op->waits_for() == WaitsFor::kNothing);
+  const Seq seen =
+      call.op == nullptr ? 0 : std::max(call.op->seen(), call.shows);
+  const auto verdict =
+      batches.EndCommand(ran, session.unsettled > 0, seen);
+  *in_batch = verdict.belongs_to_batch;
+  if (verdict.room != Room::kReady) {
+    session.Restore(std::exchange(session.ended, {}));
+  } else if (*in_batch) {
+    ++session.unsettled;
+  }
+  return verdict.room;
+}
+
 // Runs the handler of `row`, and counts the call unless it has to wait.
 WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
-             ColdValues& cold) {
+             ColdValues& cold, bool* in_batch) {
   ServerState& service = call.service;
   Session& session = call.session;
   session.last_row = row.number;
@@ -443,8 +502,18 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   const Timing timing = TimingOf(call, row, *stats);
   const int64_t start_ns =
       timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
-  row.command->handler(call);
-  if (IsRefused(call, cold)) {
+  Room room = Room::kReady;
+  if (service.batches != nullptr && TouchesKeys(*row.command)) {
+    room = RunInBatch(call, *row.command, cold, in_batch);
+  } else {
+    row.command->handler(call);
+  }
+  if (room != Room::kReady) {
+    DropReply(call, start);
+    if (room == Room::kWait) return WaitsFor::kNews;
+    ReplyWriter(call.reply.out(), session.protocol)
+        .Error(NoRoomText(room, *service.store));
+  } else if (IsRefused(call, cold)) {
     const std::string refusal = RefusalOf(call, cold);
     DropReply(call, start);
     ReplyWriter(call.reply.out(), session.protocol).Error(refusal);
@@ -535,11 +604,13 @@ Executed Execute(ServerState& service, Session& session,
 
   const Admitted admitted = Admit(call, queue_writers);
   if (admitted.admission == Admission::kWaits) return {WaitsFor::kRoom};
+  if (admitted.admission == Admission::kWaitsForBatch) return {WaitsFor::kNews};
   BeginReply(session);
   const bool runs = admitted.admission == Admission::kRun;
   CommandStats* stats = StatsOf(service, session, admitted.row);
+  bool in_batch = false;
   if (runs) {
-    const WaitsFor waits_for = Run(call, *admitted.row, stats, *cold);
+    const WaitsFor waits_for = Run(call, *admitted.row, stats, *cold, &in_batch);
     if (waits_for != WaitsFor::kNothing) {
       PutOffReply(session);
       return {waits_for};
@@ -563,7 +634,7 @@ Executed Execute(ServerState& service, Session& session,
   }
   // EXEC's reply is the one that took its time.
   if (admitted.admission == Admission::kQueued) stats = nullptr;
-  return {WaitsFor::kNothing, seen, stats};
+  return {WaitsFor::kNothing, seen, stats, in_batch};
 }
 
 }  // namespace kvd

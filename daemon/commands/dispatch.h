@@ -18,6 +18,9 @@ struct Executed {
   WaitsFor waits_for = WaitsFor::kNothing;
   Seq seen = 0;                   // The newest change that the reply shows.
   CommandStats* stats = nullptr;  // The command's; null if there is none such.
+  // Its reply waits for the store's open batch, and it runs again if that is
+  // refused.
+  bool in_batch = false;
 };
 
 // Executes `args` for `session` and appends the reply to `out`, and to `lent`

@@ -20,11 +20,16 @@
 #include "daemon/commands/text.h"
 #include "daemon/state/memory_figures.h"
 #include "log/format/manifest.h"
+#include "store/batches.h"
 
 namespace kvd {
 namespace {
 
 void ReplyRevision(Call& call, Seq revision) {
+  if (revision >= kProvisionalSeq) {
+    // Behind the ":" that follows.
+    call.session.provisional_revisions.push_back(call.reply.out()->size() + 1);
+  }
   call.reply.Integer(static_cast<int64_t>(revision));
 }
 

@@ -90,7 +90,24 @@ size_t Connection::ParseAhead(KeysAhead& keys) {
   return commands_.left();
 }
 
+BatchedCommands& Connection::batched() {
+  if (batched_ == nullptr) batched_ = std::make_unique<BatchedCommands>();
+  return *batched_;
+}
+
+void Connection::RunAgain() {
+  if (parked_ && !RunsAgain()) {
+    batched().RunThen(args());
+    CommandDone();
+  }
+  batched().RunAgain(&session_);
+  parked_ = false;
+}
+
 ParseOutcome Connection::NextCommand(KeysAhead& keys) {
+  if (batched_ != nullptr && batched_->BeginNext(&session_)) {
+    return ParseOutcome::kCommand;
+  }
   if (commands_.left() == 0) {
     ParseAhead(keys);
     keys.Fetch();
@@ -104,6 +121,7 @@ ParseOutcome Connection::NextCommand(KeysAhead& keys) {
 }
 
 void Connection::CommandDone() {
+  if (RunsAgain()) return batched_->Done();
   input_.Consume(commands_.consumed());
   half_ = false;
 }
@@ -156,6 +174,7 @@ void Connection::OnRead(ssize_t count) {
   if (TakesNothing()) return SetReading(false);
   if (count > 0) {
     input_.Filled(static_cast<size_t>(count));
+    session_.read_stamp = 0;
     silent_ms_ = 0;
     service_.stats.input_bytes += static_cast<uint64_t>(count);
     session_.input_total_bytes += static_cast<uint64_t>(count);
@@ -188,7 +207,9 @@ void Connection::Flush() {
     }
     if (replies_.has_sendable()) return StartWrite();
   }
-  if (session_.closing && output_bytes() == 0) Close();
+  if (session_.closing && output_bytes() == 0 && session_.unsettled == 0) {
+    Close();
+  }
 }
 
 void Connection::StartWrite() {

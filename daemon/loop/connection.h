@@ -5,11 +5,13 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "base/unique_fd.h"
+#include "daemon/loop/batched_commands.h"
 #include "daemon/loop/commands_ahead.h"
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/input_buffer.h"
@@ -67,10 +69,13 @@ class Connection final : public Inbox {
   // Parses the next command into args(), which stay valid until CommandDone().
   // After kError nothing but RefuseInput() makes sense.
   ParseOutcome NextCommand(KeysAhead& keys);
-  std::span<const std::string_view> args() const { return commands_.args(); }
+  std::span<const std::string_view> args() const {
+    return RunsAgain() ? batched_->words() : commands_.args();
+  }
   // The second of them with its hash, which `keys` returned; none if it did
   // not.
   HashedKey hashed_key() const {
+    if (RunsAgain()) return {};
     const std::optional<uint64_t> hash = commands_.key_hash();
     return hash ? HashedKey{args()[1], *hash} : HashedKey();
   }
@@ -80,6 +85,12 @@ class Connection final : public Inbox {
   void RefuseInput() { Refuse(commands_.error()); }
   // Answers with an error that ends the conversation. Not while parked.
   void Refuse(std::string_view error);
+
+  // Its commands in a batch of the store.
+  BatchedCommands& batched();
+  // Those run again, and then the one in args(), which waits, if there is one.
+  void RunAgain();
+  bool parked() const { return parked_; }
 
   // What the command in args() reads from disk.
   ColdValues& cold() { return cold_; }
@@ -152,6 +163,9 @@ class Connection final : public Inbox {
     ReplyQueue::Taken replies;
   };
 
+  bool RunsAgain() const {
+    return batched_ != nullptr && batched_->runs_again();
+  }
   // What has come stays in the socket.
   bool TakesNothing() const { return parked_ || in.postponed; }
   void OnRead(ssize_t count);
@@ -164,6 +178,7 @@ class Connection final : public Inbox {
   ConnectionListener& listener_;
   Session session_;
   CommandsAhead commands_;
+  std::unique_ptr<BatchedCommands> batched_;  // Null if there never were any.
   ColdValues cold_;
   InputBuffer input_;
   ReplyQueue replies_;

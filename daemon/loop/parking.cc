@@ -65,6 +65,13 @@ std::vector<Connection*> Parking::TakeForNews() {
   return taken;
 }
 
+void Parking::Remove(Connection& connection) {
+  std::erase(room_, &connection);
+  std::erase(news_, &connection);
+  std::erase(others_, &connection);
+  CountForRoom();
+}
+
 std::vector<Connection*> Parking::TakeAll() {
   std::vector<Connection*> taken(room_.begin(), room_.end());
   taken.insert(taken.end(), news_.begin(), news_.end());

@@ -48,6 +48,8 @@ class Parking {
     return !room_.empty() || !values_.empty() || !others_.empty();
   }
 
+  // Forgets that one, which runs again for another reason.
+  void Remove(Connection& connection);
   // Forgets those that have closed.
   void EraseClosed();
 

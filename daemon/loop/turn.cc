@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "daemon/commands/dispatch.h"
+#include "store/batches.h"
 
 namespace kvd {
 namespace {
@@ -123,8 +124,57 @@ void Turn::TakeNews() {
     connection->in.waiting = connection->replies().withholds();
     return !connection->in.waiting;
   });
+  if (service_.batches != nullptr) SettleBatch();
   RetryForRoom();
   RetryForNews();
+}
+
+// What became of the batch whose commands wait for that.
+void Turn::SettleBatch() {
+  using Outcome = Batches::Outcome;
+  const Outcome outcome = service_.batches->TakeOutcome();
+  if (outcome == Outcome::kNone) return;
+  std::vector<Connection*> connections = std::exchange(in_batch_, {});
+  EraseClosed(connections);
+  for (Connection* connection : connections) {
+    switch (outcome) {
+      case Outcome::kNone:
+        break;
+      case Outcome::kCommitted:
+        Settle(*connection, nullptr);
+        break;
+      case Outcome::kFailed:
+        Settle(*connection, &service_.batches->refusal());
+        break;
+      case Outcome::kRefused:
+        parking_.Remove(*connection);
+        connection->RunAgain();
+        Ready(*connection);
+        break;
+    }
+  }
+}
+
+void Turn::Settle(Connection& connection, const std::string* error) {
+  Session& session = connection.session();
+  session.unsettled = 0;
+  std::string* const out = connection.replies().buffer();
+  for (BatchedCommands::Command& command : connection.batched().Take()) {
+    if (error != nullptr) {
+      ReplyWriter(out, session.protocol).Error(*error);
+    } else {
+      size_t from = 0;
+      for (const size_t at : command.revisions) {
+        constexpr size_t kDigits = 19;  // Of any from kProvisionalSeq on.
+        out->append(command.reply, from, at - from);
+        out->append(std::to_string(service_.batches->RevisionOf(kProvisionalSeq)));
+        from = at + kDigits;
+      }
+      out->append(command.reply, from);
+    }
+    connection.replies().Commit(0, false);
+  }
+  AfterExecuting(connection);
 }
 
 void Turn::RetryForRoom() {
@@ -278,6 +328,9 @@ void Turn::ExecuteSome(Connection& connection) {
 
 WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
   const bool queue_writers = !is_retry && parking_.queues_writers();
+  if (service_.batches != nullptr) {
+    return ExecuteInBatch(connection, queue_writers);
+  }
   ReplyQueue& replies = connection.replies();
   const Executed executed =
       Execute(service_, connection.session(), connection.args(), queue_writers,
@@ -294,6 +347,35 @@ WaitsFor Turn::ExecuteOne(Connection& connection, bool is_retry) {
     }
   }
   if (messages_.has_mail()) messages_.Deliver(connection.session().newest_seen);
+  if (!shown_.empty()) ShowMonitors();
+  connection.CommandDone();
+  return WaitsFor::kNothing;
+}
+
+// Replies stay with their commands until it is certain that they count.
+WaitsFor Turn::ExecuteInBatch(Connection& connection, bool queue_writers) {
+  Session& session = connection.session();
+  session.provisional_revisions.clear();
+  std::string reply;
+  const Executed executed =
+      Execute(service_, session, connection.args(), queue_writers,
+              &connection.cold(), &reply);
+  if (executed.waits_for != WaitsFor::kNothing) return executed.waits_for;
+  if (executed.in_batch) {
+    BatchedCommands& batched = connection.batched();
+    if (!batched.awaits()) in_batch_.push_back(&connection);
+    batched.Add({{connection.args().begin(), connection.args().end()},
+                 std::exchange(session.ended, {}),
+                 std::move(reply),
+                 session.provisional_revisions});
+  } else {
+    connection.replies().buffer()->append(reply);
+    connection.replies().Commit(0, false);
+  }
+  if (executed.stats != nullptr) {
+    connection.in.waits_since_ns = 0;
+    reply_times_.Ready(*executed.stats);
+  }
   if (!shown_.empty()) ShowMonitors();
   connection.CommandDone();
   return WaitsFor::kNothing;
@@ -419,6 +501,7 @@ std::vector<Connection*> Turn::TakeClosed() {
   if (closed_.empty()) return {};
   EraseClosed(ready_);
   EraseClosed(waiting_);
+  EraseClosed(in_batch_);
   EraseClosed(flush_);
   messages_.EraseClosed();
   if (std::erase_if(monitors_, [](auto* c) { return c->closed(); }) > 0) {

@@ -73,6 +73,9 @@ class Turn final : public ConnectionListener {
 
  private:
   void TakeNews();
+  void SettleBatch();
+  void Settle(Connection& connection, const std::string* error);
+  WaitsFor ExecuteInBatch(Connection& connection, bool queue_writers);
   void ShowMonitors();
   void Show(std::string_view line, Seq seq);
   void ListenOrNot();
@@ -114,6 +117,7 @@ class Turn final : public ConnectionListener {
   std::vector<Connection*> ready_;
   std::vector<Connection*> waiting_;  // With withheld replies.
   std::vector<Connection*> flush_;
+  std::vector<Connection*> in_batch_;  // With commands in the open batch.
   std::vector<Connection*> monitors_;
   // What they will see of the command under way. One of them may have sent it:
   // its reply comes first, and may still be dropped.

@@ -24,6 +24,7 @@
 #include "daemon/state/load_status.h"
 #include "daemon/state/session.h"
 #include "daemon/state/slow_log.h"
+#include "store/batches.h"
 #include "store/store.h"
 
 namespace kvd {
@@ -74,7 +75,8 @@ struct ScriptFigures {
 
 // Thread: loop.
 struct ServerState {
-  Store* store = nullptr;  // Null while it loads.
+  Store* store = nullptr;      // Null while it loads.
+  Batches* batches = nullptr;  // Null if it runs commands one by one.
   const Config& config;    // Changes by `configure` alone.
   Clock& clock;
 

@@ -138,6 +138,26 @@ struct Session : SessionSettings {
 
   ScriptProgress scripts;
 
+  // --- Of a store that runs commands in batches (store/batches.h) ---
+
+  // Its commands in the open one: their replies wait for what becomes of it.
+  size_t unsettled = 0;
+  // Of its input: Batches::Admit().
+  uint64_t read_stamp = 0;
+  // Where its reply under way has revisions that are not known yet.
+  std::vector<size_t> provisional_revisions;
+  // What EndTransaction() took away, if it may have to be put back.
+  struct Ended {
+    std::unique_ptr<QueuedCommands> queued;
+    std::unique_ptr<Watch> watch;
+  };
+  bool keeps_ended = false;
+  Ended ended;
+  void Restore(Ended taken) {
+    if (taken.queued != nullptr) queued = std::move(taken.queued);
+    if (taken.watch != nullptr) watch = std::move(taken.watch);
+  }
+
   // No further command of this connection is executed; it closes once its
   // replies are out.
   bool closing = false;
@@ -160,6 +180,7 @@ struct Session : SessionSettings {
     return (queued ? queued->bytes() : 0) + (watch ? watch->memory_bytes() : 0);
   }
   void EndTransaction() {
+    if (keeps_ended) ended = {std::move(queued), std::move(watch)};
     queued.reset();
     watch.reset();
     undone_bytes = 0;
