@@ -417,7 +417,8 @@ Admission AdmitToBatch(Call& call, const Command& command) {
                                        : Admission::kWaitsForBatch;
   }
   // What a plain write has seen is a condition of its change.
-  const bool reads = command.access != Access::kWrite ||
+  const bool reads = call.session.reads_fresh ||
+                     command.access != Access::kWrite ||
                      command.group == CommandGroup::kScripting;
   switch (batches.Admit(reads, &call.session.read_stamp)) {
     case Batches::Admission::kRun:
@@ -481,6 +482,9 @@ Room RunInBatch(Call& call, const Command& command, ColdValues& cold,
   const auto verdict =
       batches.EndCommand(ran, session.unsettled > 0, seen);
   *in_batch = verdict.belongs_to_batch;
+  session.reads_fresh = verdict.reads;
+  // So that it is asked at once how far the others are.
+  if (verdict.reads) batches.Admit(/*reads=*/true, &session.read_stamp);
   if (verdict.room != Room::kReady) {
     session.Restore(std::exchange(session.ended, {}));
   } else if (*in_batch) {

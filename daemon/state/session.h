@@ -144,6 +144,7 @@ struct Session : SessionSettings {
   size_t unsettled = 0;
   // Of its input: Batches::Admit().
   uint64_t read_stamp = 0;
+  bool reads_fresh = false;  // Its command under way has to.
   // Where its reply under way has revisions that are not known yet.
   std::vector<size_t> provisional_revisions;
   // What EndTransaction() took away, if it may have to be put back.

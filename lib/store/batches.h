@@ -37,6 +37,9 @@ class Batches {
     Room room = Room::kReady;
     // Its reply waits for the batch, and it runs again if that is refused.
     bool belongs_to_batch = false;
+    // With kWait: it has changed nothing, so that nothing proves what it saw. It
+    // has to be admitted as one that reads.
+    bool reads = false;
   };
   // `behind`: the client has a command in this batch already. `seen`: the
   // newest change that the reply shows.

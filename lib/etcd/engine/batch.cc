@@ -34,11 +34,14 @@ void Batch::BeginCommand() {
   first_change_ = core_.changes.undoable().size();
 }
 
-Batches::Verdict Batch::Judge(bool behind, Seq seen) const {
+Batches::Verdict Batch::Judge(bool behind, Seq seen, bool is_fresh) const {
   const bool changes = core_.changes.undoable().size() > first_change_;
   const bool depends =
       changes || behind || seen > core_.journal.durable_seq();
-  if (!depends) return {Room::kReady, false};
+  if (!depends) {
+    const bool may_be_old = !is_fresh && (!seen_.empty() || saw_all_);
+    return {may_be_old ? Room::kWait : Room::kReady, false, may_be_old};
+  }
   // Counts and listings have no condition of etcd's: alone they are as of a
   // moment, beside changes they would not be.
   if (saw_all_) {

@@ -40,7 +40,8 @@ class Batch final : public ReadNotes {
   void BeginCommand();
   // Whether what the command did has its place in this batch. Nothing of it
   // counts yet.
-  Batches::Verdict Judge(bool behind, Seq seen) const;
+  // `is_fresh`: it was admitted as one that reads.
+  Batches::Verdict Judge(bool behind, Seq seen, bool is_fresh) const;
   // It counts.
   void KeepCommand(bool belongs_to_batch);
 

@@ -16,7 +16,6 @@ constexpr int64_t kPageKeys = 1000;
 // A Txn that is not answered by then is asked after: a follower that has sent
 // it to a leader which died says nothing for 7 s.
 constexpr int64_t kTxnTimeoutMs = 2000;
-constexpr int64_t kLoadAgainMs = 200;
 constexpr int64_t kTickMs = 100;
 
 std::string After(const std::string& key) { return key + '\0'; }
@@ -94,7 +93,7 @@ void EtcdStore::LoadAgain(const Error& why) {
   options_.log(Severity::kWarning,
                fmt::format("loading from etcd: {}; trying again",
                            why.message()));
-  load_again_at_ms_ = NowMs() + kLoadAgainMs;
+  LoadGenerations();
 }
 
 void EtcdStore::BeginWatch() {
@@ -104,10 +103,21 @@ void EtcdStore::BeginWatch() {
       [this](Error why) { OnWatchEnd(why); });
 }
 
-// What was told is in order, but something is missing.
+// What was told is in order, but what follows is not there any more.
 void EtcdStore::OnWatchEnd(const Error& why) {
-  Fail(Error(ErrorCode::kUnavailable,
-             fmt::format("the watch on etcd has ended: {}", why.message())));
+  options_.log(Severity::kWarning,
+               fmt::format("the watch on etcd has ended: {}; loading all anew",
+                           why.message()));
+  reloads_ = true;
+}
+
+void EtcdStore::Reload() {
+  reloads_ = false;
+  watch_.reset();
+  updates_.clear();
+  loaded_ = false;
+  index_.Clear();
+  LoadGenerations();
 }
 
 // From now on Txns of an earlier life, which may be under way, are refused.
@@ -135,6 +145,7 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
   if (!loaded_ || flight_ != Flight::kNone) return Admission::kWait;
   if (batch_.commands() >= commands_max_) return Admission::kWait;
   const bool must_be_fresh = reads && options_.linearizable;
+  admitted_fresh_ = reads || !options_.linearizable;
   if (must_be_fresh && *stamp == 0) *stamp = barrier_.next();
   const uint64_t wanted =
       std::max(barrier_before_all_, must_be_fresh ? *stamp : 0);
@@ -163,7 +174,7 @@ void EtcdStore::BeginCommand() {
 
 Batches::Verdict EtcdStore::EndCommand(bool ran, bool behind, Seq seen) {
   const Verdict verdict =
-      ran ? batch_.Judge(behind, seen) : Verdict{Room::kReady, false};
+      ran ? batch_.Judge(behind, seen, admitted_fresh_) : Verdict{Room::kReady, false};
   if (!ran || verdict.room != Room::kReady) {
     core_.changes.Undo();
     return verdict;
@@ -353,7 +364,8 @@ void EtcdStore::NeedBarrier() {
 
 // The index stands still while what was made of it may be undone.
 void EtcdStore::ApplyUpdates() {
-  if (batch_open_ || !loaded_) return;
+  if (batch_open_ || flight_ != Flight::kNone || !loaded_) return;
+  if (reloads_) return Reload();
   for (; !updates_.empty(); updates_.pop_front()) {
     index_.Apply(updates_.front());
   }
@@ -375,10 +387,6 @@ bool EtcdStore::Poll() {
 
 std::optional<int64_t> EtcdStore::Tick() {
   const int64_t now_ms = NowMs();
-  if (load_again_at_ms_ && now_ms >= *load_again_at_ms_) {
-    load_again_at_ms_.reset();
-    LoadGenerations();
-  }
   if (flight_ == Flight::kFence && loaded_ && !told_unknown_ &&
       now_ms - sent_at_ms_ >= options_.timeout_ms) {
     told_unknown_ = true;

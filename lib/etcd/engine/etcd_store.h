@@ -102,6 +102,7 @@ class EtcdStore final : public Store, private Batches {
   void BeginWatch();
   void TakeOver();
   void LoadAgain(const Error& why);
+  void Reload();
 
   void OpenBatch();
   void Send();
@@ -137,7 +138,7 @@ class EtcdStore final : public Store, private Batches {
 
   bool loaded_ = false;
   int64_t load_revision_ = 0;
-  std::optional<int64_t> load_again_at_ms_;
+  bool reloads_ = false;  // When nothing is under way.
   std::deque<WatchUpdate> updates_;  // Not in the index yet.
 
   bool batch_open_ = false;
@@ -148,6 +149,7 @@ class EtcdStore final : public Store, private Batches {
   int64_t sent_at_ms_ = 0;            // When the batch was.
   bool told_unknown_ = false;         // Its clients were.
   size_t commands_max_ = SIZE_MAX;    // Of the next batch.
+  bool admitted_fresh_ = false;       // The command under way.
   uint64_t barrier_before_all_ = 0;   // Whatever a command does.
   Outcome outcome_ = Outcome::kNone;
   int64_t committed_revision_ = 0;

@@ -32,6 +32,18 @@ void SharedIndex::Apply(const WatchUpdate& update) {
   if (update.revision > revision_) revision_ = update.revision;
 }
 
+void SharedIndex::Clear() {
+  core_.watched_keys.NoteFlushAll(core_.journal.durable_seq());
+  for (const auto& keyspace : core_.databases->all()) {
+    if (auto table = keyspace->Clear(0)) {
+      core_.cleared.Add(std::move(table), keyspace.get());
+    }
+  }
+  generations_ = {};
+  peers_.clear();
+  revision_ = 0;
+}
+
 void SharedIndex::ApplyEvent(const Event& event) {
   const Name name = names_.Parse(event.kv.key);
   switch (name.kind) {

@@ -26,6 +26,9 @@ class SharedIndex {
   // What the watch tells, while no change of this kvd can be undone.
   void Apply(const WatchUpdate& update);
 
+  // Empty again; whoever watches keys is told that they have changed.
+  void Clear();
+
   // All up to this one is in.
   int64_t revision() const { return revision_; }
   void set_revision(int64_t revision) { revision_ = revision; }
