@@ -12,12 +12,14 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <tuple>
 #include <vector>
 
 #include "backup/backup_reader.h"
 #include "base/allocator.h"
 #include "base/clock.h"
 #include "base/executor.h"
+#include "base/random.h"
 #include "base/unique_fd.h"
 #include "config/units.h"
 #include "daemon/config_check.h"
@@ -187,6 +189,46 @@ StoreOptions StoreOptionsOf(const Config& config, const MemoryBounds& memory,
   return options;
 }
 
+// The id that the directory has, made if it has none.
+Result<std::string> IdOf(Directory& directory) {
+  constexpr std::string_view kName = "ID";
+  constexpr std::string_view kNewName = "ID.tmp";
+  constexpr size_t kIdBytes = 16;
+  std::string id(kIdBytes, '\0');
+  if (const auto file = directory.Open(kName, Directory::OpenMode::kRead)) {
+    KVD_TRY_ASSIGN(const size_t got, (*file)->ReadAt(0, id));
+    if (got == kIdBytes) return id;
+  }
+  id = fmt::format("{:016x}", RandomU64());
+  std::ignore = directory.Remove(kNewName);
+  KVD_TRY_ASSIGN(const auto file, directory.Create(kNewName));
+  KVD_TRY(file->WriteAt(0, id));
+  KVD_TRY(file->Sync());
+  KVD_TRY(directory.Rename(kNewName, kName));
+  KVD_TRY(directory.Sync());
+  return id;
+}
+
+Result<std::unique_ptr<Store>> OpenShared(const Config& config,
+                                          Directory& directory,
+                                          const MemoryBounds& memory,
+                                          OpenSharedStore open, Clock& clock,
+                                          Wake wake) {
+  if (open == nullptr) {
+    return Fail(ErrorCode::kInvalid,
+                "storage.backend = \"{}\": this program can only keep its data "
+                "on this machine; start kvd-etcd instead",
+                config.storage.backend);
+  }
+  KVD_TRY_ASSIGN(std::string id, IdOf(directory));
+  const SharedStoreOptions options = {
+      config, memory.limit, std::move(id),
+      [](Severity severity, const std::string& message) {
+        Log(severity, message);
+      }};
+  return open(options, clock, std::move(wake));
+}
+
 void LogRecovery(const Store& store) {
   const RecoveryReport& report = store.recovery();
   if (report.created) return LogInfo("made a new store");
@@ -260,8 +302,8 @@ struct LeaveToTheSystem {
 // Everything below is destroyed from the bottom up: the server closes its
 // sockets before the store ends, the store ends before its threads, and the
 // lock on the directory is released last.
-ExitCode Serve(const Settings& settings, EventLoop& loop, LoopWaker& waker,
-               StopSignals& signals) {
+ExitCode Serve(const Settings& settings, OpenSharedStore open_shared,
+               EventLoop& loop, LoopWaker& waker, StopSignals& signals) {
   const Config& config = settings.config;
   const std::vector<int> passed = notify::PassedSockets();
   // With passed sockets those of the configuration do not matter.
@@ -292,6 +334,10 @@ ExitCode Serve(const Settings& settings, EventLoop& loop, LoopWaker& waker,
                 std::move(*sockets));
   server.set_config_file(settings.file);
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
+    if (config.storage.backend != "local") {
+      return OpenShared(config, **directory, memory, open_shared, clock,
+                        waker.wake());
+    }
     return Store::Open(**directory,
                        StoreOptionsOf(config, memory, descriptors, on_progress),
                        {slow_work, maintenance, reads}, clock, waker.wake());
@@ -309,7 +355,7 @@ ExitCode Serve(const Settings& settings, EventLoop& loop, LoopWaker& waker,
 
 }  // namespace
 
-ExitCode RunDaemon(const Settings& settings) {
+ExitCode RunDaemon(const Settings& settings, OpenSharedStore open_shared) {
   SetUpAllocator();
   IgnoreSignals();
   umask(kUmask);
@@ -321,7 +367,7 @@ ExitCode RunDaemon(const Settings& settings) {
   EventLoop loop;
   LoopWaker waker(loop);
   StopSignals signals(loop);
-  const ExitCode code = Serve(settings, loop, waker, signals);
+  const ExitCode code = Serve(settings, open_shared, loop, waker, signals);
   if (code == ExitCode::kStopped) LogInfo("stopped; everything is on disk");
   return code;
 }

@@ -8,11 +8,13 @@
 
 #include "daemon/exit_code.h"
 #include "daemon/options.h"
+#include "daemon/shared_store.h"
 
 namespace kvd {
 
-// Opens the store and serves clients until asked to stop.
-ExitCode RunDaemon(const Settings& settings);
+// Opens the store and serves clients until asked to stop. `open_shared`: see
+// program.h.
+ExitCode RunDaemon(const Settings& settings, OpenSharedStore open_shared);
 
 // Reads every byte of a data directory and reports damage on stdout.
 ExitCode RunVerify(const std::string& path);

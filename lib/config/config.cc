@@ -120,11 +120,30 @@ class Reader {
   }
 
  private:
+  static bool IsList(const Setting& setting) {
+    const auto* kind = std::get_if<TextKind>(&setting.kind);
+    return kind != nullptr && kind->is_list;
+  }
+
+  // Nothing if it has anything but strings.
+  static std::optional<std::string> Joined(const toml::array& array) {
+    std::string joined;
+    for (const toml::node& element : array) {
+      const auto text = element.value_exact<std::string>();
+      if (!text) return std::nullopt;
+      if (!joined.empty()) joined += ',';
+      joined += *text;
+    }
+    return joined;
+  }
+
   void ReadSetting(const Setting& setting, const toml::node& node,
                    Place place) {
     std::optional<std::string> text;
     const TomlType type = TypeOf(setting);
-    if (type == TomlType::kString) {
+    if (const toml::array* array = node.as_array(); array && IsList(setting)) {
+      text = Joined(*array);
+    } else if (type == TomlType::kString) {
       text = node.value_exact<std::string>();
     } else if (type == TomlType::kBoolean) {
       if (const auto flag = node.value_exact<bool>()) {

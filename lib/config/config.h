@@ -102,6 +102,21 @@ struct Config {
     int64_t reserved_descriptors = 64;
   } limits;
 
+  struct Storage {
+    std::string backend = "local";
+  } storage;
+
+  struct Etcd {
+    std::string endpoints = "http://127.0.0.1:2379";  // Commas between them.
+    std::string prefix = "kvd/";
+    int64_t timeout_ms = 5000;
+    std::string reads = "linearizable";
+    int64_t max_clock_skew_ms = 500;
+    std::string ca_file;
+    std::string cert_file;
+    std::string key_file;
+  } etcd;
+
   struct PubSub {
     std::string keyspace_events;  // Letters of Redis; empty: none.
   } pubsub;

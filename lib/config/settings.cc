@@ -107,6 +107,17 @@ constexpr Setting kSettings[] = {
 
     {"script.memory_limit",
      SizeKind{KVD_FIELD(script.memory_bytes), kMiB, 4 * kGiB}},
+    {"storage.backend", TextKind{KVD_FIELD(storage.backend), false}},
+    {"etcd.endpoints", TextKind{KVD_FIELD(etcd.endpoints), false, true}},
+    {"etcd.prefix", TextKind{KVD_FIELD(etcd.prefix), false}},
+    {"etcd.timeout", DurationKind{KVD_FIELD(etcd.timeout_ms), 100, kHour}},
+    {"etcd.reads", TextKind{KVD_FIELD(etcd.reads), false}},
+    {"etcd.max_clock_skew",
+     DurationKind{KVD_FIELD(etcd.max_clock_skew_ms), 1, kHour}},
+    {"etcd.ca_file", TextKind{KVD_FIELD(etcd.ca_file), true}},
+    {"etcd.cert_file", TextKind{KVD_FIELD(etcd.cert_file), true}},
+    {"etcd.key_file", TextKind{KVD_FIELD(etcd.key_file), true}},
+
     {"script.time_limit",
      DurationKind{KVD_FIELD(script.time_ms), 1, 10 * kSecond}},
 

@@ -24,6 +24,7 @@ enum class TomlType { kString = 1, kInteger, kFloat, kBoolean };
 struct TextKind {
   std::string& (*field)(Config&);
   bool may_be_empty;
+  bool is_list = false;  // In a file an array; else with commas between.
 };
 struct SizeKind {
   uint64_t& (*field)(Config&);

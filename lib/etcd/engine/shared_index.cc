@@ -33,7 +33,7 @@ void SharedIndex::Apply(const WatchUpdate& update) {
 }
 
 void SharedIndex::Clear() {
-  core_.watched_keys.NoteFlushAll(core_.journal.durable_seq());
+  core_.watched_keys.NoteUnknown(core_.journal.durable_seq());
   for (const auto& keyspace : core_.databases->all()) {
     if (auto table = keyspace->Clear(0)) {
       core_.cleared.Add(std::move(table), keyspace.get());

@@ -79,6 +79,10 @@ void WatchedKeys::NoteFlushAll(Seq seq) {
   }
 }
 
+void WatchedKeys::NoteUnknown(Seq seq) {
+  for (auto& [hash, watched] : keys_) Touch(watched.watcher, seq);
+}
+
 void WatchedKeys::NoteSwap(int one, int other, Seq seq, const Exists& exists) {
   for (auto& [hash, watched] : keys_) {
     if (watched.database != one && watched.database != other) continue;

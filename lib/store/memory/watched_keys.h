@@ -56,6 +56,8 @@ class WatchedKeys {
   void NoteFlush(int database, Seq seq);
   // Of all databases.
   void NoteFlushAll(Seq seq);
+  // All keys: nobody knows what has happened to them.
+  void NoteUnknown(Seq seq);
   // Before two databases change places; `exists` says whether a key is in one.
   using Exists =
       std::function<bool(int database, uint64_t hash, std::string_view key)>;
