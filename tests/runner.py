@@ -344,11 +344,9 @@ _CONFORMANCE = [f"tests/e2e/commands/test_{name}.py" for name in (
 def etcd_commands(kind):
     """The conformance tests with the data in etcd."""
     stage = f"{kind}-etcd-commands"
-    kvd = os.path.abspath(f"build/{kind}/bin/kvd")
-    if run([kvd, "check-config", "--set", "storage.backend=etcd"],
-           os.devnull) != 0:
+    if not os.path.exists(f"build/{kind}/bin/kvd-etcd"):
         counts = Counts()
-        counts.add_outcome(stage, "skipped", "this kvd knows no etcd")
+        counts.add_outcome(stage, "skipped", "kvd-etcd is not built")
         return counts
     return OUTSIDE_TIME.spend(functools.partial(
         e2e_files, stage, kind, _CONFORMANCE, {"KVD_E2E_BACKEND": "etcd"}))

@@ -28,6 +28,8 @@ ROOT = os.path.abspath(
 BIN_DIR = os.environ.get("KVD_BIN_DIR") or os.path.join(
     ROOT, "build", "release", "bin")
 KVD = os.path.join(BIN_DIR, "kvd")
+# The same for data in etcd; not every build has it.
+KVD_ETCD = os.path.join(BIN_DIR, "kvd-etcd")
 KVCTL = os.path.join(BIN_DIR, "kvctl")
 SANITIZED = KIND != "release"
 # How long anything may take before it counts as hanging.
@@ -300,13 +302,15 @@ class Process:
 class Daemon:
     """kvd on a data directory, over as many lives as the test wants.
 
-    `settings` are given with --set; `wrap` is put before kvd's command line.
+    `settings` are given with --set; `wrap` is put before kvd's command line;
+    `program` is another one than that which has the data where this run's are.
     """
 
     def __init__(self, test, folder=None, data_dir=None, socket_path=None,
                  settings=None, wrap=(), env=None, limits=None, pass_fds=(),
-                 defaults=True):
+                 defaults=True, program=None):
         self.test = test
+        self.program = program or (KVD if BACKEND == "local" else KVD_ETCD)
         self.folder = folder or test.new_folder()
         self.data_dir = data_dir or os.path.join(self.folder, "data")
         self.socket_path = socket_path or os.path.join(self.folder, "sock")
@@ -331,8 +335,8 @@ class Daemon:
 
     def arguments(self, *more):
         """kvd's command line."""
-        words = [*self.wrap, KVD, "--data-dir", self.data_dir, "--socket",
-                 self.socket_path, *more]
+        words = [*self.wrap, self.program, "--data-dir", self.data_dir,
+                 "--socket", self.socket_path, *more]
         for name, value in self.settings.items():
             words += ["--set", f"{name}={value}"]
         return words
