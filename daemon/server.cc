@@ -467,7 +467,10 @@ void Server::Fail(const Error& error) {
   const bool lost = service_.store->storage_lost();
   stage_ = Stage::kFailing;
   exit_code_ = ExitCode::kDiskFault;
-  if (lost) {
+  if (service_.batches != nullptr) {
+    exit_code_ = ExitCodeOf(error);
+    LogError("exits: {}", error.message());
+  } else if (lost) {
     LogError("exits, and what is in memory is not all on disk: {}",
              error.message());
   } else {
@@ -483,7 +486,10 @@ void Server::Fail(const Error& error) {
   for (auto& [id, connection] : connections_) connection->EndInput();
   DisownWithheld();
   turn_.StopExecuting(
-      "IOERR disk fault; the command was not executed, nothing was changed");
+      service_.batches != nullptr
+          ? "IOERR kvd ends; the command was not executed, nothing was changed"
+          : "IOERR disk fault; the command was not executed, nothing was "
+            "changed");
   BeginFlushing(kLastWordsMsMax);
 }
 

@@ -71,6 +71,8 @@ enum class PlantedBug {
   kLoseSlowMessage,         // A message is not kept for who reads slowly.
   kLeakMessage,             // Somebody keeps what everybody has read.
   kWrongEventName,          // A renamed key passes for one that was set.
+  kAnswerBeforeFence,       // A Txn without an answer passes for not done.
+  kBarrierOfOldest,         // Reads wait for the oldest of the sequence keys.
 };
 
 #ifdef KVD_PLANTED_BUGS

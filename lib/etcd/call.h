@@ -136,18 +136,15 @@ class Call {
     connections_.Blame(at);
     connections_.SetTrouble(at, Explain(endpoint, status));
     if (verdict.ask_again) return Step();
-    Finish(Fail(ErrorCode::kTimeout,
-                "etcd at {}: {}; nobody knows whether the change was made",
-                endpoint.name, Explain(endpoint, status)));
+    Finish(Fail(ErrorCode::kTimeout, "etcd at {}: {}", endpoint.name,
+                Explain(endpoint, status)));
   }
 
   void GiveUp() {
     const bool unknown = options_.changes && !asked_.empty();
     BlameTheSilent(thread_.NowMs() + kPatienceMs);
     Finish(Fail(unknown ? ErrorCode::kTimeout : ErrorCode::kUnavailable,
-                "etcd has not answered within {} ms{} ({})",
-                options_.timeout_ms,
-                unknown ? ": nobody knows whether the change was made" : "",
+                "etcd has not answered within {} ms ({})", options_.timeout_ms,
                 connections_.Troubles()));
   }
 

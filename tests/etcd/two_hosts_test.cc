@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 
+#include "base/planted_bug.h"
 #include "etcd/engine/etcd_store.h"
 #include "tests/daemon/server/server_host.h"
 #include "tests/support/fake_etcd.h"
@@ -108,6 +109,22 @@ void ExpectNothingWrong(const etcd::Odds& odds, bool kills) {
   }
   EXPECT_GT(answered, 1000u);
 }
+
+#ifdef KVD_PLANTED_BUGS
+void ExpectFound(PlantedBug bug, const etcd::Odds& odds) {
+  const ScopedPlantedBug planted(bug);
+  for (uint64_t seed = 1; seed <= 20; ++seed) {
+    if (!TwoHosts(seed).Live(odds, false).empty()) return;
+  }
+  FAIL() << "nobody has noticed";
+}
+TEST(TwoHosts, SeeAnAnswerBeforeTheFence) {
+  ExpectFound(PlantedBug::kAnswerBeforeFence, kTrouble);
+}
+TEST(TwoHosts, SeeABarrierThatWaitsForTheWrongRevision) {
+  ExpectFound(PlantedBug::kBarrierOfOldest, {.watch_lag_ms = 100});
+}
+#endif
 
 TEST(TwoHosts, OnAnEtcdThatIsWell) { ExpectNothingWrong({}, false); }
 TEST(TwoHosts, OnAnEtcdInTrouble) { ExpectNothingWrong(kTrouble, false); }

@@ -294,7 +294,8 @@ void RandomClients::Receive(Client& client) {
     operation.answered = now_;
     client.revision = std::max(client.revision,
                                RevisionIn(operation.commands.front(), replies));
-  } else if (error->text.starts_with("TRYAGAIN")) {
+  } else if (error->text.starts_with("TRYAGAIN") ||
+             error->text.starts_with("LOADING")) {
     ++refused_;
     operation.refused = true;
   } else {

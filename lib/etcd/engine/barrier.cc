@@ -1,37 +1,55 @@
 // SPDX-License-Identifier: MIT
 #include "etcd/engine/barrier.h"
 
+#include <fmt/format.h>
+
+#include "base/planted_bug.h"
+
 namespace kvd::etcd {
 
-void Barrier::Pump() {
+void Barrier::Pump(int64_t now_ms) {
+  if (answered_ > passed_ && now_ms - asked_at_ms_ >= timeout_ms_) {
+    answered_ = passed_;
+    GiveUp(fmt::format("the watch has not come to revision {} within {} ms",
+                       target_, timeout_ms_));
+  }
   // One after the other: the next one serves all that come meanwhile.
   if (!wanted_ || under_way_ || answered_ > passed_) return;
   wanted_ = false;
   under_way_ = true;
   ++asked_;
+  asked_at_ms_ = now_ms;
   RangeRequest request;
   request.key = key_;
   request.range_end = range_end_;
   request.keys_only = true;
-  api_.Range(std::move(request), timeout_ms_,
-             [this](Result<RangeResponse> answer) {
-               OnAnswer(std::move(answer));
-             });
+  api_.Range(
+      std::move(request), timeout_ms_,
+      [this](Result<RangeResponse> answer) { OnAnswer(std::move(answer)); });
 }
 
 void Barrier::OnAnswer(Result<RangeResponse> answer) {
   under_way_ = false;
   has_news_ = true;
-  if (!answer) {
-    failed_ = asked_;
-    why_ = answer.error().message();
-    return;
-  }
+  if (!answer) return GiveUp(answer.error().message());
   target_ = 0;
   for (const KeyValue& kv : answer->found) {
     target_ = std::max(target_, kv.mod_revision);
   }
+  if (IsPlanted(PlantedBug::kBarrierOfOldest)) {
+    for (const KeyValue& kv : answer->found) {
+      target_ = std::min(target_, kv.mod_revision);
+    }
+  }
   answered_ = asked_;
+}
+
+// Those that came since it was asked have waited, too: they do not begin anew.
+void Barrier::GiveUp(std::string why) {
+  failed_ = ++asked_;
+  wanted_ = false;
+  why_ = std::move(why);
+  has_news_ = true;
 }
 
 bool Barrier::Advance(int64_t revision) {

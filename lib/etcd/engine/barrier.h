@@ -32,19 +32,30 @@ class Barrier {
   uint64_t next() const { return asked_ + 1; }
   // That one is wanted.
   void Want() { wanted_ = true; }
-  // Asks, if one is wanted and none is under way.
-  void Pump();
+  // Whatever a command does, it waits for the next one.
+  void HoldAll() {
+    before_all_ = next();
+    Want();
+  }
+  uint64_t before_all() const { return before_all_; }
+  bool holds_all() const { return before_all_ > passed_; }
+  // Asks, if one is wanted and none is under way. Gives up what the watch has
+  // not come to in time.
+  void Pump(int64_t now_ms);
 
   // The watch has told all up to this revision: true if that passes one.
   bool Advance(int64_t revision);
-  // The newest one that nobody answered; why.
+  // The newest one that nobody answered; all before it were, or were given up,
+  // too. Why.
   uint64_t failed() const { return failed_; }
   const std::string& why() const { return why_; }
+  bool has_news() const { return has_news_; }
   bool TakeNews() { return std::exchange(has_news_, false); }
   uint64_t passed() const { return passed_; }
 
  private:
   void OnAnswer(Result<RangeResponse> answer);
+  void GiveUp(std::string why);
 
   Api& api_;
   const std::string key_;
@@ -53,8 +64,10 @@ class Barrier {
   bool wanted_ = false;
   bool under_way_ = false;
   uint64_t asked_ = 0;
+  int64_t asked_at_ms_ = 0;
   uint64_t answered_ = 0;
   uint64_t passed_ = 0;
+  uint64_t before_all_ = 0;
   int64_t target_ = 0;  // Of the newest that was answered.
   uint64_t failed_ = 0;
   std::string why_;

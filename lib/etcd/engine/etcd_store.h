@@ -6,7 +6,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +20,10 @@
 #include "etcd/engine/barrier.h"
 #include "etcd/engine/batch.h"
 #include "etcd/engine/batch_journal.h"
+#include "etcd/engine/loader.h"
 #include "etcd/engine/names.h"
+#include "etcd/engine/own_sequence.h"
+#include "etcd/engine/patience.h"
 #include "etcd/engine/shared_index.h"
 #include "store/batches.h"
 #include "store/store.h"
@@ -62,7 +64,8 @@ class EtcdStore final : public Store, private Batches {
   bool MustWait(Seq seq) const override { return seq > durable_seq(); }
   const std::optional<Error>& failure() const override { return failure_; }
   bool storage_lost() const override { return false; }
-  void Stop() override { stopping_ = true; }
+  // What nobody can know by then is answered so.
+  void Stop() override;
   bool stopped() const override { return stopping_ && !batch_open_; }
   Batches* batches() override { return this; }
   void Read(ColdValues* values, std::function<void()> on_read) override;
@@ -80,11 +83,11 @@ class EtcdStore final : public Store, private Batches {
   std::string_view write_device_why() const override { return ""; }
 
  private:
-  // What a Txn under way is.
+  // What is known of the open batch.
   enum class Flight : uint8_t {
-    kNone,
-    kTxn,    // Its answer tells.
-    kFence,  // Nobody knows of the Txn before: this one finds out.
+    kNone,     // It has not been sent.
+    kTxn,      // The answer to its Txn tells.
+    kUnknown,  // That did not come: a fence finds out.
   };
 
   // Batches.
@@ -95,32 +98,24 @@ class EtcdStore final : public Store, private Batches {
   Outcome TakeOutcome() override;
   Seq RevisionOf(Seq provisional) const override;
 
-  // Loading, step by step.
-  void LoadGenerations();
-  void LoadPage(std::string from);
-  void OnPage(Result<RangeResponse> page);
-  void BeginWatch();
-  void TakeOver();
-  void LoadAgain(const Error& why);
-  void Reload();
-
   void OpenBatch();
   void Send();
-  void Fence();
-  void MoveSequence(TxnRequest request, Flight flight);
-  void OnTxn(Result<TxnResponse> answer);
-  void OnFence(Result<TxnResponse> answer);
+  void OnTold(const OwnSequence::Told& told);
   void Committed(int64_t revision);
   void Refused();
   void NotDone(const Error& error);
+  void GiveUpBatch();
   void CloseBatch(Outcome outcome);
-  // Whether the sequence key is this life's still; fails if not.
-  bool IsOurs(const TxnResponse& answer, KeyValue* sequence_key);
 
+  void OnLoaded();
+  void DoWhatIsDue();
   void ApplyUpdates();
-  void NeedBarrier();
-  void OnWatchEnd(const Error& why);
-  void Fail(Error error);
+  bool BarrierFailed();
+  bool AllWait() const;  // Whatever they do.
+  // The command waits, or is refused with all that do.
+  Admission Await(Patience::Of of);
+  std::string WhyRefused() const;
+  void Fail(const std::optional<Error>& error);
   int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
 
   const EtcdStoreOptions options_;
@@ -128,7 +123,6 @@ class EtcdStore final : public Store, private Batches {
   const Wake wake_;
   const Names names_;
   const std::unique_ptr<Api> api_;
-  std::unique_ptr<Watch> watch_;
 
   BatchJournal journal_;
   StoreCore core_;
@@ -136,24 +130,20 @@ class EtcdStore final : public Store, private Batches {
   Batch batch_;
   Barrier barrier_;
 
-  bool loaded_ = false;
-  int64_t load_revision_ = 0;
-  bool reloads_ = false;  // When nothing is under way.
-  std::deque<WatchUpdate> updates_;  // Not in the index yet.
+  Loader loader_;
+  OwnSequence sequence_;
+  Patience patience_;
 
   bool batch_open_ = false;
   Flight flight_ = Flight::kNone;
-  uint64_t number_ = 0;               // Of the newest Txn.
-  uint64_t batch_number_ = 0;         // Of the one that carries the batch.
-  int64_t sequence_revision_ = 0;     // Of the sequence key, as this kvd knows.
-  int64_t sent_at_ms_ = 0;            // When the batch was.
-  bool told_unknown_ = false;         // Its clients were.
-  size_t commands_max_ = SIZE_MAX;    // Of the next batch.
-  bool admitted_fresh_ = false;       // The command under way.
-  uint64_t barrier_before_all_ = 0;   // Whatever a command does.
+  int64_t sent_at_ms_ = 0;  // When the batch was.
+
+  size_t commands_max_ = SIZE_MAX;  // Of the next batch.
+  bool admitted_fresh_ = false;     // The command under way.
   Outcome outcome_ = Outcome::kNone;
   int64_t committed_revision_ = 0;
   std::string refusal_;
+  std::string batch_refusal_;  // Of the batch that failed.
   bool has_news_ = false;
   bool stopping_ = false;
   std::optional<Error> failure_;

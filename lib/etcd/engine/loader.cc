@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+#include "etcd/engine/loader.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace kvd::etcd {
+namespace {
+
+// Keys of one answer: some at first, then as many as make about so many bytes.
+constexpr int64_t kFirstPageKeys = 64;
+constexpr int64_t kPageKeysMax = 2000;
+constexpr int64_t kPageBytes = 4 << 20;
+// How long what etcd has refused is not asked for again.
+constexpr int64_t kPauseMs = 200;
+
+std::string After(const std::string& key) { return key + '\0'; }
+
+}  // namespace
+
+Loader::Loader(Api& api, const Names& names, int64_t timeout_ms, LogSink log,
+               const Clock& clock, StoreCore& core, SharedIndex& index)
+    : api_(api),
+      names_(names),
+      timeout_ms_(timeout_ms),
+      log_(std::move(log)),
+      clock_(clock),
+      core_(core),
+      index_(index) {}
+
+Api::Done<RangeResponse> Loader::InThis(
+    void (Loader::*then)(Result<RangeResponse>)) {
+  return [this, then, number = number_](Result<RangeResponse> answer) {
+    if (number == number_) (this->*then)(std::move(answer));
+  };
+}
+
+bool Loader::TakeLoaded() { return std::exchange(has_news_, false); }
+
+void Loader::Begin() {
+  ++number_;
+  began_ms_ = NowMs();
+  page_keys_ = kFirstPageKeys;
+  keys_ = 0;
+  RangeRequest request;
+  request.key = names_.GenerationPrefix();
+  request.range_end = PrefixEnd(request.key);
+  api_.Range(std::move(request), timeout_ms_, InThis(&Loader::OnGenerations));
+}
+
+void Loader::DoWhatIsDue() {
+  if (!due_ms_ || NowMs() < *due_ms_) return;
+  due_ms_.reset();
+  if (from_) {
+    AskPage();
+  } else {
+    Begin();
+  }
+}
+
+void Loader::OnGenerations(Result<RangeResponse> answer) {
+  if (!answer) return Later(answer.error());
+  for (const KeyValue& kv : answer->found) index_.Load(kv);
+  index_.set_revision(answer->revision);
+  BeginWatch();
+  from_ = names_.prefix();
+  AskPage();
+}
+
+// Not as of one revision, which etcd may compact before all is read: what a
+// page has too early or too late is put right by the watch.
+void Loader::AskPage() {
+  RangeRequest request;
+  request.key = *from_;
+  request.range_end = PrefixEnd(names_.prefix());
+  request.limit = page_keys_;
+  api_.Range(std::move(request), timeout_ms_, InThis(&Loader::OnPage));
+}
+
+void Loader::OnPage(Result<RangeResponse> page) {
+  if (!page) return Later(page.error());
+  trouble_.clear();
+  for (const KeyValue& kv : page->found) index_.Load(kv);
+  keys_ += page->found.size();
+  if (!HasRoom()) return;
+  // In this order: a key that the page has may have been removed since.
+  for (; !updates_.empty(); updates_.pop_front()) {
+    index_.Apply(updates_.front());
+  }
+  if (page->more) {
+    ChooseNextPage(*page);
+    return AskPage();
+  }
+  from_.reset();
+  loaded_ = true;
+  has_news_ = true;
+}
+
+void Loader::ChooseNextPage(const RangeResponse& page) {
+  const auto keys = static_cast<int64_t>(page.found.size());
+  int64_t bytes = 1;
+  for (const KeyValue& kv : page.found) {
+    bytes += static_cast<int64_t>(kv.key.size() + kv.value.size());
+  }
+  page_keys_ = std::clamp<int64_t>(keys * kPageBytes / bytes, 1,
+                                   std::min(kPageKeysMax, 2 * page_keys_));
+  from_ = After(page.found.back().key);
+}
+
+bool Loader::HasRoom() {
+  // What was there before it began anew still counts.
+  while (core_.limit.IsOver() && core_.cleared.FreeSlice()) {
+  }
+  if (!core_.limit.IsOver()) return true;
+  failure_ = Error(
+      ErrorCode::kInvalid,
+      fmt::format("the first {} keys under \"{}\" take {} MiB with their "
+                  "values, and memory.limit is {} MiB: all of them have to be "
+                  "in memory. Raise it, or have less in there",
+                  keys_, names_.prefix(), core_.databases->memory().all() >> 20,
+                  core_.limit.bytes() >> 20));
+  return false;
+}
+
+void Loader::Later(const Error& why) {
+  trouble_ = "waits for etcd: " + why.message();
+  log_(Severity::kWarning,
+       fmt::format("loading from etcd: {}; trying again", why.message()));
+  due_ms_ = NowMs() + kPauseMs;
+}
+
+void Loader::BeginWatch() {
+  watch_ = api_.StartWatch(
+      names_.prefix(), PrefixEnd(names_.prefix()), index_.revision() + 1,
+      [this](WatchUpdate update) { updates_.push_back(std::move(update)); },
+      [this](const Error& why) {
+        // What was told is in order, but what follows is not there any more.
+        log_(Severity::kWarning,
+             fmt::format("the watch on etcd has ended: {}; loading all anew",
+                         why.message()));
+        watch_ended_ = true;
+      });
+}
+
+void Loader::Apply() {
+  if (watch_ended_) return Restart();
+  if (!loaded_) return;
+  for (; !updates_.empty(); updates_.pop_front()) {
+    index_.Apply(updates_.front());
+  }
+}
+
+void Loader::Restart() {
+  watch_ended_ = false;
+  watch_.reset();
+  updates_.clear();
+  loaded_ = false;
+  has_news_ = false;
+  from_.reset();
+  ++number_;
+  index_.Clear();
+  // etcd may compact faster than a watch can begin.
+  due_ms_ = std::max(NowMs(), began_ms_ + kPauseMs);
+}
+
+}  // namespace kvd::etcd

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: MIT
+#include "etcd/engine/own_sequence.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/planted_bug.h"
+
+namespace kvd::etcd {
+namespace {
+
+using What = OwnSequence::Told::What;
+
+// A Txn that is not answered by then is asked after: a follower that has sent
+// it to a leader which died says nothing for 7 s.
+constexpr int64_t kTimeoutMsMax = 2000;
+// How long etcd is left alone after a fence that failed …
+constexpr int64_t kPauseMs = 200;
+// … for want of space, which takes an operator to mend.
+constexpr int64_t kNoSpacePauseMs = 1000;
+
+}  // namespace
+
+// A fence and a second one have to fit into what clients wait.
+int64_t OwnSequence::TimeoutMs() const {
+  return std::clamp<int64_t>(options_.timeout_ms / 2, 1, kTimeoutMsMax);
+}
+
+void OwnSequence::Found(int64_t mod_revision) {
+  found_ = true;
+  if (!is_own_) revision_ = mod_revision;
+}
+
+void OwnSequence::DoWhatIsDue() {
+  if (!found_ || settled_ || fences_ || failure_ || NowMs() < due_ms_) return;
+  Fence();
+}
+
+std::optional<OwnSequence::Told> OwnSequence::Take() {
+  return std::exchange(told_, std::nullopt);
+}
+
+// Whoever moves the key first has it: of two Txns that know the same revision
+// of it, one is done at the most.
+void OwnSequence::Move(TxnRequest request, Api::Done<TxnResponse> done) {
+  request.compares.push_back(
+      {options_.key, Compare::Target::kModRevision, revision_, ""});
+  request.then.push_back(
+      {Op::Kind::kPut, options_.key,
+       EncodeSequence({options_.nonce, ++number_, clock_.WallMs()})});
+  request.otherwise.push_back({Op::Kind::kGet, options_.key, ""});
+  api_.Txn(std::move(request), TimeoutMs(), std::move(done));
+}
+
+void OwnSequence::Send(TxnRequest request) {
+  KVD_CHECK(settled_);
+  sent_number_ = number_ + 1;
+  Move(std::move(request),
+       [this](Result<TxnResponse> answer) { OnTxn(std::move(answer)); });
+}
+
+void OwnSequence::Fence() {
+  fences_ = true;
+  fenced_at_ms_ = NowMs();
+  Move({}, [this](Result<TxnResponse> answer) {
+    fences_ = false;
+    OnFence(std::move(answer));
+  });
+}
+
+void OwnSequence::OnTxn(Result<TxnResponse> answer) {
+  if (!answer && answer.error().code() == ErrorCode::kTimeout) {
+    settled_ = false;
+    awaits_fence_ = true;
+    trouble_ = answer.error().message();
+    told_ = {What::kUnknown, 0, answer.error()};
+    if (IsPlanted(PlantedBug::kAnswerBeforeFence)) {
+      awaits_fence_ = false;
+      told_ = {What::kFailed, 0, Error(ErrorCode::kUnavailable, trouble_)};
+    }
+    return;
+  }
+  if (!answer) {
+    told_ = {What::kFailed, 0, answer.error()};
+    return;
+  }
+  if (answer->succeeded) {
+    revision_ = answer->revision;
+    told_ = {What::kCommitted, revision_, std::nullopt};
+    return;
+  }
+  if (!IsOurs(*answer)) return Lost(*answer);
+  told_ = {What::kRefused, 0, std::nullopt};
+}
+
+void OwnSequence::OnFence(Result<TxnResponse> answer) {
+  if (!answer) {
+    // Whether that was done makes no difference to the next one.
+    trouble_ = answer.error().message();
+    no_space_ = answer.error().code() == ErrorCode::kResources;
+    due_ms_ = fenced_at_ms_ + (no_space_ ? kNoSpacePauseMs : kPauseMs);
+    return;
+  }
+  const bool was_awaited = awaits_fence_;
+  if (answer->succeeded) {
+    // So the Txn before was not done, and never will be.
+    Settle(answer->revision);
+    if (was_awaited) told_ = {What::kRefused, 0, std::nullopt};
+    return;
+  }
+  if (!IsOurs(*answer)) {
+    if (is_own_) return Lost(*answer);
+    // Of an earlier life, which wrote once more.
+    revision_ = answer->found.empty() ? 0 : answer->found.front().mod_revision;
+    return;
+  }
+  const KeyValue& key = answer->found.front();
+  Settle(key.mod_revision);
+  if (!was_awaited) return;
+  if (DecodeSequence(key.value)->number == sent_number_) {
+    told_ = {What::kCommitted, key.mod_revision, std::nullopt};
+  } else {
+    // An earlier fence was done, and not the Txn.
+    told_ = {What::kRefused, 0, std::nullopt};
+  }
+}
+
+void OwnSequence::Settle(int64_t revision) {
+  revision_ = revision;
+  settled_ = true;
+  is_own_ = true;
+  awaits_fence_ = false;
+  trouble_.clear();
+  no_space_ = false;
+}
+
+bool OwnSequence::IsOurs(const TxnResponse& answer) const {
+  if (answer.found.empty()) return false;
+  const auto sequence = DecodeSequence(answer.found.front().value);
+  return sequence && sequence->nonce == options_.nonce;
+}
+
+void OwnSequence::Lost(const TxnResponse& answer) {
+  if (answer.found.empty()) {
+    failure_ = Error(
+        ErrorCode::kHeld,
+        fmt::format("somebody has removed the key {} from etcd, which is this "
+                    "kvd's. Start it again",
+                    options_.key));
+    return;
+  }
+  failure_ = Error(
+      ErrorCode::kHeld,
+      fmt::format("another kvd writes to etcd under this one's id, {}: is its "
+                  "data directory a copy of this one's? Each needs its own: "
+                  "remove the file ID from one of them, and start both",
+                  options_.id));
+}
+
+}  // namespace kvd::etcd

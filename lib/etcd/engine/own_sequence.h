@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+//
+// This kvd's sequence key, which each of its Txns compares and moves: so each
+// is done once at the most, and of one whose answer does not come a fence, a
+// Txn that does nothing but move the key on, finds out whether it was.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "etcd/api.h"
+#include "etcd/engine/names.h"
+
+namespace kvd::etcd {
+
+// Thread: loop.
+class OwnSequence {
+ public:
+  struct Options {
+    std::string key;
+    std::string id;          // For people.
+    std::string nonce;       // Of this life.
+    int64_t timeout_ms = 0;  // What clients wait.
+  };
+  // References outlive it.
+  OwnSequence(Api& api, const Clock& clock, Options options)
+      : api_(api), clock_(clock), options_(std::move(options)) {}
+
+  // What the key was when it was loaded, 0 if there was none. Fences begin.
+  void Found(int64_t mod_revision);
+  // Sends a fence, when one is wanted and due.
+  void DoWhatIsDue();
+
+  // Whether it is certain what became of every Txn so far: only then another
+  // one is sent. At first it is not: an earlier life may have sent one.
+  bool settled() const { return settled_; }
+  // Whether the key is this life's.
+  bool is_own() const { return is_own_; }
+  // Why it is not settled, and whether that is for want of space.
+  const std::string& trouble() const { return trouble_; }
+  bool no_space() const { return no_space_; }
+  // Somebody else has the key, for good.
+  const std::optional<Error>& failure() const { return failure_; }
+
+  // With settled(). What becomes of it is told once, or twice if the first is
+  // kUnknown.
+  void Send(TxnRequest request);
+  struct Told {
+    enum class What : uint8_t {
+      kCommitted,
+      kRefused,  // Its conditions do not hold, or a fence came before it.
+      kFailed,   // Not done, and never will be.
+      kUnknown,  // Nobody knows yet.
+    };
+    What what = What::kCommitted;
+    int64_t revision = 0;        // kCommitted.
+    std::optional<Error> error;  // kFailed and kUnknown.
+  };
+  std::optional<Told> Take();
+  // Nobody wants to know what becomes of the Txn.
+  void Forget() { awaits_fence_ = false; }
+
+ private:
+  void Fence();
+  void OnTxn(Result<TxnResponse> answer);
+  void OnFence(Result<TxnResponse> answer);
+  void Move(TxnRequest request, Api::Done<TxnResponse> done);
+  void Settle(int64_t revision);
+  bool IsOurs(const TxnResponse& answer) const;
+  void Lost(const TxnResponse& answer);
+  int64_t TimeoutMs() const;
+  int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
+
+  Api& api_;
+  const Clock& clock_;
+  const Options options_;
+
+  uint64_t number_ = 0;       // Of the newest Txn.
+  uint64_t sent_number_ = 0;  // Of the newest that was no fence.
+  int64_t revision_ = 0;      // Of the key, as this kvd knows.
+  bool found_ = false;
+  bool is_own_ = false;
+  bool settled_ = false;
+  bool awaits_fence_ = false;  // Somebody, to know of the Txn before it.
+  bool fences_ = false;        // One is under way.
+  int64_t fenced_at_ms_ = 0;   // When the newest one was sent.
+  int64_t due_ms_ = 0;         // The next one, at the earliest.
+  std::string trouble_;
+  bool no_space_ = false;
+  std::optional<Told> told_;
+  std::optional<Error> failure_;
+};
+
+}  // namespace kvd::etcd

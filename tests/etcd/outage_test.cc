@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: MIT
+//
+// What clients of a kvd hear while its etcd is away or full, and that they wait
+// no longer than etcd.timeout for that.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "etcd/engine/etcd_store.h"
+#include "tests/daemon/server/server_host.h"
+#include "tests/support/fake_etcd.h"
+#include "tests/support/manual_clock.h"
+
+namespace kvd {
+namespace {
+
+using etcd::Fate;
+
+constexpr int64_t kTimeoutMs = 3000;
+// Beyond the timeout, until clients hear of it.
+constexpr int64_t kGraceMs = 100;
+
+class Outage : public testing::Test {
+ protected:
+  Outage() : host_(clock_, OpenAs("one")) {}
+
+  ServerHost::OpenStore OpenAs(const std::string& id) {
+    return [this, id](Wake wake) {
+      return std::make_unique<etcd::EtcdStore>(
+          etcd_.Connect("one", wake),
+          etcd::EtcdStoreOptions{.id = id,
+                                 .nonce = id + std::to_string(++lives_),
+                                 .timeout_ms = kTimeoutMs},
+          clock_, wake);
+    };
+  }
+
+  void Pass(int64_t ms) {
+    for (int64_t i = 0; i < ms; i += kStepMs) {
+      clock_.AdvanceMs(kStepMs);
+      etcd_.Run();
+      host_.Turn(3);
+    }
+  }
+  void Send(int client, std::string_view inline_command) {
+    host_.Send(client, std::string(inline_command) + "\r\n");
+  }
+  // What comes within that time; "" when nothing does.
+  std::string Reply(int client, int64_t within_ms = kTimeoutMs + kGraceMs) {
+    std::string reply;
+    for (int64_t ms = 0; ms <= within_ms; ms += kStepMs) {
+      reply = host_.Receive(client);
+      if (!reply.empty()) break;
+      Pass(kStepMs);
+    }
+    return reply;
+  }
+  std::string Call(std::string_view inline_command) {
+    Send(0, inline_command);
+    return Reply(0);
+  }
+  static testing::AssertionResult Begins(const std::string& reply,
+                                         std::string_view with) {
+    if (reply.starts_with(with)) return testing::AssertionSuccess();
+    return testing::AssertionFailure() << reply << " instead of " << with;
+  }
+
+  static constexpr int64_t kStepMs = 10;
+
+  int lives_ = 0;
+  ManualClock clock_;
+  etcd::FakeEtcd etcd_{clock_};
+  ServerHost host_;
+};
+
+#define EXPECT_BEGINS(reply, with) EXPECT_TRUE(Begins(reply, with))
+
+TEST_F(Outage, AStartWithoutEtcdSaysSoAndServesWhenItComes) {
+  etcd_.SetQuorum(false);
+  host_.Start();
+  EXPECT_BEGINS(Call("GET key"), "-LOADING");
+  EXPECT_BEGINS(Call("SET key 1"), "-LOADING");
+  etcd_.SetQuorum(true);
+  Pass(kTimeoutMs);
+  EXPECT_EQ(Call("SET key 1"), "+OK\r\n");
+  EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
+}
+
+TEST_F(Outage, WithoutAQuorumReadsAreRefusedInTimeAndResume) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  etcd_.SetQuorum(false);
+  EXPECT_BEGINS(Call("GET key"), "-TRYAGAIN");
+  EXPECT_BEGINS(Call("GET key"), "-TRYAGAIN");
+  etcd_.SetQuorum(true);
+  Pass(kTimeoutMs);
+  EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
+}
+
+TEST_F(Outage, WhatNobodyCanKnowIsSaidInTimeAndOthersAreRefused) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  etcd_.SetQuorum(false);
+  Send(0, "SET key 2");
+  Pass(kStepMs);
+  Send(1, "SET key 3");
+  Send(2, "GET key");
+  Send(3, "EVAL \"return redis.call('incr', 'key')\" 1 key");
+  EXPECT_BEGINS(Reply(0), "-UNKNOWN");
+  EXPECT_BEGINS(Reply(1), "-TRYAGAIN");
+  EXPECT_BEGINS(Reply(2), "-TRYAGAIN");
+  EXPECT_BEGINS(Reply(3), "-");
+  // Whoever comes later waits as long, and not for ever.
+  EXPECT_BEGINS(Call("SET key 4"), "-TRYAGAIN");
+  etcd_.SetQuorum(true);
+  Pass(kTimeoutMs);
+  EXPECT_EQ(Call("SET key 5"), "+OK\r\n");
+  EXPECT_EQ(Call("GET key"), "$1\r\n5\r\n");
+}
+
+// Only what changes something has to wait for a fence.
+TEST_F(Outage, ReadsGoOnWhileChangesWaitForAFence) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  for (int i = 0; i < 20; ++i) etcd_.NextTxn("one", Fate::NeverDone());
+  Send(0, "SET key 2");
+  EXPECT_BEGINS(Reply(0), "-UNKNOWN");
+  Send(0, "SET key 3");
+  Send(1, "EVAL \"return redis.call('incr', KEYS[1])\" 1 key");
+  for (int i = 0; i < 5; ++i) {
+    Send(2, "GET key");
+    EXPECT_EQ(Reply(2), "$1\r\n1\r\n");
+  }
+  EXPECT_BEGINS(Reply(0), "-TRYAGAIN");
+  EXPECT_BEGINS(Reply(1), "-TRYAGAIN");
+}
+
+TEST_F(Outage, ATxnWithoutAnAnswerIsAskedAfterBeforeAnybodyHears) {
+  host_.Start();
+  ASSERT_EQ(Call("SET count 1"), "+OK\r\n");
+  etcd_.NextTxn("one", Fate::AnswerLost());
+  EXPECT_EQ(Call("INCR count"), ":2\r\n");
+  etcd_.NextTxn("one", Fate::NeverDone());
+  EXPECT_EQ(Call("INCR count"), ":3\r\n");
+  EXPECT_EQ(Call("GET count"), "$1\r\n3\r\n");
+}
+
+TEST_F(Outage, AFullEtcdRefusesChangesAndReadsGoOn) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  etcd_.state().set_no_space(true);
+  EXPECT_BEGINS(Call("SET key 2"), "-DISKFULL");
+  EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
+  // After a restart, too, and for a Txn of which nobody knows.
+  host_.Kill();
+  host_.Start();
+  EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
+  EXPECT_BEGINS(Call("SET key 3"), "-DISKFULL");
+  EXPECT_BEGINS(Call("EVAL \"return redis.call('incr', KEYS[1])\" 1 key"),
+                "-DISKFULL");
+  EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
+  etcd_.state().set_no_space(false);
+  Pass(kTimeoutMs);
+  EXPECT_EQ(Call("SET key 4"), "+OK\r\n");
+}
+
+TEST_F(Outage, AFullEtcdAndATxnOfWhichNobodyKnows) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  etcd_.NextTxn("one", Fate::NeverDone());
+  Send(0, "SET key 2");
+  Pass(kStepMs);
+  etcd_.state().set_no_space(true);
+  EXPECT_BEGINS(Reply(0), "-UNKNOWN");
+  EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
+  EXPECT_BEGINS(Call("SET key 3"), "-DISKFULL");
+}
+
+TEST_F(Outage, HistoryThatIsCompactedWhileKeysAreLoaded) {
+  host_.Start();
+  for (int i = 0; i < 300; ++i) {
+    ASSERT_EQ(Call("SET key:" + std::to_string(i) + " 1"), "+OK\r\n");
+  }
+  host_.Kill();
+  for (int i = 0; i < 4; ++i) etcd_.NextRange("one", Fate::Answered(50, 100));
+  host_.Start();
+  etcd_.NextRange("one", Fate::Answered(50, 100));
+  for (int i = 0; i < 20; ++i) {
+    etcd_.Put("other", "1");
+    ASSERT_TRUE(etcd_.Compact(etcd_.state().revision()).ok());
+    Pass(kStepMs);
+  }
+  EXPECT_EQ(Call("GET key:299"), "$1\r\n1\r\n");
+  EXPECT_EQ(Call("DBSIZE"), ":300\r\n");
+}
+
+// The watch cannot go on: everything is loaded anew.
+TEST_F(Outage, HistoryThatIsCompactedUnderABrokenWatch) {
+  host_.Start();
+  ASSERT_EQ(Call("MSET a 1 b 2"), "+OK\r\n");
+  etcd_.BreakWatches();
+  etcd_.Delete("kvd/0/0/a");
+  etcd_.Put("kvd/0/0/b", "03");
+  ASSERT_TRUE(etcd_.Compact(etcd_.state().revision()).ok());
+  etcd_.ResumeWatches();
+  Pass(10 * kStepMs);
+  EXPECT_EQ(Call("GET a"), "$-1\r\n");
+  EXPECT_EQ(Call("GET b"), "$1\r\n3\r\n");
+  EXPECT_EQ(Call("SET c 4"), "+OK\r\n");
+}
+
+TEST_F(Outage, AWatchThatSaysNothingHoldsNoReadForEver) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  etcd_.HoldWatches("one", true);
+  EXPECT_EQ(Call("SET key 2"), "+OK\r\n");
+  EXPECT_BEGINS(Call("GET key"), "-TRYAGAIN");
+  etcd_.HoldWatches("one", false);
+  EXPECT_EQ(Call("GET key"), "$1\r\n2\r\n");
+}
+
+
+TEST_F(Outage, TwoKvdsWithOneIdDoNotGoOn) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  ServerHost other(clock_, OpenAs("one"));
+  other.Start();
+  for (int i = 0; i < 100; ++i) {
+    Pass(kStepMs);
+    other.Turn();
+  }
+  Send(0, "SET key 2");
+  Pass(10 * kStepMs);
+  ASSERT_TRUE(host_.store().failure());
+  const std::string& why = host_.store().failure()->message();
+  EXPECT_NE(why.find("another kvd writes to etcd"), std::string::npos) << why;
+  EXPECT_FALSE(other.store().failure());
+}
+
+TEST_F(Outage, AStopDoesNotWaitForEtcd) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  etcd_.SetQuorum(false);
+  Send(0, "SET key 2");
+  Pass(kTimeoutMs / 2 + 2 * kStepMs);
+  host_.store().Stop();
+  EXPECT_TRUE(host_.store().stopped());
+  Pass(kStepMs);
+  EXPECT_BEGINS(host_.Receive(0), "-UNKNOWN");
+}
+
+}  // namespace
+}  // namespace kvd
