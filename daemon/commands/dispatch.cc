@@ -203,8 +203,7 @@ std::string NoRoomText(Room room, const Store& store) {
              "changed. Deleting keys works, and writes resume by themselves "
              "when there is room";
     case Room::kTooLarge:
-      return "ERR command is too large for one commit group; nothing was "
-             "changed";
+      return store.WhyTooLarge();
     case Room::kMemoryFull:
       // Clients know it by its first words. Source: Redis.
       return fmt::format(

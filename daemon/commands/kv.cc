@@ -27,6 +27,7 @@ namespace {
 
 void ReplyRevision(Call& call, Seq revision) {
   if (revision >= kProvisionalSeq) {
+    call.service.batches->ShowsRevision(revision);
     // Behind the ":" that follows.
     call.session.provisional_revisions.push_back(call.reply.out()->size() + 1);
   }

@@ -73,6 +73,7 @@ enum class PlantedBug {
   kWrongEventName,          // A renamed key passes for one that was set.
   kAnswerBeforeFence,       // A Txn without an answer passes for not done.
   kBarrierOfOldest,         // Reads wait for the oldest of the sequence keys.
+  kRefusedKeepsReads,       // A refused batch is sent again, not run again.
 };
 
 #ifdef KVD_PLANTED_BUGS

@@ -33,14 +33,18 @@ class Batches {
   // refused: what it did is undone.
   virtual void BeginCommand() = 0;
   struct Verdict {
-    // Not kReady: what it did was undone; it waits, or can never run.
+    // Not kReady: what it did was undone; it waits, or can never run
+    // (kTooLarge: Store::WhyTooLarge()).
     Room room = Room::kReady;
     // Its reply waits for the batch, and it runs again if that is refused.
     bool belongs_to_batch = false;
-    // With kWait: it has changed nothing, so that nothing proves what it saw. It
-    // has to be admitted as one that reads.
+    // With kWait: it has changed nothing, so that nothing proves what it saw.
+    // It has to be admitted as one that reads.
     bool reads = false;
   };
+  // Within it: its reply shows the number of this change, which is not durable.
+  // As all changes of a batch get one revision, the key takes no other one.
+  virtual void ShowsRevision(Seq provisional) = 0;
   // `behind`: the client has a command in this batch already. `seen`: the
   // newest change that the reply shows.
   virtual Verdict EndCommand(bool ran, bool behind, Seq seen) = 0;

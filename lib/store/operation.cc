@@ -70,7 +70,9 @@ const Entry* Operation::Find(std::string_view key) {
   const uint64_t hash = HashOf(key);
   Saw(swapped_);
   const Entry* entry = keyspace_->Find(hash, key);
-  if (store_.reads != nullptr) store_.reads->SawKey(*keyspace_, key, entry);
+  if (store_.reads != nullptr) {
+    store_.reads->SawKey(*keyspace_, hash, key, entry);
+  }
   if (entry == nullptr) {
     Saw(keyspace_->flushed());
     return nullptr;

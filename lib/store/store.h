@@ -202,6 +202,12 @@ class Store {
   virtual void Stop() = 0;
   virtual bool stopped() const = 0;
 
+  // After Room::kTooLarge: what does not fit, as the text of an error reply.
+  virtual std::string WhyTooLarge() const {
+    return "ERR command is too large for one commit group; nothing was "
+           "changed";
+  }
+
   // How commands run, where it is in batches; else null.
   virtual Batches* batches() { return nullptr; }
 

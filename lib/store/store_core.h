@@ -46,8 +46,8 @@ class ReadNotes {
  public:
   // `entry` is null or a ghost if the key is not there. The key lives for as
   // long as the words of the command do.
-  virtual void SawKey(const Keyspace& keyspace, std::string_view key,
-                      const Entry* entry) = 0;
+  virtual void SawKey(const Keyspace& keyspace, uint64_t hash,
+                      std::string_view key, const Entry* entry) = 0;
   // Counts, listings: what depends on all keys of a database.
   virtual void SawAll(const Keyspace& keyspace) = 0;
 

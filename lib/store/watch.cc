@@ -42,7 +42,7 @@ std::optional<Seq> Watch::Touched() {
     const WatchedKeys::Key& watched = key->second;
     Keyspace& keyspace = store_.databases->OfClient(watched.database);
     if (store_.reads != nullptr) {
-      store_.reads->SawKey(keyspace, watched.key,
+      store_.reads->SawKey(keyspace, key->first, watched.key,
                            keyspace.Find(key->first, watched.key));
     }
     const Entry* entry =

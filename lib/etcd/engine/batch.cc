@@ -1,152 +1,238 @@
 // SPDX-License-Identifier: MIT
 #include "etcd/engine/batch.h"
 
-#include <variant>
+#include <fmt/format.h>
 
-#include "store/undo_list.h"
+#include <bit>
+#include <span>
+
+#include "etcd/engine/txn_limits.h"
 
 namespace kvd::etcd {
 namespace {
 
-// A name of the changed key: what is there now or what was.
-std::string_view KeyOf(const UndoList::KeyStep& step) {
-  return step.old != nullptr ? step.old->key() : step.fresh->key();
+// Of the sequence key: its compare, its put and the get if it is refused.
+constexpr size_t kItemsOfSequence = 1;
+constexpr uint64_t kBytesOfSequence = 2048;
+// What a compare or an operation takes beside prefix, key and value: the rest
+// of the name, revision, deadline, what tells one field from the next.
+constexpr uint64_t kItemBytes = 80;
+
+template <typename Each>
+void ForEachDatabase(uint32_t databases, Each each) {
+  for (; databases != 0; databases &= databases - 1) {
+    each(std::countr_zero(databases));
+  }
 }
+
+constexpr std::string_view kAggregateText =
+    "ERR counts, listings and random keys cannot be a part of a transaction "
+    "that changes keys: on etcd nothing proves that they still hold when it is "
+    "committed. Nothing was changed; ask for them outside of it";
+constexpr std::string_view kSwapText =
+    "ERR SWAPDB cannot be done on etcd: a database's keys have its number in "
+    "their names. Nothing was changed";
+constexpr std::string_view kShownText =
+    "ERR a reply of this transaction shows a revision of a key that it changes "
+    "again, and on etcd all its changes get the same one. Nothing was changed; "
+    "change the key once, or use two transactions";
 
 }  // namespace
 
-void Batch::SawKey(const Keyspace& keyspace, std::string_view key,
-                   const Entry* entry) {
+Batch::Batch(StoreCore& core, const SharedIndex& index, const Names& names)
+    : core_(core), index_(index), names_(names), writes_(*core.databases) {}
+
+// --- One command ------------------------------------------------------------
+
+void Batch::SawKey(const Keyspace& keyspace, uint64_t hash,
+                   std::string_view key, const Entry* entry) {
   // What the batch itself has made of it is no condition.
   if (entry != nullptr && entry->seq() >= kProvisionalSeq) return;
-  const int database = core_.databases->ClientOf(keyspace);
-  if (IsFlushed(database)) return;
+  if (keyspace.flushed() > core_.journal.durable_seq()) return;
   const bool is_there = entry != nullptr && !entry->is_ghost();
-  seen_.try_emplace({database, std::string(key)},
-                    is_there ? static_cast<int64_t>(entry->seq()) : 0);
+  const int database = core_.databases->ClientOf(keyspace);
+  conditions_.Add(database, hash, key,
+                  is_there ? static_cast<int64_t>(entry->seq())
+                           : 0);
 }
 
 void Batch::SawAll(const Keyspace& /*keyspace*/) { saw_all_ = true; }
 
 void Batch::BeginCommand() {
-  seen_.clear();
+  conditions_.BeginCommand();
+  writes_.BeginCommand();
   saw_all_ = false;
+  shown_.clear();
+  shows_outdated_ = false;
+  why_ = "ERR the changes of one command are too large; nothing was changed";
   first_change_ = core_.changes.undoable().size();
 }
 
-Batches::Verdict Batch::Judge(bool behind, Seq seen, bool is_fresh) const {
-  const bool changes = core_.changes.undoable().size() > first_change_;
+Batches::Verdict Batch::Judge(const Ended& ended) {
+  const std::span<const UndoList::Step> steps(core_.changes.undoable());
+  writes_.Take(steps.subspan(first_change_));
+  const bool changes = steps.size() > first_change_;
   const bool depends =
-      changes || behind || seen > core_.journal.durable_seq();
+      changes || ended.behind || ended.seen > core_.journal.durable_seq();
+  const bool has_read = conditions_.command_has_some() || saw_all_;
   if (!depends) {
-    const bool may_be_old = !is_fresh && (!seen_.empty() || saw_all_);
+    const bool may_be_old = !ended.is_fresh && has_read;
     return {may_be_old ? Room::kWait : Room::kReady, false, may_be_old};
   }
-  // Counts and listings have no condition of etcd's: alone they are as of a
-  // moment, beside changes they would not be.
-  if (saw_all_) {
-    return {changes ? Room::kTooLarge : Room::kWait, false};
-  }
-  std::set<KeyName> conditions;
-  for (const auto& [name, revision] : conditions_) conditions.insert(name);
-  for (const auto& [name, revision] : seen_) conditions.insert(name);
-  const bool fits = conditions.size() <= kTxnKeysMax &&
-                    ChangedKeys().size() <= kTxnKeysMax;
-  if (fits) return {Room::kReady, true};
+  PinShown();
+  if (Never(ended, changes)) return {Room::kTooLarge, false};
+  // Beside others' changes counts and listings would be of no moment.
+  const bool waits = saw_all_ || (has_read && readers_ >= ended.readers_max) ||
+                     writes_.command().breaks_pin;
+  if (waits) return {Room::kWait, false};
+  if (Fits()) return {Room::kReady, true};
   return {empty() ? Room::kTooLarge : Room::kWait, false};
 }
 
+void Batch::PinShown() {
+  for (const Seq seq : shown_) {
+    if (!writes_.Pin(seq)) shows_outdated_ = true;
+  }
+}
+
+// What no other batch would take either; says why.
+bool Batch::Never(const Ended& ended, bool changes) {
+  if (!changes) return false;
+  const Writes::Command& command = writes_.command();
+  if (!ended.no_writes.empty()) {
+    why_ = ended.no_writes;
+  } else if (command.swaps) {
+    why_ = kSwapText;
+  } else if (saw_all_) {
+    why_ = kAggregateText;
+  } else if (shows_outdated_) {
+    why_ = kShownText;
+  } else if (command.value_bytes_max > kTxnValueBytesMax) {
+    why_ = fmt::format(
+        "ERR a value of {} bytes, and etcd takes {} (1 MiB); nothing was "
+        "changed. Keep large values in several keys",
+        command.value_bytes_max, kTxnValueBytesMax);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool Batch::Fits() {
+  const size_t operations = writes_.operations() + kItemsOfSequence;
+  const size_t compares = CountCompares();
+  const uint64_t bytes = CountBytes();
+  if (operations <= kTxnItemsMax && compares <= kTxnItemsMax &&
+      bytes <= kTxnBytesMax) {
+    return true;
+  }
+  if (!empty()) return false;
+  if (operations > kTxnItemsMax) {
+    why_ = fmt::format(
+        "ERR this would change {} keys at once, and one transaction of etcd "
+        "takes {}; nothing was changed. Send it in parts",
+        operations - kItemsOfSequence, kTxnItemsMax - kItemsOfSequence);
+  } else if (compares > kTxnItemsMax) {
+    why_ = fmt::format(
+        "ERR this would change keys because of what {} are, and one "
+        "transaction of etcd takes {} such conditions; nothing was changed. "
+        "Read fewer keys in it",
+        conditions_.size(), kTxnItemsMax - (compares - conditions_.size()));
+  } else {
+    why_ = fmt::format(
+        "ERR this would take {} bytes at once, and one transaction takes {} "
+        "(1.2 MiB); nothing was changed. Send it in parts",
+        bytes, kTxnBytesMax);
+  }
+  return false;
+}
+
+size_t Batch::CountCompares() const {
+  const uint32_t databases = conditions_.databases() | writes_.databases();
+  return kItemsOfSequence + conditions_.size() +
+         static_cast<size_t>(std::popcount(databases));
+}
+
+uint64_t Batch::CountBytes() const {
+  const uint64_t items = CountCompares() + writes_.operations();
+  return kBytesOfSequence + conditions_.key_bytes() + writes_.bytes() +
+         items * (names_.prefix().size() + kItemBytes);
+}
+
 void Batch::KeepCommand(bool belongs_to_batch) {
-  if (!belongs_to_batch) return;
+  if (!belongs_to_batch) return DropCommand();
   ++commands_;
-  conditions_.merge(seen_);
+  if (conditions_.command_has_some()) ++readers_;
 }
 
-bool Batch::IsFlushed(int database) const {
-  return FlushedDatabases().contains(database);
+void Batch::DropCommand() {
+  conditions_.DropCommand();
+  writes_.DropCommand();
 }
 
-std::set<int> Batch::FlushedDatabases() const {
-  std::set<int> databases;
-  for (const UndoList::Step& step : core_.changes.undoable()) {
-    if (const auto* flush = std::get_if<UndoList::FlushStep>(&step)) {
-      databases.insert(core_.databases->ClientOf(*flush->keyspace));
-    }
-  }
-  return databases;
-}
+// --- All of them ------------------------------------------------------------
 
-std::set<Batch::KeyName> Batch::ChangedKeys() const {
-  std::set<KeyName> names;
-  for (const UndoList::Step& step : core_.changes.undoable()) {
-    if (const auto* key = std::get_if<UndoList::KeyStep>(&step)) {
-      names.emplace(core_.databases->ClientOf(*key->keyspace), KeyOf(*key));
-    }
-  }
-  return names;
+std::string Batch::NameOf(const Writes::Write& write) const {
+  const uint64_t generation = index_.generation(write.database).number;
+  return names_.Data(write.database,
+                     generation + (writes_.IsFlushed(write.database) ? 1 : 0),
+                     write.key());
 }
 
 TxnRequest Batch::Request() const {
   TxnRequest request;
-  const std::set<int> flushed = FlushedDatabases();
-  std::set<int> touched = flushed;
-  for (const auto& [name, revision] : conditions_) {
-    const auto& [database, key] = name;
-    touched.insert(database);
+  for (const Conditions::Condition& seen : conditions_.all()) {
+    const uint64_t generation = index_.generation(seen.database).number;
     request.compares.push_back(
-        {names_.Data(database, index_.generation(database).number, key),
-         Compare::Target::kModRevision, revision, ""});
+        {names_.Data(seen.database, generation, conditions_.KeyOf(seen)),
+         Compare::Target::kModRevision, seen.revision, ""});
   }
-  for (const auto& [database, key] : ChangedKeys()) {
-    touched.insert(database);
-    const bool is_flushed = flushed.contains(database);
-    const std::string name = names_.Data(
-        database, index_.generation(database).number + (is_flushed ? 1 : 0),
-        key);
-    const Keyspace& keyspace = core_.databases->OfClient(database);
-    const Entry* entry = keyspace.Find(keyspace.Hash(key), key);
-    if (entry != nullptr && !entry->is_ghost()) {
+  for (const Writes::Write& write : writes_.all()) {
+    if (!writes_.IsNeeded(write)) continue;
+    if (write.removed) {
+      request.then.push_back({Op::Kind::kDelete, NameOf(write), ""});
+    } else {
       request.then.push_back(
-          {Op::Kind::kPut, name,
-           EncodeValue(entry->value(), entry->deadline_ms())});
-    } else if (!is_flushed) {
-      request.then.push_back({Op::Kind::kDelete, name, ""});
+          {Op::Kind::kPut, NameOf(write),
+           EncodeValue(write.newest->value(), write.newest->deadline_ms())});
     }
   }
-  for (const int database : touched) {
-    request.compares.push_back({names_.Generation(database),
-                                Compare::Target::kModRevision,
-                                index_.generation(database).mod_revision, ""});
-  }
-  for (const int database : flushed) {
+  ForEachDatabase(
+      conditions_.databases() | writes_.databases(), [&](int database) {
+        request.compares.push_back(
+            {names_.Generation(database), Compare::Target::kModRevision,
+             index_.generation(database).mod_revision, ""});
+      });
+  ForEachDatabase(writes_.flushed(), [&](int database) {
     request.then.push_back(
         {Op::Kind::kPut, names_.Generation(database),
          std::to_string(index_.generation(database).number + 1)});
-  }
+  });
   return request;
 }
 
 void Batch::Confirm(int64_t revision, SharedIndex* index) {
+  const auto seq = static_cast<Seq>(revision);
   size_t removals = 0;
   for (const UndoList::Step& step : core_.changes.undoable()) {
     const auto* key = std::get_if<UndoList::KeyStep>(&step);
-    if (key == nullptr) continue;
-    if (key->kind == UndoList::KeyStep::kBury) ++removals;
-    Entry* const entry = key->keyspace->Find(key->hash, KeyOf(*key));
-    if (entry != nullptr && entry->seq() >= kProvisionalSeq) {
-      entry->set_seq(static_cast<Seq>(revision));
-    }
+    if (key != nullptr && key->kind == UndoList::KeyStep::kBury) ++removals;
   }
-  core_.removals.Renumber(removals, static_cast<Seq>(revision));
-  for (const int database : FlushedDatabases()) {
-    index->Flushed(database, revision);
+  core_.removals.Renumber(removals, seq);
+  for (const Writes::Write& write : writes_.all()) {
+    if (write.flushed) continue;
+    const Keyspace& keyspace = core_.databases->OfClient(write.database);
+    Entry* const entry = keyspace.Find(write.hash, write.key());
+    if (entry != nullptr) entry->set_seq(seq);
   }
+  ForEachDatabase(writes_.flushed(),
+                  [&](int database) { index->Flushed(database, revision); });
 }
 
 void Batch::Clear() {
-  conditions_.clear();
-  seen_.clear();
-  commands_ = 0;
+  conditions_.Clear();
+  writes_.Clear();
+  commands_ = readers_ = 0;
 }
 
 }  // namespace kvd::etcd

@@ -7,74 +7,87 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <set>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "etcd/api.h"
+#include "etcd/engine/conditions.h"
 #include "etcd/engine/names.h"
 #include "etcd/engine/shared_index.h"
+#include "etcd/engine/writes.h"
 #include "store/batches.h"
 #include "store/store_core.h"
 
 namespace kvd::etcd {
 
-// Conditions of a Txn, and its operations, beside those of the sequence key and
-// of generations. etcd takes 128 of each.
-inline constexpr size_t kTxnKeysMax = 127 - kDatabases;
-
 // Thread: loop.
 class Batch final : public ReadNotes {
  public:
   // References outlive it.
-  Batch(StoreCore& core, const SharedIndex& index, const Names& names)
-      : core_(core), index_(index), names_(names) {}
+  Batch(StoreCore& core, const SharedIndex& index, const Names& names);
 
-  void SawKey(const Keyspace& keyspace, std::string_view key,
+  void SawKey(const Keyspace& keyspace, uint64_t hash, std::string_view key,
               const Entry* entry) override;
   void SawAll(const Keyspace& keyspace) override;
+  // Batches::ShowsRevision().
+  void ShowsRevision(Seq provisional) { shown_.push_back(provisional); }
 
   void BeginCommand();
-  // Whether what the command did has its place in this batch. Nothing of it
-  // counts yet.
-  // `is_fresh`: it was admitted as one that reads.
-  Batches::Verdict Judge(bool behind, Seq seen, bool is_fresh) const;
-  // It counts.
+  // How a command turned out that has run.
+  struct Ended {
+    bool behind = false;  // Batches::EndCommand().
+    Seq seen = 0;
+    bool is_fresh = false;          // It was admitted as one that reads.
+    size_t readers_max = SIZE_MAX;  // The batch takes so many that have read.
+    std::string_view no_writes;     // Why there are none now; empty: there are.
+  };
+  // Whether what it did has its place in this batch; KeepCommand() or
+  // DropCommand() follows.
+  Batches::Verdict Judge(const Ended& ended);
+  // After Room::kTooLarge: the text of an error reply.
+  const std::string& why() const { return why_; }
   void KeepCommand(bool belongs_to_batch);
+  // It counts for nothing.
+  void DropCommand();
 
   // Whether something was changed.
   bool has_changes() const { return !core_.changes.undoable().empty(); }
-  size_t commands() const { return commands_; }
+  // Commands that have read what the batch has not made.
+  size_t readers() const { return readers_; }
   bool empty() const { return commands_ == 0; }
 
   // Without the sequence key. `core.changes` has the changes.
   TxnRequest Request() const;
   // It stands, by that revision: gives it to all that it changed.
   void Confirm(int64_t revision, SharedIndex* index);
+  // What was seen is no condition any more.
+  void ForgetConditions() { conditions_.Clear(); }
   void Clear();
 
  private:
-  using KeyName = std::pair<int, std::string>;  // The database is the client's.
-
-  bool IsFlushed(int database) const;
-  std::set<KeyName> ChangedKeys() const;
-  std::set<int> FlushedDatabases() const;
+  bool Never(const Ended& ended, bool changes);
+  bool Fits();
+  size_t CountCompares() const;
+  uint64_t CountBytes() const;
+  void PinShown();
+  std::string NameOf(const Writes::Write& write) const;
 
   StoreCore& core_;
   const SharedIndex& index_;
   const Names& names_;
 
-  // What is to be as it was: mod_revisions, 0 for absent keys.
-  std::map<KeyName, int64_t> conditions_;
+  Conditions conditions_;
+  Writes writes_;
   size_t commands_ = 0;
+  size_t readers_ = 0;
 
   // Of the command under way.
-  std::map<KeyName, int64_t> seen_;
   bool saw_all_ = false;
   size_t first_change_ = 0;
+  std::vector<Seq> shown_;
+  bool shows_outdated_ = false;  // A revision of what it has changed again.
+  std::string why_;
 };
 
 }  // namespace kvd::etcd

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //
 // The journal of a store on etcd: it numbers changes for as long as they have
-// no revision, and knows what one Txn holds. What they are is in the list by
-// which they are undone.
+// no revision. What they are is in the list by which they are undone, and what
+// one Txn takes of them in the batch.
 #pragma once
 
 #include "store/batches.h"
@@ -10,9 +10,9 @@
 
 namespace kvd::etcd {
 
-// Keys and values of one Txn, together. etcd refuses a request of 1.5 MiB;
-// names, conditions and the like take some of that.
-inline constexpr uint64_t kTxnBytesMax = 1200 << 10;
+// What commands may write while they run, each change of a key counted: bounds
+// the memory of what may have to be undone.
+inline constexpr uint64_t kChangedBytesMax = uint64_t{64} << 20;
 
 // Thread: loop.
 class BatchJournal final : public Journal {
@@ -20,8 +20,7 @@ class BatchJournal final : public Journal {
   Room RoomFor(uint64_t bytes, Purpose purpose) override {
     // Nobody asked: expired keys go by themselves, once all clocks agree.
     if (purpose == Purpose::kExpiry) return Room::kWait;
-    if (bytes > kTxnBytesMax) return Room::kTooLarge;
-    return bytes_ + bytes > kTxnBytesMax ? Room::kWait : Room::kReady;
+    return bytes > kChangedBytesMax ? Room::kTooLarge : Room::kReady;
   }
   Appended Append(RecordKind /*kind*/, uint16_t /*database*/,
                   std::string_view key, std::string_view value,
@@ -36,7 +35,7 @@ class BatchJournal final : public Journal {
   }
   uint64_t BytesSinceMark() const override { return bytes_; }
   void CutBack() override { bytes_ = 0; }
-  uint64_t group_bytes_max() const override { return kTxnBytesMax; }
+  uint64_t group_bytes_max() const override { return kChangedBytesMax; }
 
   Seq durable_seq() const override { return durable_seq_; }
   bool abandoned() const override { return false; }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/planted_bug.h"
 
 namespace kvd::etcd {
 namespace {
@@ -69,7 +70,6 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
     refusal_ = WhyRefused();
     return Admission::kRefuse;
   }
-  if (batch_.commands() >= commands_max_) return Admission::kWait;
   const bool must_be_fresh = reads && options_.linearizable;
   admitted_fresh_ = reads || !options_.linearizable;
   if (must_be_fresh && *stamp == 0) *stamp = barrier_.next();
@@ -124,8 +124,11 @@ void EtcdStore::BeginCommand() {
 }
 
 Batches::Verdict EtcdStore::EndCommand(bool ran, bool behind, Seq seen) {
-  Verdict verdict = ran ? batch_.Judge(behind, seen, admitted_fresh_)
-                        : Verdict{Room::kReady, false};
+  Verdict verdict;
+  if (ran) {
+    verdict = batch_.Judge({behind, seen, admitted_fresh_,
+                            refusals_.readers_max(), /*no_writes=*/""});
+  }
   if (ran && !sequence_.settled() && batch_.has_changes()) {
     const bool waits = !sequence_.no_space();
     verdict = {waits ? Room::kWait : Room::kDiskFull, false};
@@ -133,6 +136,7 @@ Batches::Verdict EtcdStore::EndCommand(bool ran, bool behind, Seq seen) {
   }
   if (!ran || verdict.room != Room::kReady) {
     core_.changes.Undo();
+    batch_.DropCommand();
     return verdict;
   }
   core_.changes.Keep();
@@ -161,10 +165,11 @@ void EtcdStore::Pump() {
       Send();
     } else {
       CloseBatch(Outcome::kNone);
+      has_news_ |= refusals_.WasEmpty();
     }
   }
   barrier_.Pump(NowMs());
-  if (barrier_.has_news()) wake_();
+  if (has_news_ || barrier_.has_news()) wake_();
 }
 
 void EtcdStore::Send() {
@@ -193,19 +198,23 @@ void EtcdStore::OnTold(const OwnSequence::Told& told) {
 void EtcdStore::Committed(int64_t revision) {
   committed_revision_ = revision;
   batch_.Confirm(revision, &index_);
-  commands_max_ = SIZE_MAX;
+  refusals_.Committed(batch_.readers());
   CloseBatch(Outcome::kCommitted);
 }
 
-// The index has to catch up with whoever came first; then fewer commands at a
-// time run again, so that one at least is done.
+// The index has to catch up with whoever came first.
 void EtcdStore::Refused() {
-  commands_max_ = std::max<size_t>(batch_.commands() / 2, 1);
+  if (IsPlanted(PlantedBug::kRefusedKeepsReads) && batch_open_) {
+    batch_.ForgetConditions();
+    return Send();
+  }
+  refusals_.Refused(batch_.readers());
   barrier_.HoldAll();
   CloseBatch(Outcome::kRefused);
 }
 
 void EtcdStore::NotDone(const Error& error) {
+  refusals_.Failed();
   if (error.code() == ErrorCode::kResources) {
     batch_refusal_ = fmt::format(
         "DISKFULL etcd has no space left (NOSPACE): {}. Nothing was changed",
@@ -232,6 +241,7 @@ void EtcdStore::GiveUpBatch() {
       "made: look before you try again",
       sequence_.trouble());
   sequence_.Forget();
+  refusals_.Failed();
   CloseBatch(Outcome::kFailed);
 }
 

@@ -24,6 +24,7 @@
 #include "etcd/engine/names.h"
 #include "etcd/engine/own_sequence.h"
 #include "etcd/engine/patience.h"
+#include "etcd/engine/refusals.h"
 #include "etcd/engine/shared_index.h"
 #include "store/batches.h"
 #include "store/store.h"
@@ -52,7 +53,7 @@ class EtcdStore final : public Store, private Batches {
             Wake wake);
   ~EtcdStore() override;
 
-  const RecoveryReport& recovery() const override { return report_; }
+  const RecoveryReport& recovery() const override { return no_log_.report; }
   void Pump() override;
   bool keeps_pace() const override { return false; }
   bool gathers() const override { return false; }
@@ -68,16 +69,19 @@ class EtcdStore final : public Store, private Batches {
   void Stop() override;
   bool stopped() const override { return stopping_ && !batch_open_; }
   Batches* batches() override { return this; }
+  std::string WhyTooLarge() const override { return batch_.why(); }
   void Read(ColdValues* values, std::function<void()> on_read) override;
   uint64_t Compact() override { return 0; }
   uint64_t CompactSegments(std::vector<uint64_t> ids) override;
-  const CompactionStatus& compaction() const override { return compaction_; }
-  const ScrubStatus& scrub() const override { return scrub_; }
+  const CompactionStatus& compaction() const override {
+    return no_log_.compaction;
+  }
+  const ScrubStatus& scrub() const override { return no_log_.scrub; }
   std::vector<uint64_t> SealedSegments() const override { return {}; }
   void Tune(const StoreTuning& tuning) override;
   StoreStats Stats() const override;
-  const LogFigures& log_figures() const override { return figures_; }
-  void ResetLogFigures() override { figures_ = {}; }
+  const LogFigures& log_figures() const override { return no_log_.figures; }
+  void ResetLogFigures() override { no_log_.figures = {}; }
   SyncMode sync() const override { return SyncMode::kAlways; }
   std::string_view write_device() const override { return "etcd"; }
   std::string_view write_device_why() const override { return ""; }
@@ -94,6 +98,9 @@ class EtcdStore final : public Store, private Batches {
   Admission Admit(bool reads, uint64_t* stamp) override;
   const std::string& refusal() const override { return refusal_; }
   void BeginCommand() override;
+  void ShowsRevision(Seq provisional) override {
+    batch_.ShowsRevision(provisional);
+  }
   Verdict EndCommand(bool ran, bool behind, Seq seen) override;
   Outcome TakeOutcome() override;
   Seq RevisionOf(Seq provisional) const override;
@@ -133,13 +140,13 @@ class EtcdStore final : public Store, private Batches {
   Loader loader_;
   OwnSequence sequence_;
   Patience patience_;
+  Refusals refusals_;
 
   bool batch_open_ = false;
   Flight flight_ = Flight::kNone;
   int64_t sent_at_ms_ = 0;  // When the batch was.
 
-  size_t commands_max_ = SIZE_MAX;  // Of the next batch.
-  bool admitted_fresh_ = false;     // The command under way.
+  bool admitted_fresh_ = false;  // The command under way.
   Outcome outcome_ = Outcome::kNone;
   int64_t committed_revision_ = 0;
   std::string refusal_;
@@ -148,10 +155,14 @@ class EtcdStore final : public Store, private Batches {
   bool stopping_ = false;
   std::optional<Error> failure_;
 
-  RecoveryReport report_ = {};
-  CompactionStatus compaction_ = {};
-  ScrubStatus scrub_ = {};
-  LogFigures figures_ = {};
+  // What there is of a log, and here is not.
+  struct NoLog {
+    RecoveryReport report;
+    CompactionStatus compaction;
+    ScrubStatus scrub;
+    LogFigures figures;
+  };
+  NoLog no_log_ = {};
 };
 
 }  // namespace kvd::etcd
