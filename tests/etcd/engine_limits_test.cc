@@ -212,6 +212,27 @@ TEST_F(EngineLimits, AllDatabasesAreFlushedByOneTxn) {
   EXPECT_EQ(Get(two_, "behind"), "v");
 }
 
+// No value can go to disk: nobody waits for that.
+TEST_F(EngineLimits, FullMemoryRefuses) {
+  EtcdStoreOptions options;
+  options.memory_limit_bytes = 1 << 20;
+  Host small(etcd_, clock_, "small", options);
+  const std::string value(200'000, 'v');
+  Room room = Room::kReady;
+  for (int i = 0; i < 10 && room != Room::kMemoryFull; ++i) {
+    Until([&] {
+      small.store().Pump();
+      small.store().Poll();
+      room = small.Try(false, [&](Operation& op) {
+        op.AdmitPut(Key(i), value.size(), 0);
+        Host::Put(op, Key(i), value);
+      });
+      return room != Room::kWait;
+    });
+  }
+  EXPECT_EQ(room, Room::kMemoryFull);
+}
+
 // A command that was undone leaves nothing in the batch of others.
 TEST_F(EngineLimits, WhatWasUndoneIsNoPartOfTheBatch) {
   Ready();

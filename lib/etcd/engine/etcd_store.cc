@@ -39,6 +39,7 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       patience_(options_.timeout_ms) {
   core_.reads = &batch_;
   core_.removes_expired = false;
+  core_.limit.ValuesStay();
   loader_.Begin();
 }
 
@@ -339,6 +340,7 @@ std::optional<int64_t> EtcdStore::Tick() {
   if (!failure_) DoWhatIsDue();
   core_.cleared.FreeSlice();
   core_.limit.NoteRoom();
+  if (core_.limit.HasNews()) wake_();
   return kTickMs;
 }
 

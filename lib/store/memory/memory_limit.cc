@@ -39,7 +39,7 @@ void MemoryLimit::NoteFull() {
 }
 
 void MemoryLimit::NoteRoom() {
-  if (!full_noted_ || memory_.without_values() > bytes_ - bytes_ / kRoomPart) {
+  if (!full_noted_ || StayingBytes() > bytes_ - bytes_ / kRoomPart) {
     return;
   }
   full_noted_ = false;

@@ -24,10 +24,10 @@ class MemoryLimit {
   uint64_t bytes() const { return bytes_; }
   void set_bytes(uint64_t bytes) { bytes_ = bytes; }
   bool IsOver() const { return bytes_ != 0 && memory_.all() >= bytes_; }
-  // Values have nothing to do with it.
-  bool IsFull() const {
-    return bytes_ != 0 && memory_.without_values() >= bytes_;
-  }
+  // Values have nothing to do with it, unless they stay.
+  bool IsFull() const { return bytes_ != 0 && StayingBytes() >= bytes_; }
+  // Nowhere else is a place for them.
+  void ValuesStay() { values_stay_ = true; }
 
   // What a change hears that would add to memory which is over the limit:
   // kMemoryFull, or kWait, and then HasNews() becomes true.
@@ -41,6 +41,9 @@ class MemoryLimit {
   void NoteRoom();
 
  private:
+  uint64_t StayingBytes() const {
+    return values_stay_ ? memory_.all() : memory_.without_values();
+  }
   // What a flushed database leaves is about to go.
   bool IsFullForGood() const { return IsFull() && cleared_.empty(); }
   // Once each time that it comes to refusals.
@@ -52,6 +55,7 @@ class MemoryLimit {
   LogSink log_;
   bool awaited_ = false;  // Some writer waits until values have gone.
   bool full_noted_ = false;
+  bool values_stay_ = false;
 };
 
 }  // namespace kvd
