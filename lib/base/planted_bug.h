@@ -74,6 +74,7 @@ enum class PlantedBug {
   kAnswerBeforeFence,       // A Txn without an answer passes for not done.
   kBarrierOfOldest,         // Reads wait for the oldest of the sequence keys.
   kRefusedKeepsReads,       // A refused batch is sent again, not run again.
+  kForeignDeadline,         // Expiry does not wait for other hosts' clocks.
 };
 
 #ifdef KVD_PLANTED_BUGS

@@ -148,10 +148,17 @@ class EngineTest : public testing::Test {
     return host.Get(key, [this] { Pass(); }).value_or("(nothing)");
   }
 
+  // A Txn is a batch's.
+  static EtcdStoreOptions WithoutBeats() {
+    EtcdStoreOptions options;
+    options.heartbeat_ms = 0;
+    return options;
+  }
+
   ManualClock clock_;
   FakeEtcd etcd_{clock_};
-  Host one_{etcd_, clock_, "one"};
-  Host two_{etcd_, clock_, "two"};
+  Host one_{etcd_, clock_, "one", WithoutBeats()};
+  Host two_{etcd_, clock_, "two", WithoutBeats()};
 };
 
 }  // namespace kvd::etcd

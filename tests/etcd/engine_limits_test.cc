@@ -214,7 +214,7 @@ TEST_F(EngineLimits, AllDatabasesAreFlushedByOneTxn) {
 
 // No value can go to disk: nobody waits for that.
 TEST_F(EngineLimits, FullMemoryRefuses) {
-  EtcdStoreOptions options;
+  EtcdStoreOptions options = WithoutBeats();
   options.memory_limit_bytes = 1 << 20;
   Host small(etcd_, clock_, "small", options);
   const std::string value(200'000, 'v');

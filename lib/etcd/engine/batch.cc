@@ -53,7 +53,7 @@ void Batch::SawKey(const Keyspace& keyspace, uint64_t hash,
   const int database = core_.databases->ClientOf(keyspace);
   conditions_.Add(database, hash, key,
                   is_there ? static_cast<int64_t>(entry->seq())
-                           : 0);
+                           : index_.RevisionOfAbsent(database, key));
 }
 
 void Batch::SawAll(const Keyspace& /*keyspace*/) { saw_all_ = true; }

@@ -27,7 +27,8 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       core_(journal_, std::make_unique<Databases>(),
             options_.memory_limit_bytes, SyncMode::kAlways, options_.log, clock,
             wake_),
-      index_(core_, names_),
+      clocks_(options_.id, options_.max_clock_skew_ms),
+      index_(core_, names_, clocks_, options_.log),
       batch_(core_, index_, names_),
       barrier_(*api_, names_.SequencePrefix(),
                PrefixEnd(names_.SequencePrefix()), options_.timeout_ms),
@@ -36,9 +37,11 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       sequence_(*api_, clock_,
                 {names_.Sequence(options_.id), options_.id, options_.nonce,
                  options_.timeout_ms}),
-      patience_(options_.timeout_ms) {
+      patience_(options_.timeout_ms),
+      chores_(*api_, core_, index_, names_, clocks_,
+              {options_.id, options_.nonce, options_.max_clock_skew_ms,
+               options_.heartbeat_ms}) {
   core_.reads = &batch_;
-  core_.removes_expired = false;
   core_.limit.ValuesStay();
   loader_.Begin();
 }
@@ -128,7 +131,7 @@ Batches::Verdict EtcdStore::EndCommand(bool ran, bool behind, Seq seen) {
   Verdict verdict;
   if (ran) {
     verdict = batch_.Judge({behind, seen, admitted_fresh_,
-                            refusals_.readers_max(), /*no_writes=*/""});
+                            refusals_.readers_max(), clocks_.no_writes()});
   }
   if (ran && !sequence_.settled() && batch_.has_changes()) {
     const bool waits = !sequence_.no_space();
@@ -302,6 +305,7 @@ void EtcdStore::ApplyUpdates() {
   if (batch_open_ || flight_ != Flight::kNone) return;
   loader_.Apply();
   if (!loader_.loaded()) return;
+  chores_.Poll();
   core_.removals.DropSlice(static_cast<Seq>(index_.revision()));
 }
 
@@ -338,6 +342,7 @@ bool EtcdStore::Poll() {
 
 std::optional<int64_t> EtcdStore::Tick() {
   if (!failure_) DoWhatIsDue();
+  if (!failure_ && !stopping_ && loader_.loaded()) chores_.Tick();
   core_.cleared.FreeSlice();
   core_.limit.NoteRoom();
   if (core_.limit.HasNews()) wake_();
@@ -364,6 +369,7 @@ StoreStats EtcdStore::Stats() const {
   StoreStats stats = StatsOfCore();
   stats.last_seq = static_cast<Seq>(index_.revision());
   stats.durable_seq = stats.last_seq;
+  stats.expired_keys += chores_.expired_keys();
   return stats;
 }
 

@@ -20,10 +20,12 @@
 #include "etcd/engine/barrier.h"
 #include "etcd/engine/batch.h"
 #include "etcd/engine/batch_journal.h"
+#include "etcd/engine/chores.h"
 #include "etcd/engine/loader.h"
 #include "etcd/engine/names.h"
 #include "etcd/engine/own_sequence.h"
 #include "etcd/engine/patience.h"
+#include "etcd/engine/peer_clocks.h"
 #include "etcd/engine/refusals.h"
 #include "etcd/engine/shared_index.h"
 #include "store/batches.h"
@@ -41,6 +43,8 @@ struct EtcdStoreOptions {
   int64_t timeout_ms = 5000;
   bool linearizable = true;  // Else reads answer at once, perhaps out of date.
   int64_t max_clock_skew_ms = 500;
+  // From one sign of life to the next; 0: it gives none.
+  int64_t heartbeat_ms = 2000;
   uint64_t memory_limit_bytes = 0;
   LogSink log = [](Severity, const std::string&) {};
 };
@@ -133,6 +137,7 @@ class EtcdStore final : public Store, private Batches {
 
   BatchJournal journal_;
   StoreCore core_;
+  PeerClocks clocks_;
   SharedIndex index_;
   Batch batch_;
   Barrier barrier_;
@@ -141,6 +146,7 @@ class EtcdStore final : public Store, private Batches {
   OwnSequence sequence_;
   Patience patience_;
   Refusals refusals_;
+  Chores chores_;
 
   bool batch_open_ = false;
   Flight flight_ = Flight::kNone;

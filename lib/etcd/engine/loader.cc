@@ -150,6 +150,7 @@ void Loader::Apply() {
   for (; !updates_.empty(); updates_.pop_front()) {
     index_.Apply(updates_.front());
   }
+  if (index_.must_reload()) Restart();
 }
 
 void Loader::Restart() {

@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "base/coding.h"
+#include "base/limits.h"
 #include "store/memory/basics.h"
 
 namespace kvd::etcd {
@@ -15,12 +16,14 @@ constexpr char kPlain = '0';         // The value follows …
 constexpr char kWithDeadline = '1';  // … behind 8 bytes.
 constexpr size_t kDeadlineBytes = 8;
 
-// Takes digits up to `end` off the front.
+// Takes digits up to `end` off the front; as fmt writes them, so that no number
+// has two names.
 std::optional<uint64_t> TakeNumber(std::string_view* text, char end) {
   uint64_t number = 0;
   const char* const last = text->data() + text->size();
   const auto [rest, error] = std::from_chars(text->data(), last, number);
   if (error != std::errc() || rest == last || *rest != end) return std::nullopt;
+  if (text->front() == '0' && rest != text->data() + 1) return std::nullopt;
   text->remove_prefix(static_cast<size_t>(rest - text->data()) + 1);
   return number;
 }
@@ -31,7 +34,31 @@ std::string_view TakeWord(std::string_view* text) {
   return word;
 }
 
+// A word and two numbers that fit into int64_t, and nothing else.
+struct WordAndNumbers {
+  std::string word;
+  uint64_t one = 0;
+  uint64_t other = 0;
+};
+std::optional<WordAndNumbers> TakeWordAndNumbers(std::string_view bytes) {
+  WordAndNumbers words;
+  words.word = TakeWord(&bytes);
+  std::string rest(bytes);
+  std::string_view numbers = rest += ' ';
+  const auto one = TakeNumber(&numbers, ' ');
+  if (words.word.empty() || !one || *one > INT64_MAX) return std::nullopt;
+  const auto other = TakeNumber(&numbers, ' ');
+  if (!other || *other > INT64_MAX || !numbers.empty()) return std::nullopt;
+  words.one = *one;
+  words.other = *other;
+  return words;
+}
+
 }  // namespace
+
+std::string Names::DatabasePrefix(int database) const {
+  return fmt::format("{}{}/", prefix_, database);
+}
 
 std::string Names::DataPrefix(int database, uint64_t generation) const {
   return fmt::format("{}{}/{}/", prefix_, database, generation);
@@ -52,12 +79,17 @@ std::string Names::Sequence(std::string_view id) const {
   return SequencePrefix().append(id);
 }
 
+std::string Names::Beat(std::string_view id) const {
+  return (prefix_ + "h/").append(id);
+}
+
 Name Names::Parse(std::string_view name) const {
   Name parsed;
   if (!name.starts_with(prefix_)) return parsed;
   name.remove_prefix(prefix_.size());
-  if (name.starts_with("s/")) {
-    parsed.kind = Name::Kind::kSequence;
+  if (name.starts_with("s/") || name.starts_with("h/")) {
+    parsed.kind =
+        name.front() == 's' ? Name::Kind::kSequence : Name::Kind::kBeat;
     parsed.key = name.substr(2);
     return parsed;
   }
@@ -73,7 +105,7 @@ Name Names::Parse(std::string_view name) const {
     return parsed;
   }
   const auto generation = TakeNumber(&name, '/');
-  if (!generation) return parsed;
+  if (!generation || name.size() > kKeyBytesMax) return parsed;
   parsed.kind = Name::Kind::kData;
   parsed.generation = *generation;
   parsed.key = name;
@@ -95,8 +127,9 @@ std::optional<StoredValue> DecodeValue(std::string_view bytes) {
   if (kind != kWithDeadline || bytes.size() < kDeadlineBytes) {
     return std::nullopt;
   }
-  return StoredValue{bytes.substr(kDeadlineBytes),
-                     LoadLe<uint64_t>(bytes.data())};
+  const auto deadline_ms = LoadLe<uint64_t>(bytes.data());
+  if (deadline_ms == 0 || deadline_ms > INT64_MAX) return std::nullopt;
+  return StoredValue{bytes.substr(kDeadlineBytes), deadline_ms};
 }
 
 std::string EncodeSequence(const Sequence& sequence) {
@@ -105,17 +138,20 @@ std::string EncodeSequence(const Sequence& sequence) {
 }
 
 std::optional<Sequence> DecodeSequence(std::string_view bytes) {
-  Sequence sequence;
-  sequence.nonce = TakeWord(&bytes);
-  std::string rest(bytes);
-  std::string_view numbers = rest += ' ';
-  const auto number = TakeNumber(&numbers, ' ');
-  if (sequence.nonce.empty() || !number) return std::nullopt;
-  const auto clock_ms = TakeNumber(&numbers, ' ');
-  if (!clock_ms || !numbers.empty()) return std::nullopt;
-  sequence.number = *number;
-  sequence.clock_ms = static_cast<int64_t>(*clock_ms);
-  return sequence;
+  const auto words = TakeWordAndNumbers(bytes);
+  if (!words) return std::nullopt;
+  return Sequence{words->word, words->one, static_cast<int64_t>(words->other)};
+}
+
+std::string EncodeBeat(const Beat& beat) {
+  return fmt::format("{} {} {}", beat.nonce, beat.clock_ms, beat.revision);
+}
+
+std::optional<Beat> DecodeBeat(std::string_view bytes) {
+  const auto words = TakeWordAndNumbers(bytes);
+  if (!words) return std::nullopt;
+  return Beat{words->word, static_cast<int64_t>(words->one),
+              static_cast<int64_t>(words->other)};
 }
 
 }  // namespace kvd::etcd

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "etcd/engine/shared_index.h"
 
+#include <fmt/format.h>
+
 #include <charconv>
+#include <utility>
 
 namespace kvd::etcd {
 namespace {
@@ -27,6 +30,7 @@ void SharedIndex::Apply(const WatchUpdate& update) {
   for (const Event& event : update.events) {
     const Name name = names_.Parse(event.kv.key);
     if (name.kind == Name::Kind::kGeneration) ApplyGeneration(name, event);
+    if (name.kind == Name::Kind::kBeat) HearBeat(name, event);
   }
   for (const Event& event : update.events) ApplyEvent(event);
   if (update.revision > revision_) revision_ = update.revision;
@@ -41,6 +45,8 @@ void SharedIndex::Clear() {
   }
   generations_ = {};
   peers_.clear();
+  foreign_.clear();
+  must_reload_ = false;
   revision_ = 0;
 }
 
@@ -53,13 +59,24 @@ void SharedIndex::ApplyEvent(const Event& event) {
       return ApplyGeneration(name, event);
     case Name::Kind::kSequence: {
       const auto sequence = DecodeSequence(event.kv.value);
-      if (event.is_delete || !sequence) return;
+      if (event.is_delete) return;
+      if (!sequence) return WarnOfForeign(event.kv.key);
       peers_[std::string(name.key)] = {*sequence, event.kv.mod_revision};
       return;
     }
+    case Name::Kind::kBeat:
+      return;  // That it is there shows when it comes, not when it was found.
     case Name::Kind::kOther:
-      return;
+      return WarnOfForeign(event.kv.key);
   }
+}
+
+void SharedIndex::HearBeat(const Name& name, const Event& event) {
+  if (event.is_delete) return;
+  const auto beat = DecodeBeat(event.kv.value);
+  if (!beat) return WarnOfForeign(event.kv.key);
+  clocks_.Heard(name.key, *beat, core_.clock.WallMs(),
+                core_.clock.MonotonicUs() / 1000);
 }
 
 // Of a key, whatever is older than what the index has is not.
@@ -68,13 +85,19 @@ bool SharedIndex::IsNews(const Entry* entry, const Event& event) const {
 }
 
 void SharedIndex::ApplyData(const Name& name, const Event& event) {
-  if (name.generation != generation(name.database).number) return;
+  const uint64_t counts = generation(name.database).number;
+  if (name.generation != counts) {
+    const bool is_left = name.generation < counts && !event.is_delete;
+    if (is_left) outdated_ |= uint32_t{1} << name.database;
+    return;
+  }
+  const auto stored = DecodeValue(event.kv.value);
   Keyspace& keyspace = core_.databases->OfClient(name.database);
   const uint64_t hash = keyspace.Hash(name.key);
   Entry* const entry = keyspace.Find(hash, name.key);
-  if (!IsNews(entry, event)) return;
+  if (!IsNews(entry, event)) return NoteForeign(name, event, false);
+  NoteForeign(name, event, !event.is_delete && !stored);
   const Seq seq = SeqOf(event.kv);
-  const auto stored = DecodeValue(event.kv.value);
   if (!event.is_delete && stored) {
     core_.watched_keys.NotePut(name.database, hash, name.key, seq);
     keyspace.Put(hash, name.key, stored->value, seq, Place(),
@@ -90,18 +113,68 @@ void SharedIndex::ApplyData(const Name& name, const Event& event) {
 void SharedIndex::ApplyGeneration(const Name& name, const Event& event) {
   const auto number = NumberIn(event.kv.value);
   Generation& now = generations_[static_cast<size_t>(name.database)];
-  if (event.is_delete || !number ||
-      event.kv.mod_revision <= now.mod_revision) {
+  if (event.kv.mod_revision <= now.mod_revision) return;
+  if (event.is_delete || !number || *number < now.number) {
+    WarnOfForeign(event.kv.key);
+    if (revision_ != 0) {
+      must_reload_ = true;
+    } else if (!event.is_delete) {
+      now.mod_revision = event.kv.mod_revision;
+    }
     return;
   }
   const bool is_new = *number != now.number;
   now = {*number, event.kv.mod_revision};
   if (!is_new) return;
+  outdated_ |= uint32_t{1} << name.database;
+  ForgetForeign(name.database);
   Keyspace& keyspace = core_.databases->OfClient(name.database);
   core_.watched_keys.NoteFlush(name.database, SeqOf(event.kv));
   if (auto table = keyspace.Clear(SeqOf(event.kv))) {
     core_.cleared.Add(std::move(table), &keyspace);
   }
+}
+
+void SharedIndex::Flushed(int database, int64_t revision) {
+  Generation& generation = generations_[static_cast<size_t>(database)];
+  ++generation.number;
+  generation.mod_revision = revision;
+  flushed_ |= uint32_t{1} << database;
+  ForgetForeign(database);
+}
+
+// --- What no kvd has written ------------------------------------------------
+
+int64_t SharedIndex::RevisionOfAbsent(int database,
+                                      std::string_view key) const {
+  if (foreign_.empty()) return 0;
+  const auto found = foreign_.find({database, std::string(key)});
+  return found == foreign_.end() ? 0 : found->second;
+}
+
+void SharedIndex::NoteForeign(const Name& name, const Event& event,
+                              bool is_foreign) {
+  if (is_foreign) {
+    foreign_[{name.database, std::string(name.key)}] = event.kv.mod_revision;
+    return WarnOfForeign(event.kv.key);
+  }
+  if (!foreign_.empty()) {
+    foreign_.erase({name.database, std::string(name.key)});
+  }
+}
+
+void SharedIndex::ForgetForeign(int database) {
+  foreign_.erase(foreign_.lower_bound({database, ""}),
+                 foreign_.lower_bound({database + 1, ""}));
+}
+
+void SharedIndex::WarnOfForeign(std::string_view name) {
+  if (std::exchange(warned_, true)) return;
+  log_(Severity::kWarning,
+       fmt::format(
+           "etcd has keys under {:?} that no kvd has written, such as {:?}. "
+           "They do not count; give kvd a prefix of its own",
+           names_.prefix(), name));
 }
 
 }  // namespace kvd::etcd

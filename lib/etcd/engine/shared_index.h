@@ -8,9 +8,13 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <string_view>
+#include <utility>
 
+#include "base/log_sink.h"
 #include "etcd/api.h"
 #include "etcd/engine/names.h"
+#include "etcd/engine/peer_clocks.h"
 #include "store/store_core.h"
 
 namespace kvd::etcd {
@@ -19,7 +23,9 @@ namespace kvd::etcd {
 class SharedIndex {
  public:
   // References outlive it.
-  SharedIndex(StoreCore& core, const Names& names) : core_(core), names_(names) {}
+  SharedIndex(StoreCore& core, const Names& names, PeerClocks& clocks,
+              const LogSink& log)
+      : core_(core), names_(names), clocks_(clocks), log_(log) {}
 
   // A key as it was loaded. Generations come before all others.
   void Load(const KeyValue& kv);
@@ -41,11 +47,18 @@ class SharedIndex {
     return generations_[static_cast<size_t>(database)];
   }
   // A flush of this kvd's that etcd took.
-  void Flushed(int database, int64_t revision) {
-    auto& generation = generations_[static_cast<size_t>(database)];
-    ++generation.number;
-    generation.mod_revision = revision;
-  }
+  void Flushed(int database, int64_t revision);
+  // Databases of which there are keys of old generations in etcd, or may be,
+  // since the last call, each a bit: as this kvd has flushed them; all others.
+  uint32_t TakeFlushed() { return std::exchange(flushed_, 0); }
+  uint32_t TakeOutdated() { return std::exchange(outdated_, 0); }
+  // Somebody has changed a generation as no kvd does: all has to be loaded
+  // anew.
+  bool must_reload() const { return must_reload_; }
+
+  // The mod_revision in etcd of a key that is not here: 0, but where somebody
+  // else has given it a value that is none of kvd's. To kvd it is absent.
+  int64_t RevisionOfAbsent(int database, std::string_view key) const;
 
   // What other kvds' sequence keys say, by their ids; this one's included.
   struct Peer {
@@ -61,12 +74,24 @@ class SharedIndex {
   void ApplyData(const Name& name, const Event& event);
   void ApplyGeneration(const Name& name, const Event& event);
   bool IsNews(const Entry* entry, const Event& event) const;
+  void HearBeat(const Name& name, const Event& event);
+  void NoteForeign(const Name& name, const Event& event, bool is_foreign);
+  void ForgetForeign(int database);
+  void WarnOfForeign(std::string_view name);
 
   StoreCore& core_;
   const Names& names_;
+  PeerClocks& clocks_;
+  const LogSink& log_;
   int64_t revision_ = 0;
   std::array<Generation, kDatabases> generations_ = {};
   std::map<std::string, Peer, std::less<>> peers_;
+  uint32_t flushed_ = 0;
+  uint32_t outdated_ = 0;
+  bool must_reload_ = false;
+  // RevisionOfAbsent() of those for which it is not 0.
+  std::map<std::pair<int, std::string>, int64_t> foreign_;
+  bool warned_ = false;
 };
 
 }  // namespace kvd::etcd

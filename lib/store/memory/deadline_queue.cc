@@ -59,6 +59,25 @@ void DeadlineQueue::Update(Entry* old, Entry* replacement) {
   SiftDown(replacement->queue_position(), replacement);
 }
 
+std::vector<const Entry*> DeadlineQueue::Due(uint64_t deadline_ms,
+                                             size_t count) const {
+  std::vector<const Entry*> due;
+  std::vector<size_t> positions;  // Of those in `due`.
+  const auto look_at = [&](size_t position) {
+    if (position >= size_ || due.size() == count) return;
+    if (At(position)->deadline_ms() > deadline_ms) return;
+    due.push_back(At(position));
+    positions.push_back(position);
+  };
+  look_at(0);
+  // Whoever is due has a parent that is.
+  for (size_t i = 0; i < positions.size() && due.size() < count; ++i) {
+    const size_t first = positions[i] * kChildren + 1;
+    for (size_t child = 0; child < kChildren; ++child) look_at(first + child);
+  }
+  return due;
+}
+
 size_t DeadlineQueue::memory_bytes() const {
   return chunks_.size() * kChunkSlots * sizeof(Entry*) +
          chunks_.capacity() * sizeof(Chunk);

@@ -40,6 +40,9 @@ class DeadlineQueue {
   // equal deadlines come in any order.
   Entry* Earliest() const { return size_ == 0 ? nullptr : At(0); }
 
+  // Up to `count` entries whose deadline is that or before it, in any order.
+  std::vector<const Entry*> Due(uint64_t deadline_ms, size_t count) const;
+
   // Calls `each` with `count` entries of all over the queue, or with all if
   // there are no more.
   template <typename Each>

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <string>
@@ -40,6 +41,27 @@ TEST(DeadlineQueue, GivesTheEarliestFirst) {
     queue.Add(entries.back().get());
   }
   EXPECT_EQ(Drain(&queue), (std::vector<uint64_t>{10, 20, 20, 50, 70, 90}));
+}
+
+TEST(DeadlineQueue, TellsWhatIsDue) {
+  DeadlineQueue queue;
+  EXPECT_TRUE(queue.Due(1000, 10).empty());
+  std::vector<EntryPtr> entries;
+  for (uint64_t i = 0; i < 500; ++i) {
+    entries.push_back(Expiring(1 + i * 7919 % 500));  // From 1 to 500.
+    queue.Add(entries.back().get());
+  }
+  EXPECT_TRUE(queue.Due(0, 10).empty());
+  EXPECT_TRUE(queue.Due(500, 0).empty());
+  std::vector<uint64_t> deadlines;
+  for (const Entry* entry : queue.Due(100, 1000)) {
+    deadlines.push_back(entry->deadline_ms());
+  }
+  std::sort(deadlines.begin(), deadlines.end());
+  ASSERT_EQ(deadlines.size(), 100u);
+  for (uint64_t i = 0; i < 100; ++i) EXPECT_EQ(deadlines[i], i + 1);
+  EXPECT_EQ(queue.Due(100, 30).size(), 30u);
+  EXPECT_EQ(queue.size(), 500u);
 }
 
 TEST(DeadlineQueue, SamplesAreFromAllOverIt) {

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+#include "etcd/engine/chores.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace kvd::etcd {
+namespace {
+
+constexpr int64_t kTimeoutMs = 2000;
+// From one beat to the next where clocks seem to differ, and where they do: the
+// later the answer comes, the less it proves.
+constexpr int64_t kAskMs = 500;
+constexpr int64_t kAnswerMs = 20;
+
+}  // namespace
+
+Chores::Chores(Api& api, StoreCore& core, SharedIndex& index,
+               const Names& names, PeerClocks& clocks, Options options)
+    : api_(api),
+      core_(core),
+      index_(index),
+      names_(names),
+      clocks_(clocks),
+      options_(std::move(options)),
+      expiry_(api, core, index, names, options_.max_clock_skew_ms),
+      old_generations_(api, index, names) {}
+
+void Chores::Tick() {
+  const int64_t now_ms = NowMs();
+  Expire(now_ms);
+  SendBeat(now_ms);
+  old_generations_.Note(index_.TakeFlushed(), index_.TakeOutdated(), now_ms);
+  old_generations_.Tick(now_ms);
+}
+
+void Chores::Poll() {
+  if (clocks_.owes_answer()) SendBeat(NowMs());
+  if (expiry_.has_more()) Expire(NowMs());
+}
+
+void Chores::Expire(int64_t now_ms) {
+  // Right before it counts.
+  clocks_.Tick(core_.clock.WallMs(), now_ms);
+  if (clocks_.MayExpire(now_ms)) expiry_.Tick(now_ms);
+}
+
+void Chores::SendBeat(int64_t now_ms) {
+  if (options_.beat_ms == 0 || beat_under_way_) return;
+  int64_t pause_ms = options_.beat_ms;
+  if (clocks_.asks()) pause_ms = std::min(pause_ms, kAskMs);
+  if (clocks_.owes_answer()) pause_ms = std::min(pause_ms, kAnswerMs);
+  if (has_sent_ && now_ms - sent_at_ms_ < pause_ms) return;
+  beat_under_way_ = has_sent_ = true;
+  sent_at_ms_ = now_ms;
+  clocks_.BeatSent();
+  const int64_t wall_ms = core_.clock.WallMs();
+  TxnRequest request;
+  request.then.push_back(
+      {Op::Kind::kPut, names_.Beat(options_.id),
+       EncodeBeat({options_.nonce, wall_ms, index_.revision()})});
+  api_.Txn(std::move(request), kTimeoutMs,
+           [this, wall_ms](const Result<TxnResponse>& answer) {
+             beat_under_way_ = false;
+             if (answer) clocks_.Sent(answer->revision, wall_ms);
+           });
+}
+
+}  // namespace kvd::etcd
