@@ -37,13 +37,13 @@ def main():
     begin(options, version(options.kvd), version("etcd"))
     # Read when the rig is loaded.
     os.environ["KVD_BIN_DIR"] = os.path.dirname(os.path.abspath(options.kvd))
-    from harness import E2eTest
+    from harness import E2eTest, KVD_ETCD
     import etcd
 
     test = E2eTest()
     try:
         cluster = etcd.Cluster(test).start()
-        daemon = test.daemon(defaults=False, settings={
+        daemon = test.daemon(program=KVD_ETCD, defaults=False, settings={
             "storage.backend": "etcd",
             "etcd.endpoints": ",".join(cluster.endpoints)}).start()
         rounds = [one_round(options, cluster.endpoints, daemon.socket_path)
