@@ -345,13 +345,13 @@ void Server::CheckFlushes() {
   if (stalled == stall_logged_) return;
   stall_logged_ = stalled;
   if (stalled) {
-    LogWarning(
-        "degraded: the disk has not finished a flush for {} ms; writers "
-        "wait, reads go on",
-        service_.stats.flush_stalled_ms);
-    notify::Status("Degraded: the disk does not finish a flush");
+    LogWarning("degraded: {} for {} ms; writers wait{}", service_.StallText(),
+               service_.stats.flush_stalled_ms,
+               service_.batches != nullptr ? "" : ", reads go on");
+    notify::Status(
+        fmt::format("Degraded: {} for a while", service_.StallText()));
   } else {
-    LogInfo("the disk flushes again");
+    LogInfo("changes become durable again");
     notify::Status("Serving");
   }
 }
@@ -485,6 +485,8 @@ void Server::Fail(const Error& error) {
   tick_.Stop();
   for (auto& [id, connection] : connections_) connection->EndInput();
   DisownWithheld();
+  turn_.DisownBatch(fmt::format(
+      "IOERR outcome unknown: {}. Look before you try again", error.message()));
   turn_.StopExecuting(
       service_.batches != nullptr
           ? "IOERR kvd ends; the command was not executed, nothing was changed"

@@ -235,7 +235,10 @@ int64_t Kill(Call& call, const Filter& filter) {
     ++killed;
     if (session == &call.session) {
       // The reply to this command goes out first.
-      call.WhenCertain([&own = call.session] { own.closing = true; });
+      call.WhenCertain([&service = call.service, id = session->id] {
+        Session* const own = service.FindSession(id);
+        if (own != nullptr) own->closing = true;
+      });
     } else {
       others.push_back(session->id);
     }
@@ -264,14 +267,6 @@ bool IsTracking(std::span<const std::string_view> words) {
     }
   }
   return true;
-}
-
-Session* FindSession(const ServerState& service, uint64_t id) {
-  // The oldest has the least number.
-  const auto found =
-      std::ranges::lower_bound(service.sessions, id, {}, &Session::id);
-  if (found == service.sessions.end() || (*found)->id != id) return nullptr;
-  return *found;
 }
 
 }  // namespace
@@ -435,13 +430,12 @@ void HandleClientUnblock(Call& call) {
   }
   const auto id = IntegerWord(call, 2);
   if (!id) return;
-  const Session* session =
-      FindSession(call.service, static_cast<uint64_t>(*id));
+  const Session* session = call.service.FindSession(static_cast<uint64_t>(*id));
   if (session == nullptr || !session->is_blocked()) {
     return call.reply.Integer(0);
   }
   call.WhenCertain([&service = call.service, id = session->id, how] {
-    Session* const blocked = FindSession(service, id);
+    Session* const blocked = service.FindSession(id);
     if (blocked == nullptr || !blocked->is_blocked()) return;
     blocked->unblocked = how;
     service.look_again_in(0);

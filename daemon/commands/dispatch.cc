@@ -142,25 +142,39 @@ Timing TimingOf(const Call& call, const CommandRow& row,
   return stats.IsDue() ? Timing::kSample : Timing::kNone;
 }
 
+void AddTime(CommandStats& stats, Timing timing, int64_t ns) {
+  switch (timing) {
+    case Timing::kNone:
+      return stats.Untimed();
+    case Timing::kSample:
+      return stats.Sampled(static_cast<uint64_t>(ns));
+    case Timing::kExact:
+      return stats.Timed(static_cast<uint64_t>(ns));
+  }
+}
+
+// Whether SLOWLOG has it. Words that come before authentication may be secret.
+bool IsSlow(const ServerState& service, const Command& command, int64_t ns) {
+  return ns / 1000 >= service.config.slowlog.threshold_us &&
+         (command.flags & (kNoAuth | kNoSlowLog)) == 0;
+}
+
+SlowLog::Entry SlowEntry(const Call& call, int64_t ns) {
+  return SlowLog::EntryOf(call.service.clock.WallMs() / 1000, ns / 1000,
+                          call.args, call.session.name);
+}
+
 // Enters a call that began at `start_ns` and has just ended.
 void CountTime(Call& call, const Command& command, CommandStats& stats,
                Timing timing, int64_t start_ns) {
   ServerState& service = call.service;
   const int64_t ns = service.ReadClock() - start_ns;
-  if (timing == Timing::kSample) {
-    stats.Sampled(static_cast<uint64_t>(ns));
-  } else {
-    stats.Timed(static_cast<uint64_t>(ns));
-  }
-  // Words that come before authentication may be secret.
-  if (ns / 1000 < service.config.slowlog.threshold_us ||
-      (command.flags & (kNoAuth | kNoSlowLog)) != 0) {
-    return;
-  }
-  service.slow_log.Add(
-      SlowLog::EntryOf(service.clock.WallMs() / 1000, ns / 1000, call.args,
-                       call.session.name),
-      service.store != nullptr ? service.store->last_seq() : 0);
+  // What has taken its time is entered, whatever it was thought to be.
+  AddTime(stats, timing == Timing::kNone ? Timing::kExact : timing, ns);
+  if (!IsSlow(service, command, ns)) return;
+  service.slow_log.Add(SlowEntry(call, ns), service.store != nullptr
+                                                ? service.store->last_seq()
+                                                : 0);
 }
 
 // Why a value on disk was not read. Nothing was changed.
@@ -401,20 +415,16 @@ bool IsForbidden(Call& call, const CommandRow& row) {
   return true;
 }
 
-// Whether it may look at keys, itself or by what it runs.
-bool TouchesKeys(const Command& command) {
-  return command.access == Access::kRead || command.access == Access::kWrite ||
-         command.handler == HandleExec;
-}
-
 // Into the open batch of a store that has such.
 Admission AdmitToBatch(Call& call, const Command& command) {
   Batches& batches = *call.service.batches;
-  if (!TouchesKeys(command)) {
-    // What it changes of the session is not taken back.
-    return call.session.unsettled == 0 ? Admission::kRun
-                                       : Admission::kWaitsForBatch;
+  const bool runs_in_batch = RunsInBatch(command);
+  // What it does beyond the store is not taken back.
+  if (call.session.unsettled > 0 &&
+      (!runs_in_batch || (command.flags & kOfSession) != 0)) {
+    return Admission::kWaitsForBatch;
   }
+  if (!runs_in_batch) return Admission::kRun;
   // What a plain write has seen is a condition of its change.
   const bool reads = call.session.reads_fresh ||
                      command.access != Access::kWrite ||
@@ -469,27 +479,66 @@ Room RunInBatch(Call& call, const Command& command, ColdValues& cold,
                 bool* in_batch) {
   Batches& batches = *call.service.batches;
   Session& session = call.session;
-  session.keeps_ended = true;
   session.ended = {};
+  session.undo = {};
+  session.effects.clear();
+  // Of what runs in batches nothing else changes these.
+  if (command.handler == HandleExec) {
+    session.undo.settings = std::make_unique<SessionSettings>(session);
+  }
   batches.BeginCommand();
+  session.keeps_ended = true;
   command.handler(call);
-  const bool ran = RefusalOf(call, cold).empty() &&
-                   (call.op == nullptr ||
-                    call.op->waits_for() == WaitsFor::kNothing);
+  session.keeps_ended = false;
+  const bool ran =
+      RefusalOf(call, cold).empty() &&
+      (call.op == nullptr || call.op->waits_for() == WaitsFor::kNothing);
   const Seq seen =
       call.op == nullptr ? 0 : std::max(call.op->seen(), call.shows);
-  const auto verdict =
-      batches.EndCommand(ran, session.unsettled > 0, seen);
+  const auto verdict = batches.EndCommand(ran, session.unsettled > 0, seen);
   *in_batch = verdict.belongs_to_batch;
   session.reads_fresh = verdict.reads;
   // So that it is asked at once how far the others are.
   if (verdict.reads) batches.Admit(/*reads=*/true, &session.read_stamp);
-  if (verdict.room != Room::kReady) {
-    session.Restore(std::exchange(session.ended, {}));
+  if (!ran || verdict.room != Room::kReady) {
+    session.PutBack(std::exchange(session.undo, {}));
+    session.effects.clear();
+    // It runs again.
+    if (verdict.room == Room::kWait || session.unsettled > 0) {
+      session.Restore(std::exchange(session.ended, {}));
+    }
   } else if (*in_batch) {
     ++session.unsettled;
+  } else {
+    session.undo = {};
+    for (const auto& effect : std::exchange(session.effects, {})) effect();
   }
   return verdict.room;
+}
+
+// Enters a call that runs in a batch into the statistics once it is certain.
+// `hits` and `misses` were so many before it.
+void CountWhenCertain(Call& call, const Command& command, CommandStats& stats,
+                      Timing timing, int64_t start_ns, uint64_t hits,
+                      uint64_t misses) {
+  ServerState& service = call.service;
+  const int64_t ns = service.ReadClock() - start_ns;
+  const uint64_t more_hits =
+      std::exchange(service.stats.keyspace_hits, hits) - hits;
+  const uint64_t more_misses =
+      std::exchange(service.stats.keyspace_misses, misses) - misses;
+  call.session.effects.push_back(
+      [&service, &stats, timing, ns, more_hits, more_misses] {
+        ++service.stats.commands;
+        service.stats.keyspace_hits += more_hits;
+        service.stats.keyspace_misses += more_misses;
+        ++stats.calls;
+        AddTime(stats, timing, ns);
+      });
+  if (timing == Timing::kNone || !IsSlow(service, command, ns)) return;
+  call.session.effects.push_back([&service, entry = SlowEntry(call, ns)] {
+    service.slow_log.Add(entry, 0);
+  });
 }
 
 // Runs the handler of `row`, and counts the call unless it has to wait.
@@ -506,20 +555,31 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   const int64_t start_ns =
       timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
   Room room = Room::kReady;
-  if (service.batches != nullptr && TouchesKeys(*row.command)) {
+  if (service.batches != nullptr && RunsInBatch(*row.command)) {
     room = RunInBatch(call, *row.command, cold, in_batch);
   } else {
     row.command->handler(call);
   }
+  std::string refusal;
   if (room != Room::kReady) {
-    DropReply(call, start);
-    if (room == Room::kWait) return WaitsFor::kNews;
-    ReplyWriter(call.reply.out(), session.protocol)
-        .Error(NoRoomText(room, *service.store));
+    refusal = NoRoomText(room, *service.store);
   } else if (IsRefused(call, cold)) {
-    const std::string refusal = RefusalOf(call, cold);
+    refusal = RefusalOf(call, cold);
+  }
+  // Behind what is not certain yet an error waits, too.
+  if (room == Room::kWait || (!refusal.empty() && session.unsettled > 0)) {
     DropReply(call, start);
-    ReplyWriter(call.reply.out(), session.protocol).Error(refusal);
+    session.listing.reset();
+    service.stats.keyspace_hits = hits;
+    service.stats.keyspace_misses = misses;
+    return WaitsFor::kNews;
+  }
+  if (!refusal.empty()) {
+    DropReply(call, start);
+    const bool aborts =
+        room != Room::kReady && row.command->handler == HandleExec;
+    ReplyWriter(call.reply.out(), session.protocol)
+        .Error(aborts ? AbortText(refusal) : refusal);
   } else if (call.op != nullptr && call.op->waits_for() != WaitsFor::kNothing) {
     DropReply(call, start);
     service.stats.keyspace_hits = hits;
@@ -528,6 +588,11 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   }
   session.listing.reset();
   if (!cold.empty()) GiveOwner(call.lent, start, call.op->KeepValues());
+  if (*in_batch) {
+    CountWhenCertain(call, *row.command, *stats, timing, start_ns, hits,
+                     misses);
+    return WaitsFor::kNothing;
+  }
   ++service.stats.commands;
   ++session.commands;
   ++stats->calls;
@@ -608,12 +673,17 @@ Executed Execute(ServerState& service, Session& session,
   const Admitted admitted = Admit(call, queue_writers);
   if (admitted.admission == Admission::kWaits) return {WaitsFor::kRoom};
   if (admitted.admission == Admission::kWaitsForBatch) return {WaitsFor::kNews};
+  if (admitted.admission == Admission::kRejected && session.unsettled > 0) {
+    DropReply(call, start);
+    return {WaitsFor::kNews};
+  }
   BeginReply(session);
   const bool runs = admitted.admission == Admission::kRun;
   CommandStats* stats = StatsOf(service, session, admitted.row);
   bool in_batch = false;
   if (runs) {
-    const WaitsFor waits_for = Run(call, *admitted.row, stats, *cold, &in_batch);
+    const WaitsFor waits_for =
+        Run(call, *admitted.row, stats, *cold, &in_batch);
     if (waits_for != WaitsFor::kNothing) {
       PutOffReply(session);
       return {waits_for};
@@ -623,8 +693,18 @@ Executed Execute(ServerState& service, Session& session,
   }
 
   if (out->size() > start && (*out)[start] == '-') {
-    CountError(service, std::string_view(*out).substr(start + 1));
-    if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
+    const std::string_view text = std::string_view(*out).substr(start + 1);
+    if (in_batch) {
+      session.effects.push_back(
+          [&service, stats,
+           code = std::string(text.substr(0, text.find(' ')))] {
+            CountError(service, code);
+            ++stats->failed;
+          });
+    } else {
+      CountError(service, text);
+      if (stats != nullptr) ++(runs ? stats->failed : stats->rejected);
+    }
   }
   if (!TakesReply(session) &&
       !(runs && (admitted.row->command->flags & kAnswersAlways) != 0)) {

@@ -687,7 +687,7 @@ constexpr Command kCommands[] = {
      "Returns once everything that was written is on disk.", {},
      "Waits for this disk alone, as no replica can come."},
     {"WATCH", 2, kWordsMax, kAll, kRead, kTransactions,
-     kNoScript | kFast | kNoMulti, HandleWatch, "2.2.0", "O(N)",
+     kNoScript | kFast | kNoMulti | kOfSession, HandleWatch, "2.2.0", "O(N)",
      "key [key ...]", "Lets the next EXEC do nothing if a key changes.", {},
      "What a client watches takes 16 MiB at the most."},
 };
@@ -824,6 +824,11 @@ std::optional<size_t> CountedKeys(const KeySpec& keys,
   const size_t most =
       words.size() > first ? (words.size() - first - 1) / step + 1 : 0;
   return *count <= most ? std::optional<size_t>(*count) : std::nullopt;
+}
+
+bool RunsInBatch(const Command& command) {
+  return command.access == Access::kRead || command.access == Access::kWrite ||
+         command.handler == HandleExec;
 }
 
 std::string LowerName(const Command& command) {

@@ -46,6 +46,10 @@ struct Call {
   ColdValues* cold = nullptr;
   // In a transaction what it may take; null outside.
   TransactionRoom* room = nullptr;
+  // The store's newest change before it; 0 outside.
+  Seq began_after = 0;
+  // The reply is for a script, which may make of it whatever it likes.
+  bool by_script = false;
   // Monitors are shown the command by its handler.
   bool shown = false;
 
@@ -117,6 +121,8 @@ enum CommandFlag : uint16_t {
                             // subscriptions; others are refused.
   kAnswersAlways = 2048,    // Its reply is a message: CLIENT REPLY does not
                             // matter.
+  kOfSession = 4096,  // Looks at keys and keeps in the session what it saw, so
+                      // that it cannot run twice: see RunsInBatch().
 };
 
 struct Command {
@@ -166,6 +172,11 @@ struct CommandRow {
 
 // All rows in order of their names, each container before its subcommands.
 std::span<const CommandRow> CommandRows();
+// Whether it runs as a part of a store's open batch (store/batches.h), and
+// perhaps once more: its row says that all it does is in the store. What else
+// EXEC and scripts do waits until that is certain. Others wait until their
+// connection's earlier commands are.
+bool RunsInBatch(const Command& command);
 // One of them. `command` may be the container itself.
 const CommandRow& RowOf(const Command& container, const Command& command);
 

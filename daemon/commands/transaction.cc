@@ -27,13 +27,6 @@ Seq NewestChange(const ServerState& service) {
 
 bool IsError(std::string_view reply) { return reply.starts_with('-'); }
 
-// EXEC's answer when it is refused for the reason in `error`, which begins with
-// a code.
-std::string AbortText(std::string_view error) {
-  if (error.starts_with("ERR ")) error.remove_prefix(4);
-  return fmt::format("{}: {}", kAborted, error);
-}
-
 // Whether these words ask to wait, which nothing does in a transaction.
 bool AsksToWait(const Call& call, const Command& command) {
   return command.handler == HandleKvCompact && call.args.size() > 1;
@@ -41,6 +34,15 @@ bool AsksToWait(const Call& call, const Command& command) {
 
 // Whether a queue may take the words of `call`; answers an error if not.
 bool MayQueue(Call& call, const Command& command) {
+  // Messages could come before EXEC's reply says that there is a subscription.
+  if (call.service.batches != nullptr &&
+      (command.flags & kAnswersAlways) != 0) {
+    call.reply.Error(fmt::format(
+        "ERR {} cannot be in a transaction where the data is in etcd: send it "
+        "before MULTI or behind EXEC",
+        command.name));
+    return false;
+  }
   if ((command.flags & kNoMulti) != 0 || AsksToWait(call, command)) {
     call.reply.Error("ERR Command not allowed inside a transaction");
     return false;
@@ -58,6 +60,11 @@ bool MayQueue(Call& call, const Command& command) {
 
 }  // namespace
 
+std::string AbortText(std::string_view error) {
+  if (error.starts_with("ERR ")) error.remove_prefix(4);
+  return fmt::format("{}: {}", kAborted, error);
+}
+
 Attempt::Attempt(Call& call, uint64_t word_bytes)
     : call_(call),
       settings_(call.session),
@@ -68,6 +75,7 @@ Attempt::Attempt(Call& call, uint64_t word_bytes)
       undoes_(call.undoes) {
   Store* const store = call.service.store;
   if (store != nullptr) began_after_ = store->last_seq();
+  all_began_after_ = room_ != nullptr ? call.began_after : began_after_;
   if (room_ != nullptr) return;
   room_ = &own_room_.emplace(call.service.config.limits.transaction_bytes,
                              word_bytes);
@@ -153,6 +161,8 @@ Attempt::Outcome Attempt::Run(const CommandRow& row,
   inner.effects = effects_;
   inner.undoes = undoes_;
   inner.room = room_;
+  inner.began_after = all_began_after_;
+  inner.by_script = by == By::kScript;
 
   const int64_t start_ns = service.ReadClock();
   row.command->handler(inner);
@@ -250,15 +260,21 @@ void Attempt::Commit() {
   committed_ = true;
   call_.shown = shows_first_;
   call_.shows = std::max(call_.shows, seen_);
-  effects_->push_back(
-      [&service = call_.service, &session = call_.session, ran = ran_] {
-        service.stats.commands += ran;
-        session.commands += ran;
-      });
+  Session& session = call_.session;
+  session.commands += ran_;
+  undoes_->push_back([&session, ran = ran_] { session.commands -= ran; });
+  effects_->push_back([&service = call_.service, ran = ran_] {
+    service.stats.commands += ran;
+  });
   if (!own_room_) return;
   if (transaction_ != nullptr) transaction_->Commit();
-  call_.session.undone_bytes = 0;
-  for (const std::function<void()>& effect : own_effects_) effect();
+  session.undone_bytes = 0;
+  if (call_.service.batches != nullptr) {
+    session.effects = std::move(own_effects_);
+    session.undo.undoes = std::move(own_undoes_);
+  } else {
+    for (const std::function<void()>& effect : own_effects_) effect();
+  }
   if (IsPlanted(PlantedBug::kTransactionLimitAfterChange) &&
       own_room_->exceeded()) {
     own_room_->RefuseAsTooLarge();
@@ -407,6 +423,18 @@ void HandleExec(Call& call) {
   session.EndTransaction();
 }
 
+namespace {
+
+// Whether what is known of these keys can no more be undone by a batch.
+bool IsCertain(Call& call, std::span<const std::string_view> keys) {
+  const ServerState& service = call.service;
+  if (service.batches == nullptr) return true;
+  for (const std::string_view key : keys) call.op->Find(key);
+  return !service.store->MustWait(call.op->seen());
+}
+
+}  // namespace
+
 void HandleWatch(Call& call) {
   Session& session = call.session;
   const auto keys = call.args.subspan(1);
@@ -421,6 +449,7 @@ void HandleWatch(Call& call) {
   if (session.watch == nullptr) {
     session.watch = std::make_unique<Watch>(*call.service.store);
   }
+  if (!IsCertain(call, keys)) return call.op->WaitFor(WaitsFor::kNews);
   for (const std::string_view key : keys) {
     session.watch->Add(session.database, key);
   }
@@ -428,7 +457,9 @@ void HandleWatch(Call& call) {
 }
 
 void HandleUnwatch(Call& call) {
-  call.WhenCertain([&session = call.session] { session.watch.reset(); });
+  // What EXEC runs comes behind its look at the watched keys; it ends with
+  // forgetting them.
+  if (!call.in_transaction()) call.session.watch.reset();
   call.reply.Ok();
 }
 

@@ -90,6 +90,7 @@ class Attempt {
   const uint64_t hits_;
   const uint64_t misses_;
   Seq began_after_ = 0;
+  Seq all_began_after_ = 0;  // The outermost one.
 
   std::optional<TransactionRoom> own_room_;
   std::vector<std::function<void()>> own_effects_;
@@ -128,6 +129,9 @@ class ValuesAhead {
   uint64_t bytes_ = 0;
 };
 
+// EXEC's answer when it is refused for the reason in `error`, which begins with
+// a code.
+std::string AbortText(std::string_view error);
 // Keeps the words of `call` for EXEC and answers so, or with why they cannot be
 // part of a transaction.
 void Queue(Call& call, const CommandRow& row);

@@ -5,27 +5,57 @@
 
 namespace kvd {
 
+size_t BatchedCommands::Command::bytes() const {
+  size_t bytes = sizeof(Command) + reply.capacity();
+  for (const std::string& word : words) {
+    bytes += sizeof(std::string) + word.size();
+  }
+  return bytes;
+}
+
+void BatchedCommands::Add(Command command) {
+  bytes_ += command.bytes();
+  awaited_.push_back(std::move(command));
+}
+
+std::deque<BatchedCommands::Command> BatchedCommands::Take() {
+  bytes_ = 0;
+  return std::exchange(awaited_, {});
+}
+
 void BatchedCommands::RunAgain(Session* session) {
   // The newest first, each before those that came after it.
   for (; !awaited_.empty(); awaited_.pop_back()) {
     Command& command = awaited_.back();
-    command.reply.clear();
-    command.revisions.clear();
-    again_.push_front(std::move(command));
+    session->PutBack(std::move(command.undo));
+    again_.push_front({std::move(command.words), std::move(command.ended),
+                       command.is_silent()});
   }
+  bytes_ = 0;
   session->unsettled = 0;
   // One that waits is still the first of those that were there before.
   under_way_ = false;
 }
 
 void BatchedCommands::RunThen(std::span<const std::string_view> words) {
-  again_.push_back({{words.begin(), words.end()}, {}, {}, {}});
+  again_.push_back({{words.begin(), words.end()}});
+}
+
+size_t BatchedCommands::GiveUp() {
+  under_way_ = false;
+  views_.clear();
+  return std::exchange(again_, {}).size();
 }
 
 bool BatchedCommands::BeginNext(Session* session) {
   if (again_.empty()) return false;
-  Command& command = again_.front();
+  Again& command = again_.front();
   session->Restore(std::exchange(command.ended, {}));
+  // CLIENT REPLY SKIP was about this one; OFF still is.
+  using Mode = Session::ReplyMode;
+  if (command.is_silent && session->reply_mode == Mode::kOn) {
+    session->reply_mode = Mode::kSkipNext;
+  }
   views_.assign(command.words.begin(), command.words.end());
   under_way_ = true;
   return true;

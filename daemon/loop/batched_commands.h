@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <span>
 #include <string>
@@ -22,22 +23,35 @@ class BatchedCommands {
  public:
   struct Command {
     std::vector<std::string> words;
-    Session::Ended ended;           // What it took of the session.
+    Session::Ended ended;  // What it took of the session …
+    Session::Undo undo;    // … and what it changed there.
     std::string reply;
     std::vector<size_t> revisions;  // Where the reply has one, as 19 digits.
+    CommandStats* stats = nullptr;
+    int64_t began_ns = 0;  // Of the turn that took it up.
+
+    // CLIENT REPLY keeps its reply from the client: there always is one else.
+    bool is_silent() const { return reply.empty(); }
+    size_t bytes() const;
   };
 
   // It has run.
-  void Add(Command command) { awaited_.push_back(std::move(command)); }
+  void Add(Command command);
   bool awaits() const { return !awaited_.empty(); }
+  // What they and their replies take, so that they can be bounded.
+  size_t bytes() const { return bytes_; }
 
   // It counts, or does not and they are given up: takes all of them out.
-  std::deque<Command> Take() { return std::exchange(awaited_, {}); }
+  std::deque<Command> Take();
 
-  // All of them run again, before what else the client has sent.
+  // All of them run again, before what else the client has sent. The session is
+  // as it was before them.
   void RunAgain(Session* session);
   // Behind them this one, which had to wait.
   void RunThen(std::span<const std::string_view> words);
+  bool has_more() const { return !again_.empty(); }
+  // None of those runs any more: returns how many there were.
+  size_t GiveUp();
 
   // Whether the command under way is one of those: then it has these words.
   bool runs_again() const { return under_way_; }
@@ -47,8 +61,15 @@ class BatchedCommands {
   void Done();
 
  private:
+  struct Again {
+    std::vector<std::string> words;
+    Session::Ended ended = {};
+    bool is_silent = false;
+  };
+
   std::deque<Command> awaited_;
-  std::deque<Command> again_;
+  std::deque<Again> again_;
+  size_t bytes_ = 0;        // Of awaited_.
   bool under_way_ = false;  // The first of again_.
   std::vector<std::string_view> views_;
 };

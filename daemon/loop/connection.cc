@@ -95,13 +95,22 @@ BatchedCommands& Connection::batched() {
   return *batched_;
 }
 
-void Connection::RunAgain() {
+void Connection::PutOffParked() {
   if (parked_ && !RunsAgain()) {
     batched().RunThen(args());
     CommandDone();
   }
-  batched().RunAgain(&session_);
   parked_ = false;
+}
+
+void Connection::RunAgain() {
+  PutOffParked();
+  batched().RunAgain(&session_);
+}
+
+size_t Connection::GiveUpCommands() {
+  PutOffParked();
+  return batched().GiveUp();
 }
 
 ParseOutcome Connection::NextCommand(KeysAhead& keys) {
@@ -207,7 +216,8 @@ void Connection::Flush() {
     }
     if (replies_.has_sendable()) return StartWrite();
   }
-  if (session_.closing && output_bytes() == 0 && session_.unsettled == 0) {
+  if (session_.closing && output_bytes() == 0 && session_.unsettled == 0 &&
+      !HasCommandsAgain()) {
     Close();
   }
 }

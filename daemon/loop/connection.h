@@ -60,7 +60,8 @@ class Connection final : public Inbox {
 
   // Whether another command may run now.
   bool MayExecute() const {
-    return !closed_ && !session_.closing && !parked_ && !OutputIsFull();
+    return !closed_ && (!session_.closing || HasCommandsAgain()) && !parked_ &&
+           !OutputIsFull();
   }
   // Parses what will be executed next, if nothing is left over, and tells
   // `keys` its keys. Returns how many commands are parsed. Not while a command
@@ -90,7 +91,9 @@ class Connection final : public Inbox {
   BatchedCommands& batched();
   // Those run again, and then the one in args(), which waits, if there is one.
   void RunAgain();
-  bool parked() const { return parked_; }
+  // Takes out all of those and the one that waits, which never run: returns how
+  // many there are. Not while some are in a batch.
+  size_t GiveUpCommands();
 
   // What the command in args() reads from disk.
   ColdValues& cold() { return cold_; }
@@ -113,14 +116,18 @@ class Connection final : public Inbox {
 
   // Replies wait for the client to read.
   bool OutputIsFull() const { return output_bytes() >= kOutputBytesSoft; }
-  // Unsent, withheld ones included.
-  size_t output_bytes() const { return replies_.bytes() + flying_bytes_; }
+  // Unsent, withheld ones included, and what waits for a batch.
+  size_t output_bytes() const {
+    return replies_.bytes() + flying_bytes_ +
+           (batched_ == nullptr ? 0 : batched_->bytes());
+  }
   size_t input_bytes() const { return input_.size(); }
 
   // What its buffers and names take, and values that were read for its command.
   size_t memory_bytes() const {
     return input_.memory_bytes() + replies_.memory_bytes() + flying_bytes_ +
-           cold_.bytes() + commands_.memory_bytes() + session_.memory_bytes();
+           cold_.bytes() + commands_.memory_bytes() + session_.memory_bytes() +
+           (batched_ == nullptr ? 0 : batched_->bytes());
   }
 
   // A message that it is subscribed to. Closes if more would be unsent than
@@ -134,7 +141,9 @@ class Connection final : public Inbox {
   void CloseAsSlow() override;
 
   // Whether a command is half here and kvd reads on.
-  bool awaits_rest() const { return half_ && reading_ && !TakesNothing(); }
+  bool awaits_rest() const {
+    return half_ && reading_ && !TakesNothing() && session_.unsettled == 0;
+  }
   // For how long kvd has looked for its rest and not a byte came.
   int64_t silent_ms() const { return silent_ms_; }
   void AddSilence(int64_t ms) { silent_ms_ += ms; }
@@ -166,6 +175,10 @@ class Connection final : public Inbox {
   bool RunsAgain() const {
     return batched_ != nullptr && batched_->runs_again();
   }
+  bool HasCommandsAgain() const {
+    return batched_ != nullptr && batched_->has_more();
+  }
+  void PutOffParked();
   // What has come stays in the socket.
   bool TakesNothing() const { return parked_ || in.postponed; }
   void OnRead(ssize_t count);

@@ -37,7 +37,7 @@ void Messages::Deliver(Seq seen) {
 }
 
 void Messages::DeliverEvents(size_t most) {
-  if (key_events_.empty()) return;
+  if (!key_events_.has_ready()) return;
   SendEvents(key_events_.Take(most), service_.wanted_events, &pubsub_);
   GiveOut(pubsub_.TakeMail(), 0);
   while (pubsub_.slow_messages() > kSlowMessagesMax) {

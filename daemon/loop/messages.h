@@ -24,10 +24,15 @@ class Messages {
         key_events_(*service.key_events) {}
 
   // Whether a command has published something.
-  bool has_mail() const { return pubsub_.has_mail() || !key_events_.empty(); }
+  bool has_mail() const {
+    return pubsub_.has_mail() || key_events_.has_ready();
+  }
   // Gives out what one has, behind its reply, and events of keys before that.
   // `seen` is the newest change that its client has seen.
   void Deliver(Seq seen);
+  // The same of messages alone, and of so many events of keys at the most.
+  void DeliverMail(Seq seen) { GiveOut(pubsub_.TakeMail(), seen); }
+  void DeliverEvents(size_t most);
 
   // The connection may have messages to send, `bytes` more than before.
   void SendLater(Connection& connection, size_t bytes);
@@ -36,14 +41,13 @@ class Messages {
   // Some of those that have messages to send.
   std::vector<Connection*> TakeSome();
   bool has_work() const {
-    return !later_.empty() || pubsub_.has_work() || !key_events_.empty();
+    return !later_.empty() || pubsub_.has_work() || key_events_.has_ready();
   }
 
   // Forgets those that have closed.
   void EraseClosed();
 
  private:
-  void DeliverEvents(size_t most);
   void GiveOut(const std::vector<Mail>& mail, Seq seen);
   void KeepWithinLimit();
 

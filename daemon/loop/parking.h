@@ -43,6 +43,7 @@ class Parking {
   bool queues_writers() const { return !room_.empty(); }
   // Whether some may run in the next turn, whatever else happens.
   bool has_runnable() const { return !read_.empty() || !others_.empty(); }
+  bool awaits_news() const { return !news_.empty(); }
   // Whether a stop should wait for some. News may take minutes to come.
   bool delays_stop() const {
     return !room_.empty() || !values_.empty() || !others_.empty();

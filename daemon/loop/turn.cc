@@ -40,7 +40,8 @@ Turn::Turn(EventLoop& loop, ServerState& service)
       keys_ahead_(service),
       parking_(service),
       busy_poll_(service.config.log.busy_poll_us * 1000),
-      messages_(service) {
+      messages_(service),
+      open_batch_(service, reply_times_) {
   auto* idle = new uv_idle_t;
   KVD_CHECK(uv_idle_init(loop.get(), idle) == 0);
   awake_.reset(idle);
@@ -67,10 +68,7 @@ void Turn::Run() {
     // Clients get on with these while the loop executes.
     FlushAll();
   }
-  if (std::exchange(look_again_, false)) {
-    RetryForRoom();
-    RetryForNews();
-  }
+  if (std::exchange(look_again_, false)) RetryForRoomAndNews();
   RetryWithValues();
   RetryForOthers();
   executes_since_ns_ = service_.clock_read_ns;
@@ -125,8 +123,7 @@ void Turn::TakeNews() {
     return !connection->in.waiting;
   });
   if (service_.batches != nullptr) SettleBatch();
-  RetryForRoom();
-  RetryForNews();
+  RetryForRoomAndNews();
 }
 
 // What became of the batch whose commands wait for that.
@@ -134,58 +131,59 @@ void Turn::SettleBatch() {
   using Outcome = Batches::Outcome;
   const Outcome outcome = service_.batches->TakeOutcome();
   if (outcome == Outcome::kNone) return;
-  std::vector<Connection*> connections = std::exchange(in_batch_, {});
-  EraseClosed(connections);
-  for (Connection* connection : connections) {
-    switch (outcome) {
-      case Outcome::kNone:
-        break;
-      case Outcome::kCommitted:
-        Settle(*connection, nullptr);
-        break;
-      case Outcome::kFailed:
-        Settle(*connection, &service_.batches->refusal());
-        break;
-      case Outcome::kRefused:
-        parking_.Remove(*connection);
-        connection->RunAgain();
-        Ready(*connection);
-        break;
+  const std::vector<OpenBatch::Effect> effects = open_batch_.TakeEffects();
+  for (Connection* connection : open_batch_.TakeConnections()) {
+    if (outcome == Outcome::kRefused) {
+      parking_.Remove(*connection);
+      connection->RunAgain();
+    } else {
+      open_batch_.Answer(*connection, outcome == Outcome::kFailed
+                                          ? &service_.batches->refusal()
+                                          : nullptr);
+      AfterExecuting(*connection);
     }
+    if (!executing_) {
+      GiveUp(*connection);
+    } else {
+      Ready(*connection);
+    }
+  }
+  if (outcome == Outcome::kCommitted) Happen(effects);
+  if (messages_.has_mail()) messages_.Deliver(0);
+}
+
+// Each behind the events of keys that came before it.
+void Turn::Happen(const std::vector<OpenBatch::Effect>& effects) {
+  size_t told = 0;
+  for (const auto& [events, run] : effects) {
+    if (events > told) messages_.DeliverEvents(events - told);
+    told = events;
+    run();
+    messages_.DeliverMail(0);
+    if (!shown_.empty()) ShowMonitors();
   }
 }
 
-void Turn::Settle(Connection& connection, const std::string* error) {
-  Session& session = connection.session();
-  session.unsettled = 0;
-  std::string* const out = connection.replies().buffer();
-  for (BatchedCommands::Command& command : connection.batched().Take()) {
-    if (error != nullptr) {
-      ReplyWriter(out, session.protocol).Error(*error);
-    } else {
-      size_t from = 0;
-      for (const size_t at : command.revisions) {
-        constexpr size_t kDigits = 19;  // Of any from kProvisionalSeq on.
-        out->append(command.reply, from, at - from);
-        out->append(std::to_string(service_.batches->RevisionOf(kProvisionalSeq)));
-        from = at + kDigits;
-      }
-      out->append(command.reply, from);
-    }
+// Its commands that would have to run are answered instead.
+void Turn::GiveUp(Connection& connection) {
+  for (size_t left = connection.GiveUpCommands(); left > 0; --left) {
+    ReplyWriter(connection.replies().buffer(), connection.session().protocol)
+        .Error(stop_error_);
     connection.replies().Commit(0, false);
   }
+  connection.session().closing = true;
   AfterExecuting(connection);
 }
 
-void Turn::RetryForRoom() {
+void Turn::RetryForRoomAndNews() {
   while (Connection* connection = parking_.TakeForRoom()) {
     const WaitsFor waits_for = ExecuteOne(*connection, /*is_retry=*/true);
-    if (waits_for == WaitsFor::kRoom) return parking_.ParkFirst(*connection);
+    if (waits_for == WaitsFor::kRoom) {
+      parking_.ParkFirst(*connection);
+      break;
+    }
     EndRetry(*connection, waits_for);
   }
-}
-
-void Turn::RetryForNews() {
   for (Connection* connection : parking_.TakeForNews()) Retry(*connection);
 }
 
@@ -295,7 +293,13 @@ size_t Turn::ParseAhead(std::span<Connection* const> batch) {
 
 void Turn::ExecuteSome(Connection& connection) {
   connection.in.postponed = false;
-  if (!executing_) connection.session().closing = true;
+  if (!executing_) {
+    connection.session().closing = true;
+    if (service_.batches != nullptr && connection.session().unsettled == 0) {
+      return GiveUp(connection);
+    }
+    return AfterExecuting(connection);
+  }
   size_t commands = 0;
   size_t bytes = 0;
   while (connection.MayExecute()) {
@@ -310,6 +314,8 @@ void Turn::ExecuteSome(Connection& connection) {
       break;
     }
     if (outcome == ParseOutcome::kError) {
+      // Behind the replies to what was sent before.
+      if (connection.session().unsettled > 0) break;
       ++service_.stats.protocol_errors;
       connection.RefuseInput();
       break;
@@ -357,26 +363,31 @@ WaitsFor Turn::ExecuteInBatch(Connection& connection, bool queue_writers) {
   Session& session = connection.session();
   session.provisional_revisions.clear();
   std::string reply;
-  const Executed executed =
-      Execute(service_, session, connection.args(), queue_writers,
-              &connection.cold(), &reply);
+  const Executed executed = Execute(service_, session, connection.args(),
+                                    queue_writers, &connection.cold(), &reply);
+  // Of what a reply shows outside of a batch all is durable.
+  session.newest_seen = 0;
   if (executed.waits_for != WaitsFor::kNothing) return executed.waits_for;
   if (executed.in_batch) {
-    BatchedCommands& batched = connection.batched();
-    if (!batched.awaits()) in_batch_.push_back(&connection);
-    batched.Add({{connection.args().begin(), connection.args().end()},
-                 std::exchange(session.ended, {}),
-                 std::move(reply),
-                 session.provisional_revisions});
+    open_batch_.Add(connection, std::move(reply), executed);
+    if (!shown_.empty()) {
+      open_batch_.AddEffect([this, lines = std::exchange(shown_, {})] {
+        shown_.insert(shown_.end(), lines.begin(), lines.end());
+      });
+    }
   } else {
     connection.replies().buffer()->append(reply);
     connection.replies().Commit(0, false);
+    if (executed.stats != nullptr) {
+      if (connection.in.waits_since_ns == 0) {
+        reply_times_.Ready(*executed.stats);
+      } else {
+        CountDelayedReply(connection, executed);
+      }
+    }
+    if (messages_.has_mail()) messages_.Deliver(0);
+    if (!shown_.empty()) ShowMonitors();
   }
-  if (executed.stats != nullptr) {
-    connection.in.waits_since_ns = 0;
-    reply_times_.Ready(*executed.stats);
-  }
-  if (!shown_.empty()) ShowMonitors();
   connection.CommandDone();
   return WaitsFor::kNothing;
 }
@@ -450,11 +461,7 @@ void Turn::SetMonitor(Connection& connection, bool monitors) {
   } else {
     std::erase(monitors_, &connection);
   }
-  ListenOrNot();
-}
-
-// While nobody monitors, a command finds no function to call.
-void Turn::ListenOrNot() {
+  // While nobody monitors, a command finds no function to call.
   if (monitors_.empty()) {
     service_.monitor = nullptr;
   } else {
@@ -485,10 +492,25 @@ void Turn::Show(std::string_view line, Seq seq) {
   }
 }
 
+void Turn::DisownBatch(const std::string& error) {
+  open_batch_.TakeEffects();
+  for (Connection* connection : open_batch_.TakeConnections()) {
+    open_batch_.Answer(*connection, &error);
+    AfterExecuting(*connection);
+  }
+}
+
 void Turn::StopExecuting(std::string_view error) {
   executing_ = false;
+  stop_error_ = error;
   for (Connection* connection : parking_.TakeAll()) {
     connection->session().listing.reset();
+    if (service_.batches != nullptr) {
+      connection->set_parked(true);
+      // What is in a batch is answered first.
+      if (connection->session().unsettled == 0) GiveUp(*connection);
+      continue;
+    }
     ReplyWriter(connection->replies().buffer(), connection->session().protocol)
         .Error(error);
     connection->replies().Commit(0, false);
@@ -501,12 +523,11 @@ std::vector<Connection*> Turn::TakeClosed() {
   if (closed_.empty()) return {};
   EraseClosed(ready_);
   EraseClosed(waiting_);
-  EraseClosed(in_batch_);
+  open_batch_.EraseClosed();
   EraseClosed(flush_);
   messages_.EraseClosed();
-  if (std::erase_if(monitors_, [](auto* c) { return c->closed(); }) > 0) {
-    ListenOrNot();
-  }
+  EraseClosed(monitors_);
+  if (monitors_.empty()) service_.monitor = nullptr;
   parking_.EraseClosed();
   return std::exchange(closed_, {});
 }

@@ -23,6 +23,7 @@
 #include "daemon/loop/event_loop.h"
 #include "daemon/loop/keys_ahead.h"
 #include "daemon/loop/messages.h"
+#include "daemon/loop/open_batch.h"
 #include "daemon/loop/parking.h"
 #include "daemon/loop/reply_times.h"
 #include "daemon/loop/uv_ptr.h"
@@ -62,10 +63,17 @@ class Turn final : public ConnectionListener {
 
   // Nothing is left to execute but what is parked.
   bool drained() const { return ready_.empty(); }
-  // Commands are parked that a stop should wait for.
-  bool has_parked() const { return parking_.delays_stop(); }
-  // From now on nothing is executed; parked commands are answered `error`.
+  // Commands are parked that a stop should wait for, or wait for a batch.
+  bool has_parked() const {
+    return parking_.delays_stop() || !open_batch_.empty() ||
+           (service_.batches != nullptr && parking_.awaits_news());
+  }
+  // From now on nothing is executed; parked commands are answered `error`, and
+  // so are those that would have to run again.
   void StopExecuting(std::string_view error);
+  // Nobody will know what becomes of the store's open batch: its commands are
+  // answered `error`.
+  void DisownBatch(const std::string& error);
 
   // Connections that closed since the last call; none of the turn's lists holds
   // them any more.
@@ -74,13 +82,12 @@ class Turn final : public ConnectionListener {
  private:
   void TakeNews();
   void SettleBatch();
-  void Settle(Connection& connection, const std::string* error);
+  void Happen(const std::vector<OpenBatch::Effect>& effects);
+  void GiveUp(Connection& connection);
   WaitsFor ExecuteInBatch(Connection& connection, bool queue_writers);
   void ShowMonitors();
   void Show(std::string_view line, Seq seq);
-  void ListenOrNot();
-  void RetryForRoom();
-  void RetryForNews();
+  void RetryForRoomAndNews();
   void RetryWithValues();
   void RetryForOthers();
   void Retry(Connection& connection);
@@ -105,19 +112,20 @@ class Turn final : public ConnectionListener {
   bool look_again_ = false;
   bool worked_ = false;  // Some turn since KeepHouse().
   bool executing_ = true;
-  size_t executed_ = 0;  // Commands, by ExecuteFirst().
+  std::string stop_error_;  // When it is false.
+  size_t executed_ = 0;     // Commands, by ExecuteFirst().
   int64_t executes_since_ns_ = 0;
   ReplyTimes reply_times_;
   KeysAhead keys_ahead_;
   Parking parking_;
   BusyPoll busy_poll_;
   Messages messages_;
+  OpenBatch open_batch_;
 
   // Deferred from the last turn, then new ones in the order of arrival.
   std::vector<Connection*> ready_;
   std::vector<Connection*> waiting_;  // With withheld replies.
   std::vector<Connection*> flush_;
-  std::vector<Connection*> in_batch_;  // With commands in the open batch.
   std::vector<Connection*> monitors_;
   // What they will see of the command under way. One of them may have sent it:
   // its reply comes first, and may still be dropped.

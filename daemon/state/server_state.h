@@ -4,6 +4,7 @@
 // server fills it; tests make one without any socket.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -75,10 +76,10 @@ struct ScriptFigures {
 
 // Thread: loop.
 struct ServerState {
-  Store* store = nullptr;      // Null while it loads.
-  Batches* batches = nullptr;  // Null if it runs commands one by one.
+  Store* store = nullptr;  // Null while it loads.
   const Config& config;    // Changes by `configure` alone.
   Clock& clock;
+  Batches* batches = nullptr;  // Null if it runs commands one by one.
 
   LoadStatus loading = {};  // Of use while there is no store.
   int64_t started_ms = 0;   // Monotonic.
@@ -115,11 +116,19 @@ struct ServerState {
     wanted_events = WantedEventsOf(config.pubsub.keyspace_events);
     key_events->set_classes(wanted_events.classes);
     if (store == nullptr) return;
-    store->ListenTo(wanted_events.classes != 0 ? key_events.get() : nullptr);
+    // It listens from the beginning on where a batch may be open by now.
+    const bool listens = wanted_events.classes != 0 || batches != nullptr;
+    store->ListenTo(listens ? key_events.get() : nullptr);
   }
 
   // All sessions, oldest first.
   std::vector<Session*> sessions = {};
+  // Null if it has gone.
+  Session* FindSession(uint64_t id) const {
+    // The oldest has the least number.
+    const auto found = std::ranges::lower_bound(sessions, id, {}, &Session::id);
+    return found == sessions.end() || (*found)->id != id ? nullptr : *found;
+  }
   // Memory of all connections' buffers.
   std::function<uint64_t()> connection_bytes = [] { return uint64_t{0}; };
   // Some session was marked as killed.
@@ -149,6 +158,12 @@ struct ServerState {
       return pause.of;
     }
     return Pause::Of::kNothing;
+  }
+
+  // What is the matter when nothing becomes durable.
+  std::string_view StallText() const {
+    return batches != nullptr ? "etcd has not answered"
+                              : "the disk has not finished a flush";
   }
 
   int64_t ReadClock() { return clock_read_ns = clock.MonotonicNs(); }

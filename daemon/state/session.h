@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -157,6 +158,23 @@ struct Session : SessionSettings {
   void Restore(Ended taken) {
     if (taken.queued != nullptr) queued = std::move(taken.queued);
     if (taken.watch != nullptr) watch = std::move(taken.watch);
+  }
+  // Of its command under way, what happens beyond the store once it is certain.
+  // That may be after the session has gone: it is known by its id alone.
+  std::vector<std::function<void()>> effects;
+  // The same of what it has changed here, if it is undone.
+  struct Undo {
+    std::unique_ptr<SessionSettings> settings;  // As they were, if at all.
+    std::vector<std::function<void()>> undoes;
+  };
+  Undo undo;
+  void PutBack(Undo taken) {
+    for (auto it = taken.undoes.rbegin(); it != taken.undoes.rend(); ++it) {
+      (*it)();
+    }
+    if (taken.settings != nullptr) {
+      static_cast<SessionSettings&>(*this) = *taken.settings;
+    }
   }
 
   // No further command of this connection is executed; it closes once its

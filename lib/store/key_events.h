@@ -67,6 +67,8 @@ class KeyEvents {
 
   bool empty() const { return noted_.empty(); }
   size_t size() const { return noted_.size(); }
+  // Whether some can be taken: none while a transaction is open.
+  bool has_ready() const { return parts_.empty() && !noted_.empty(); }
   // The first ones, so many at the most. Not in a transaction.
   std::vector<Noted> Take(size_t most = SIZE_MAX);
 

@@ -221,7 +221,6 @@ TEST_F(Outage, AWatchThatSaysNothingHoldsNoReadForEver) {
   EXPECT_EQ(Call("GET key"), "$1\r\n2\r\n");
 }
 
-
 TEST_F(Outage, TwoKvdsWithOneIdDoNotGoOn) {
   host_.Start();
   ASSERT_EQ(Call("SET key 1"), "+OK\r\n");

@@ -49,8 +49,26 @@ bool MessageFits(Call& call) {
   return false;
 }
 
+// Once it is certain that a batch stands: until then some who are subscribed
+// may have gone.
+void PublishLater(Call& call, SharedMessage message) {
+  call.WhenCertain([&pubsub = *call.service.pubsub,
+                    message = std::move(message)] {
+    auto receivers =
+        pubsub.Find(message->kind(), message->channel(), kWorkInTransaction);
+    if (receivers) {
+      pubsub.Send({message, std::nullopt, *std::move(receivers)});
+    } else {
+      pubsub.SendSlowly(message, 0);
+    }
+  });
+}
+
 void PublishTo(Call& call, SharedMessage message,
                std::vector<Receiver> receivers) {
+  if (call.in_transaction() && call.service.batches != nullptr) {
+    return PublishLater(call, std::move(message));
+  }
   call.WhenCertain([&pubsub = *call.service.pubsub,
                     mail = Mail{std::move(message), std::nullopt,
                                 std::move(receivers)}]() mutable {

@@ -40,7 +40,7 @@ class BatchJournal final : public Journal {
   Seq durable_seq() const override { return durable_seq_; }
   bool abandoned() const override { return false; }
 
-  // The batch stands: what it changed is durable.
+  // The batch stands, or is undone: what there is is durable.
   void Commit() {
     durable_seq_ = last_seq_;
     bytes_ = 0;

@@ -75,7 +75,9 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
     return Admission::kRefuse;
   }
   const bool must_be_fresh = reads && options_.linearizable;
-  admitted_fresh_ = reads || !options_.linearizable;
+  // Others' reads may have brought the index so far already.
+  const bool is_fresh = *stamp != 0 && *stamp <= barrier_.passed();
+  admitted_fresh_ = reads || is_fresh || !options_.linearizable;
   if (must_be_fresh && *stamp == 0) *stamp = barrier_.next();
   const uint64_t wanted =
       std::max(barrier_.before_all(), must_be_fresh ? *stamp : 0);

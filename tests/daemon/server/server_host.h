@@ -64,13 +64,20 @@ class ServerHost final : public ClientsEnd {
   }
 
   void Send(int client, std::string_view bytes) override {
-    const auto [it, is_new] = clients_.try_emplace(client, config_.socket.path);
-    static_cast<void>(is_new);
-    KVD_CHECK(it->second.Send(bytes) == bytes.size());
+    KVD_CHECK(SendSome(client, bytes) == bytes.size());
+  }
+  // As much as the socket takes: returns how much that was.
+  size_t SendSome(int client, std::string_view bytes) {
+    return clients_.try_emplace(client, config_.socket.path)
+        .first->second.Send(bytes);
   }
   std::string Receive(int client) override {
     return clients_.at(client).Receive();
   }
+
+  // The client leaves, or ends its side alone.
+  void Leave(int client) { clients_.at(client).Leave(); }
+  void EndSending(int client) { clients_.at(client).EndSending(); }
 
   Store& store() { return *life_->store; }
 
