@@ -247,6 +247,16 @@ std::vector<NameAndValue> Settings(const ServerState& service) {
   return settings;
 }
 
+// Whether a setting means nothing where the data is not on this machine.
+bool IsOfLog(std::string_view name) {
+  constexpr std::string_view kTables[] = {"backup.", "compaction.",
+                                          "durability.", "log.", "scrub."};
+  return name == "memory.value_cache" ||
+         std::ranges::any_of(kTables, [&](std::string_view table) {
+           return name.starts_with(table);
+         });
+}
+
 // What CONFIG SET asks for in words of kvd: nothing if it is so already.
 Result<std::optional<NameAndValue>> TranslateRedis(const ServerState& service,
                                                    const RedisSetting& setting,
@@ -279,7 +289,11 @@ Result<std::optional<NameAndValue>> Translate(const ServerState& service,
                   "restart kvd",
                   kImmutable);
     case Changeable::kAtRunTime:
-      break;
+      if (service.batches == nullptr || !IsOfLog(name)) break;
+      if (value == GetSetting(service.config, name)) return std::nullopt;
+      return Fail(ErrorCode::kInvalid,
+                  "it is about the log and the values on this machine's disk, "
+                  "and the data is in etcd: it would change nothing");
   }
   return NameAndValue(name, value);
 }

@@ -25,6 +25,33 @@
 namespace kvd {
 namespace {
 
+// Whether a script may ask for the revision of what it changes: not where that
+// is known only when all of it is durable. Answers an error if not.
+bool KnowsOwnRevision(Call& call, std::string_view plain_name) {
+  if (!call.by_script || call.service.batches == nullptr) return true;
+  call.reply.Error(
+      fmt::format("ERR etcd gives a change its revision when the whole script "
+                  "is committed, so KV.{0} cannot return it to a script. Use "
+                  "{0} in scripts, or KV.{0} outside of them",
+                  plain_name));
+  return false;
+}
+
+// The same of the revision that a key has. It may be the script's own, or one
+// that becomes known shortly.
+bool KnowsRevision(Call& call, Seq revision) {
+  if (!call.by_script || revision < kProvisionalSeq) return true;
+  if (revision <= call.began_after) {
+    call.op->WaitFor(WaitsFor::kRoom);
+  } else {
+    call.reply.Error(
+        "ERR etcd gives a change its revision when the whole script is "
+        "committed, so KV.GET cannot return that of a key which the script has "
+        "changed. Use GET");
+  }
+  return false;
+}
+
 void ReplyRevision(Call& call, Seq revision) {
   if (revision >= kProvisionalSeq) {
     call.service.batches->ShowsRevision(revision);
@@ -57,8 +84,7 @@ State StateOf(const ServerState& service, const StoreStats& stats) {
             "deleting keys works"};
   }
   if (service.stats.flush_stalled_ms >= kFlushStalledMs) {
-    return {"degraded", fmt::format("the disk has not finished a flush for "
-                                    "{} ms",
+    return {"degraded", fmt::format("{} for {} ms", service.StallText(),
                                     service.stats.flush_stalled_ms)};
   }
   if (stats.damaged_segments > 0) {
@@ -204,6 +230,7 @@ void HandleKvGet(Call& call) {
   }
   const Entry* entry = Lookup(call, call.args[1]);
   if (entry == nullptr) return call.reply.Null();
+  if (!KnowsRevision(call, entry->seq())) return;
   call.reply.ArrayHeader(3);
   if (only_meta) {
     call.reply.Integer(static_cast<int64_t>(entry->value_size()));
@@ -220,6 +247,7 @@ void HandleKvSet(Call& call) {
   const std::string_view value = call.args[2];
   const auto options = ParseSetOptions(call, SetDialect::kKv);
   if (!options || !ValueFits(call, value.size())) return;
+  if (!KnowsOwnRevision(call, "SET")) return;
   const Entry* old = call.op->Find(key);
   const auto holds = ConditionHolds(call, *options, old);
   if (!holds) return;
@@ -231,6 +259,7 @@ void HandleKvSet(Call& call) {
 }
 
 void HandleKvCompact(Call& call) {
+  if (!HasLog(call)) return;
   Store& store = *call.service.store;
   const bool waits = call.args.size() > 1;
   if (waits && !IsWord(call.args[1], "WAIT")) {
@@ -278,6 +307,7 @@ void HandleKvDel(Call& call) {
     expected = ParseUnsigned(call.args[3]);
     if (!expected) return call.reply.Error(kNotAnInteger);
   }
+  if (!KnowsOwnRevision(call, "DEL")) return;
   const Entry* old = call.op->Find(key);
   if (old == nullptr || (expected && old->seq() != *expected)) {
     return call.reply.Null();
@@ -323,6 +353,11 @@ void HandleKvBackupBegin(Call& call) {
   Session& session = call.session;
   // It is not a second one, but the first, which could not be answered before.
   const bool goes_on = session.backup != nullptr && !session.backup_begun;
+  if (call.service.batches != nullptr) {
+    return call.reply.Error(
+        "ERR the data is in etcd: back it up there, with \"etcdctl snapshot "
+        "save FILE\", or copy the keys with \"kvctl export\"");
+  }
   if (!goes_on) {
     Result<std::unique_ptr<Backup>> begun = Backup::Begin(*call.service.store);
     if (!begun) return call.reply.Error("ERR " + begun.error().message());

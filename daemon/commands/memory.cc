@@ -78,8 +78,8 @@ bool SamplesFit(Call& call) {
 }
 
 // What is the matter, the worst first.
-std::string Diagnosis(const MemoryFigures& figures, const StoreStats& stats,
-                      uint64_t resident) {
+std::string Diagnosis(const ServerState& service, const MemoryFigures& figures,
+                      const StoreStats& stats, uint64_t resident) {
   const uint64_t keys = figures.keys_and_values() - figures.values;
   if (stats.memory_full) {
     return fmt::format(
@@ -90,10 +90,10 @@ std::string Diagnosis(const MemoryFigures& figures, const StoreStats& stats,
   }
   if (figures.limit != 0 && keys / kCrowdedPercent >= figures.limit / 100) {
     return fmt::format(
-        "Keys and tables take {} of the {} that memory.limit allows: values "
-        "are read from disk, and soon writes are refused. Delete keys or raise "
-        "the limit.",
-        HumanBytes(keys), HumanBytes(figures.limit));
+        "Keys and tables take {} of the {} that memory.limit allows: {}soon "
+        "writes are refused. Delete keys or raise the limit.",
+        HumanBytes(keys), HumanBytes(figures.limit),
+        service.batches == nullptr ? "values are read from disk, and " : "");
   }
   const uint64_t used = figures.used();
   if (resident > used + kFragmentedBytesMin &&
@@ -163,8 +163,8 @@ void HandleMemoryStats(Call& call) {
 void HandleMemoryDoctor(Call& call) {
   call.shows = call.service.store->last_seq();
   const std::string text =
-      Diagnosis(MemoryFiguresOf(call.service), call.service.store->Stats(),
-                ResidentBytes());
+      Diagnosis(call.service, MemoryFiguresOf(call.service),
+                call.service.store->Stats(), ResidentBytes());
   call.reply.VerbatimText(text + "\n");
 }
 

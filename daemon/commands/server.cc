@@ -381,6 +381,7 @@ void HandleFunctionHelp(Call& call) {
 
 // Source of the replies: Redis.
 void HandleBgRewriteAof(Call& call) {
+  if (!HasLog(call)) return;
   Store& store = *call.service.store;
   const bool runs = store.compaction().running;
   call.WhenCertain([&store] { store.Compact(); });

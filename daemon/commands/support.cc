@@ -132,6 +132,15 @@ bool AnswersUnblocked(Call& call) {
   return true;
 }
 
+bool HasLog(Call& call) {
+  if (call.service.batches == nullptr) return true;
+  call.reply.Error(
+      "ERR the data is in etcd, so kvd has no log to compact. Let etcd compact "
+      "its own history: start it with --auto-compaction-retention, or run "
+      "\"etcdctl compact\"");
+  return false;
+}
+
 void ReplyLines(Call& call, std::span<const std::string_view> lines) {
   call.reply.ArrayHeader(lines.size());
   for (const std::string_view line : lines) call.reply.SimpleString(line);

@@ -65,6 +65,9 @@ void ReplyChunks(Call& call, const Listing& listing);
 // which is the reply then.
 bool AnswersUnblocked(Call& call);
 
+// Whether there is a log, which could be compacted; answers an error if not.
+bool HasLog(Call& call);
+
 // Replies with a simple string for each line.
 void ReplyLines(Call& call, std::span<const std::string_view> lines);
 

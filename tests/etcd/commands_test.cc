@@ -332,5 +332,69 @@ TEST_F(Commands, TellEventsThatAreAskedForMeanwhile) {
   EXPECT_EQ(told.find("incrby"), told.rfind("incrby")) << told;
 }
 
+// --- Revisions --------------------------------------------------------------
+
+TEST_F(Commands, ShowTheRevisionsThatEtcdGives) {
+  const std::string got =
+      Talk(1, Line("KV.SET a 1") + Line("MULTI") + Line("KV.SET b 1") +
+                  Line("PING") + Line("KV.GET b META") + Line("KV.DEL a") +
+                  Line("EXEC"));
+  const auto b = etcd().Get("kvd/0/0/b");
+  ASSERT_TRUE(b);
+  const int64_t revision = b->mod_revision;
+  EXPECT_EQ(got, fmt::format(":{0}\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+                             "+QUEUED\r\n*4\r\n:{1}\r\n+PONG\r\n*3\r\n:1\r\n"
+                             ":{1}\r\n:-1\r\n:{1}\r\n",
+                             revision - 1, revision));
+}
+
+#ifdef KVD_SCRIPTS
+TEST_F(Commands, OfAScriptGetNoRevisionThatNobodyKnows) {
+  const std::string set =
+      Talk(1, Command({"EVAL", "return redis.call('KV.SET', 'a', '1')", "0"}));
+  EXPECT_TRUE(set.starts_with("-ERR etcd gives a change its revision")) << set;
+  const std::string get = Talk(1, Command({"EVAL",
+                                           "redis.call('SET', 'a', '1') "
+                                           "return redis.call('KV.GET', 'a')",
+                                           "0"}));
+  EXPECT_TRUE(get.starts_with("-ERR etcd gives a change its revision")) << get;
+  Talk(1, Line("SET a 2"));
+  const auto a = etcd().Get("kvd/0/0/a");
+  EXPECT_EQ(
+      Talk(1, Command({"EVAL", "return redis.call('KV.GET', 'a')[2]", "0"})),
+      fmt::format(":{}\r\n", a->mod_revision));
+  // One that becomes known shortly is waited for.
+  Delay(10);
+  Send(1, Line("SET a 3"));
+  Send(2, Command({"EVAL", "return redis.call('KV.GET', 'a')[2]", "0"}));
+  Pass(60);
+  EXPECT_EQ(Receive(2),
+            fmt::format(":{}\r\n", etcd().Get("kvd/0/0/a")->mod_revision));
+}
+#endif
+
+// --- What there is not ------------------------------------------------------
+
+TEST_F(Commands, SayWhatToDoInstead) {
+  EXPECT_TRUE(Talk(1, Line("KV.BACKUP BEGIN"))
+                  .starts_with("-ERR the data is in etcd: back it up there"));
+  for (const char* line : {"KV.COMPACT", "KV.COMPACT WAIT", "BGREWRITEAOF"}) {
+    EXPECT_TRUE(
+        Talk(1, Line(line))
+            .starts_with(
+                "-ERR the data is in etcd, so kvd has no log to compact"))
+        << line;
+  }
+  const std::string setting = Talk(1, Line("CONFIG SET compaction.rate 1MiB"));
+  EXPECT_NE(setting.find("the data is in etcd"), setting.npos) << setting;
+  EXPECT_EQ(Talk(1, Line("CONFIG SET slowlog.length 7")), "+OK\r\n");
+  for (const char* line : {"SAVE", "DEBUG RELOAD"}) {
+    EXPECT_EQ(Talk(1, Line(line)).find("disk"), std::string::npos) << line;
+  }
+  Talk(1, Line("MULTI"));
+  EXPECT_TRUE(Talk(1, Line("SUBSCRIBE a"))
+                  .starts_with("-ERR SUBSCRIBE cannot be in a transaction"));
+}
+
 }  // namespace
 }  // namespace kvd::etcd
