@@ -337,8 +337,8 @@ def outside(kind, name):
 
 # What holds wherever the data are.
 _CONFORMANCE = [f"tests/e2e/commands/test_{name}.py" for name in (
-    "awkward_words", "beside_redis", "bounds", "clients", "commands", "queues",
-    "rate_limits", "scripts", "transactions")]
+    "awkward_words", "beside_redis", "bounds", "clients", "commands", "pubsub",
+    "queues", "rate_limits", "scripts", "transactions")]
 
 
 def etcd_commands(kind):

@@ -6,7 +6,7 @@ import os
 import random
 import unittest
 
-from harness import Connection, E2eTest, command, scaled
+from harness import Connection, E2eTest, command, differences, scaled
 from harness import say, seed_from_environment
 from random_commands import RandomCommands
 
@@ -59,7 +59,8 @@ class BesideRedis(E2eTest):
         chooser = random.Random(seed)
         clients = [
             Client(self, self.redis_path,
-                   RandomCommands(random.Random(chooser.random())), protocol)
+                   RandomCommands(random.Random(chooser.random()),
+                                  differences()), protocol)
             for _ in range(CLIENTS)]
         done = 0
         while done < COUNT:

@@ -13,6 +13,7 @@ import threading
 import unittest
 
 from harness import Closed, E2eTest, ReplyError, SANITIZED, command
+from harness import differs_on_etcd
 
 MIB = 1 << 20
 # kvd would end, or leave the client without a reply, or only queue the marker.
@@ -159,6 +160,7 @@ def rows(client, not_called):
     return list(take(client.call("COMMAND")))
 
 
+@differs_on_etcd("many_keys")
 class Bounds(E2eTest):
     """Memory, survival, and somebody else's PING."""
 
@@ -279,6 +281,7 @@ class Bounds(E2eTest):
 class TooLargeReplies(E2eTest):
     """What cannot be sent is not changed, and its connection stays."""
 
+    @differs_on_etcd("large_values")
     def test_a_value_from_times_of_larger_limits(self):
         kvd = self.started()
         value = b"v" * (4 * MIB)

@@ -8,7 +8,7 @@ import unittest
 import redis
 
 from harness import Closed, E2eTest, ReplyError, SECONDS_MAX, command, scaled
-from harness import wait_until
+from harness import differs_on_etcd, wait_until
 
 
 class Transactions(E2eTest):
@@ -95,6 +95,7 @@ class Transactions(E2eTest):
         self.assertEqual(other.call("EXISTS", "half"), 0)
         self.assertEqual(other.call("SET", "w", "1"), "OK")
 
+    @differs_on_etcd("large_changes")
     def test_a_large_one_takes_room_and_is_whole(self):
         client = self.kvd.connect()
         value = b"v" * 1_000_000
@@ -107,6 +108,7 @@ class Transactions(E2eTest):
         for i in range(20):
             self.assertEqual(client.call("STRLEN", f"key{i}"), len(value))
 
+    @differs_on_etcd("large_values")
     def test_few_words_that_make_large_values_are_refused(self):
         self.kvd.stop()
         self.kvd.settings["limits.transaction_bytes"] = "8MiB"

@@ -299,6 +299,36 @@ class Process:
             return stream.read()
 
 
+# What is otherwise with the data in etcd: each a test of
+# tests/e2e/etcd/test_differences.py.
+DIFFERENCES = ("aggregates_beside_changes", "events_of_others",
+               "large_changes", "large_values", "many_keys", "no_log",
+               "revisions_in_scripts", "revisions_of_a_transaction",
+               "subscribing_in_a_transaction", "swapdb")
+
+
+def differences():
+    """Those that this run meets."""
+    return DIFFERENCES if BACKEND == "etcd" else ()
+
+
+def unless_it_differs(name, *commands):
+    """None of them if this run meets that difference."""
+    assert name in DIFFERENCES, name
+    return () if name in differences() else commands
+
+
+def differs_on_etcd(name):
+    """Marks a test that meets this difference: it is not run there."""
+    assert name in DIFFERENCES, name
+
+    def mark(test):
+        test.local_only = True
+        return test
+
+    return mark
+
+
 class Daemon:
     """kvd on a data directory, over as many lives as the test wants.
 

@@ -55,8 +55,10 @@ class RandomCommands:
     WORDS = ["0", "-1", "1", "10", "9223372036854775807",
              "-9223372036854775808", "3.5", "x", "", "  7", "007"]
 
-    def __init__(self, random_source):
+    def __init__(self, random_source, without=()):
+        """`without` are names of harness.DIFFERENCES."""
         self.random = random_source
+        self._without = without
         self._in_multi = False
         self._families = [
             (10, self._string), (5, self._key), (5, self._bits),
@@ -68,7 +70,15 @@ class RandomCommands:
             return [self.one_of("FLUSHDB", "FLUSHALL")]
         family = self.random.choices(self._families, self._weights)[0][1]
         words = family()
+        if self._differs(words[0]):
+            words = ["PING"]
         return [self.any_case(words[0]), *words[1:]]
+
+    def _differs(self, name):
+        if name == "SWAPDB":
+            return "swapdb" in self._without
+        return (self._in_multi and name in ("DBSIZE", "SCAN") and
+                "aggregates_beside_changes" in self._without)
 
     # --- Words --------------------------------------------------------------
 
