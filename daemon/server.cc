@@ -115,6 +115,8 @@ Server::Server(EventLoop& loop, LoopWaker& waker, StopSignals& signals,
 }
 
 Server::~Server() {
+  // The store may undo something when it ends.
+  if (service_.store != nullptr) service_.store->ListenTo(nullptr);
   waker_.OnWake([] {});
   signals_.OnSignal(nullptr);
   for (auto& [id, connection] : connections_) connection->Close();
