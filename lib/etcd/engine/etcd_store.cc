@@ -43,6 +43,7 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
                options_.heartbeat_ms}) {
   core_.reads = &batch_;
   core_.limit.ValuesStay();
+  core_.removals.KeepBehind(0);
   loader_.Begin();
 }
 
@@ -308,6 +309,7 @@ void EtcdStore::ApplyUpdates() {
   loader_.Apply();
   if (!loader_.loaded()) return;
   chores_.Poll();
+  core_.removals.KeepBehind(static_cast<Seq>(index_.revision()));
   core_.removals.DropSlice(static_cast<Seq>(index_.revision()));
 }
 

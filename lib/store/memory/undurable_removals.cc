@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "store/memory/undurable_removals.h"
 
+#include <algorithm>
+
 #include "base/planted_bug.h"
 
 namespace kvd {
@@ -57,6 +59,7 @@ bool UndurableRemovals::DropSlice(Seq durable_seq) {
 }
 
 bool UndurableRemovals::Drop(Seq durable_seq, size_t ghosts_max) {
+  durable_seq = std::min(durable_seq, keep_behind_);
   for (size_t i = 0; i < ghosts_max; ++i) {
     if (removals_.empty() || removals_.front().seq > durable_seq) return false;
     const Removal& oldest = removals_.front();

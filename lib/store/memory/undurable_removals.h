@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <limits>
 #include <string>
 #include <string_view>
 
@@ -41,6 +42,10 @@ class UndurableRemovals {
   // The newest ones have this number by now.
   void Renumber(size_t newest, Seq seq);
 
+  // Ghosts of changes behind this one stay, durable or not: what was there
+  // before may still be told.
+  void KeepBehind(Seq seq) { keep_behind_ = seq; }
+
   // Drops a slice of the ghosts whose removal is durable: true when more may be
   // left.
   bool DropSlice(Seq durable_seq);
@@ -61,6 +66,7 @@ class UndurableRemovals {
 
   MemoryUse& memory_;
   std::deque<Removal> removals_;  // By sequence number.
+  Seq keep_behind_ = std::numeric_limits<Seq>::max();
 };
 
 }  // namespace kvd
