@@ -377,7 +377,8 @@ Admitted Check(Call& call) {
           : FindCommand(call.args[0]);
   if (container == nullptr) {
     if (IsHttp(call.args[0])) {
-      EndHttp(call);
+      // If not, it comes again behind what is not certain yet.
+      if (call.session.unsettled == 0) EndHttp(call);
     } else {
       UnknownCommand(call);
     }

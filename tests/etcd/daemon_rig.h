@@ -98,7 +98,8 @@ class DaemonRig {
                          etcd_.Connect("one", wake),
                          EtcdStoreOptions{.id = "one",
                                           .nonce = std::to_string(++lives_),
-                                          .timeout_ms = kTimeoutMs},
+                                          .timeout_ms = kTimeoutMs,
+                                          .heartbeat_ms = 0},
                          clock_, wake);
                    }};
 };
