@@ -12,9 +12,13 @@
 namespace kvd {
 namespace {
 
+constexpr char kAbout[] =
+    "kvd, a durable key-value store for the processes of one host";
+constexpr char kSharedAbout[] =
+    "kvd with its data in etcd, where storage.backend says so";
+
+// Behind what it is, and "Usage: …".
 constexpr char kHelp[] =
-    "kvd, a durable key-value store for the processes of one host\n"
-    "Usage: kvd [OPTIONS] [COMMAND]\n"
     "\n"
     "Options:\n"
     "  -h,--help         print this help\n"
@@ -79,6 +83,11 @@ constexpr OptionName kNames[] = {
     {"--set", true},    {"--json", false},     {"--records", false},
     {"--key", true},    {"--uncertain", false}};
 static_assert(std::size(kNames) == kUncertain + 1);
+
+std::string HelpOf(std::string_view program) {
+  return fmt::format("{}\nUsage: {} [OPTIONS] [COMMAND]\n{}",
+                     program == "kvd" ? kAbout : kSharedAbout, program, kHelp);
+}
 
 // What was given, as far as it is understood.
 struct Line {
@@ -253,17 +262,20 @@ Result<Line> ReadLine(int argc, const char* const* argv) {
 
 }  // namespace
 
-std::variant<Options, ExitCode> ParseOptions(int argc,
-                                             const char* const* argv) {
+std::variant<Options, ExitCode> ParseOptions(int argc, const char* const* argv,
+                                             std::string_view program) {
   Result<Line> line = ReadLine(argc, argv);
   if (!line) {
-    std::fprintf(stderr, "kvd: %s\n  See:  kvd --help\n",
-                 line.error().message().c_str());
+    const std::string text = fmt::format("{0}: {1}\n  See:  {0} --help\n",
+                                         program, line.error().message());
+    std::fputs(text.c_str(), stderr);
     return ExitCode::kUsage;
   }
   if (line->asks_help || line->asks_version) {
-    const std::string version = fmt::format("kvd {}\n", kVersion);
-    std::fputs(line->asks_help ? kHelp : version.c_str(), stdout);
+    const std::string text = line->asks_help
+                                 ? HelpOf(program)
+                                 : fmt::format("{} {}\n", program, kVersion);
+    std::fputs(text.c_str(), stdout);
     return Printed(ExitCode::kStopped);
   }
   // They win over --set, wherever they stand.

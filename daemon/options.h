@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -41,7 +42,9 @@ struct Options {
 
 // What the arguments ask for. Or, when that is help, the version or nonsense,
 // the exit code after having answered on stdout or stderr.
-std::variant<Options, ExitCode> ParseOptions(int argc, const char* const* argv);
+// `program` is what it is called there.
+std::variant<Options, ExitCode> ParseOptions(int argc, const char* const* argv,
+                                             std::string_view program = "kvd");
 
 // To be called when all is printed on stdout: `code`, or kLocalIo if all went
 // well until what was printed could not be written.

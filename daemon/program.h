@@ -7,8 +7,8 @@
 
 namespace kvd {
 
-// What main() does. `open_shared` opens stores that are not of this machine;
-// null if the program has no such thing.
-int RunProgram(int argc, const char* const* argv, OpenSharedStore open_shared);
+// What main() does. `shared`: the stores that are not of this machine, which it
+// outlives; null if the program has no such thing.
+int RunProgram(int argc, const char* const* argv, const SharedStores* shared);
 
 }  // namespace kvd

@@ -213,20 +213,15 @@ Result<std::unique_ptr<Store>> OpenShared(const Config& config,
                                           Directory& directory,
                                           const MemoryBounds& memory,
                                           OpenSharedStore open, Clock& clock,
-                                          Wake wake) {
-  if (open == nullptr) {
-    return Fail(ErrorCode::kInvalid,
-                "storage.backend = \"{}\": this program can only keep its data "
-                "on this machine; start kvd-etcd instead",
-                config.storage.backend);
-  }
+                                          Wake wake,
+                                          const OnLoadProgress& on_progress) {
   KVD_TRY_ASSIGN(std::string id, IdOf(directory));
   const SharedStoreOptions options = {
       config, memory.limit, std::move(id),
       [](Severity severity, const std::string& message) {
         Log(severity, message);
       }};
-  return open(options, clock, std::move(wake));
+  return LoadShared(open, options, clock, std::move(wake), on_progress);
 }
 
 void LogRecovery(const Store& store) {
@@ -251,6 +246,13 @@ ExitCode RefuseSetting(const Error& error) {
   return Refuse(error, error.code() == ErrorCode::kInvalid
                            ? ExitCode::kUsage
                            : ExitCode::kCannotStart);
+}
+
+// Settings that only what is elsewhere shows to be wrong are no better after a
+// restart.
+ExitCode RefuseShared(const Error& error) {
+  return Refuse(error, error.code() == ErrorCode::kInvalid ? ExitCode::kUsage
+                                                           : ExitCodeOf(error));
 }
 
 void WarnOfOwner(const std::string& data_dir) {
@@ -333,16 +335,20 @@ ExitCode Serve(const Settings& settings, OpenSharedStore open_shared,
   Server server(loop, waker, signals, clock, config, descriptors.connections,
                 std::move(*sockets));
   server.set_config_file(settings.file);
+  const bool is_shared = config.storage.backend != kLocalBackend;
   auto loaded = Load(server, loop, [&](const auto& on_progress) {
-    if (config.storage.backend != "local") {
+    if (is_shared) {
       return OpenShared(config, **directory, memory, open_shared, clock,
-                        waker.wake());
+                        waker.wake(), on_progress);
     }
     return Store::Open(**directory,
                        StoreOptionsOf(config, memory, descriptors, on_progress),
                        {slow_work, maintenance, reads}, clock, waker.wake());
   });
-  if (!loaded) return Refuse(loaded.error(), ExitCodeOf(loaded.error()));
+  if (!loaded) {
+    return is_shared ? RefuseShared(loaded.error())
+                     : Refuse(loaded.error(), ExitCodeOf(loaded.error()));
+  }
   store.reset(loaded->release());
   if (store == nullptr) return server.exit_code();
   LogRecovery(*store);
@@ -355,12 +361,15 @@ ExitCode Serve(const Settings& settings, OpenSharedStore open_shared,
 
 }  // namespace
 
-ExitCode RunDaemon(const Settings& settings, OpenSharedStore open_shared) {
+ExitCode RunDaemon(const Settings& settings,
+                   const std::vector<std::string>& remarks,
+                   OpenSharedStore open_shared) {
   SetUpAllocator();
   IgnoreSignals();
   umask(kUmask);
   SetUpLogging(settings.config.logging.level);
   LogInfo("kvd {} starts", kVersion);
+  for (const std::string& remark : remarks) LogWarning("{}", remark);
   if (const auto enough = CheckDescriptors(); !enough) {
     return Refuse(enough.error(), ExitCode::kCannotStart);
   }

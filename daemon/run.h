@@ -12,9 +12,11 @@
 
 namespace kvd {
 
-// Opens the store and serves clients until asked to stop. `open_shared`: see
-// program.h.
-ExitCode RunDaemon(const Settings& settings, OpenSharedStore open_shared);
+// Opens the store and serves clients until asked to stop. `remarks` go to the
+// log; `open_shared`: SharedStores::open, or null.
+ExitCode RunDaemon(const Settings& settings,
+                   const std::vector<std::string>& remarks,
+                   OpenSharedStore open_shared);
 
 // Reads every byte of a data directory and reports damage on stdout.
 ExitCode RunVerify(const std::string& path);

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -16,29 +15,31 @@
 namespace kvd {
 namespace {
 
-std::vector<std::string> Split(std::string_view text) {
-  std::vector<std::string> parts;
-  while (!text.empty()) {
-    const std::string_view part = text.substr(0, text.find(','));
-    parts.emplace_back(part);
-    text.remove_prefix(std::min(text.size(), part.size() + 1));
+etcd::ClientOptions ClientOptionsOf(const Config::Etcd& config) {
+  return {.endpoints = SplitList(config.endpoints),
+          .certificates = {config.ca_file, config.cert_file, config.key_file}};
+}
+
+Result<std::vector<std::string>> Check(const Config& config) {
+  const auto checked = etcd::Check(ClientOptionsOf(config.etcd));
+  if (checked) return std::vector<std::string>();
+  // Of a unit's credentials, which are there while it runs.
+  if (checked.error().code() == ErrorCode::kNotFound) {
+    return std::vector{checked.error().message()};
   }
-  return parts;
+  return Fail(ErrorCode::kInvalid, "[etcd] {}", checked.error().message());
 }
 
 Result<std::unique_ptr<Store>> OpenOnEtcd(const SharedStoreOptions& with,
                                           Clock& clock, Wake wake) {
   const Config::Etcd& config = with.config.etcd;
-  etcd::ClientOptions client;
-  client.endpoints = Split(config.endpoints);
-  client.certificates = {config.ca_file, config.cert_file, config.key_file};
-  KVD_TRY_ASSIGN(auto api, etcd::Connect(client, wake));
+  KVD_TRY_ASSIGN(auto api, etcd::Connect(ClientOptionsOf(config), wake));
   etcd::EtcdStoreOptions options;
   options.prefix = config.prefix;
   options.id = with.id;
   options.nonce = fmt::format("{:016x}", RandomU64());
   options.timeout_ms = config.timeout_ms;
-  options.linearizable = config.reads != "local";
+  options.linearizable = config.reads != kLocalReads;
   options.max_clock_skew_ms = config.max_clock_skew_ms;
   options.memory_limit_bytes = with.memory_limit_bytes;
   options.log = with.log;
@@ -46,9 +47,11 @@ Result<std::unique_ptr<Store>> OpenOnEtcd(const SharedStoreOptions& with,
                                            clock, std::move(wake));
 }
 
+constexpr SharedStores kStores = {"kvd-etcd", OpenOnEtcd, Check};
+
 }  // namespace
 }  // namespace kvd
 
 int main(int argc, char** argv) {
-  return kvd::RunProgram(argc, argv, kvd::OpenOnEtcd);
+  return kvd::RunProgram(argc, argv, &kvd::kStores);
 }

@@ -31,6 +31,11 @@ void Ready(std::string_view status) {
 void Status(std::string_view status) { Send(fmt::format("STATUS={}", status)); }
 
 void Loading(const LoadProgress& progress) {
+  if (!progress.words.empty()) {
+    return Send(
+        fmt::format("EXTEND_TIMEOUT_USEC={}\nSTATUS=Loading: {}\nWATCHDOG=1",
+                    kExtendUs, progress.words));
+  }
   const uint64_t percent = progress.bytes_all == 0
                                ? 100
                                : progress.bytes_done * 100 / progress.bytes_all;

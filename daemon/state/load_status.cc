@@ -22,6 +22,7 @@ std::optional<int64_t> LoadStatus::SecondsLeft(int64_t now_ms) const {
 }
 
 std::string LoadStatus::Text(int64_t now_ms) const {
+  if (!progress.words.empty()) return progress.words;
   // Rounded down: 100 % would be a promise.
   const std::string done =
       fmt::format("{}% done", static_cast<int>(PercentDone()));

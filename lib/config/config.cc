@@ -32,6 +32,13 @@ struct Fault {
   std::string what;
 };
 
+// Two settings that do not go together, and why.
+struct Discord {
+  std::string_view one;
+  std::string_view other;
+  std::string what;
+};
+
 // Two sizes of which the first must hold the second and a command's overhead.
 struct Relation {
   std::string_view holder;
@@ -40,7 +47,14 @@ struct Relation {
   uint64_t held_bytes;
 };
 
-std::optional<Relation> BrokenRelation(const Config& config) {
+std::string Describe(const Relation& relation) {
+  return fmt::format(
+      "{} ({}) must hold {} ({}) and {} for the rest of a command",
+      relation.holder, FormatSize(relation.holder_bytes), relation.held,
+      FormatSize(relation.held_bytes), FormatSize(kCommandOverheadBytes));
+}
+
+std::optional<Discord> DiscordOfSizes(const Config& config) {
   const Config::Limits& limits = config.limits;
   const Relation relations[] = {{"limits.input_bytes", limits.input_bytes,
                                  "limits.value_size", limits.value_bytes},
@@ -48,17 +62,40 @@ std::optional<Relation> BrokenRelation(const Config& config) {
                                  "limits.value_size", limits.value_bytes}};
   for (const Relation& relation : relations) {
     if (relation.holder_bytes < relation.held_bytes + kCommandOverheadBytes) {
-      return relation;
+      return Discord{relation.holder, relation.held, Describe(relation)};
     }
   }
   return std::nullopt;
 }
 
-std::string Describe(const Relation& relation) {
-  return fmt::format(
-      "{} ({}) must hold {} ({}) and {} for the rest of a command",
-      relation.holder, FormatSize(relation.holder_bytes), relation.held,
-      FormatSize(relation.held_bytes), FormatSize(kCommandOverheadBytes));
+std::optional<Discord> DiscordOfCertificates(const Config::Etcd& etcd) {
+  constexpr std::string_view kCert = "etcd.cert_file";
+  constexpr std::string_view kKey = "etcd.key_file";
+  if (etcd.cert_file.empty() != etcd.key_file.empty()) {
+    return Discord{
+        kCert, kKey,
+        fmt::format("{} and {} go together: what kvd shows to etcd, "
+                    "and the private key of it; {} is missing",
+                    kCert, kKey, etcd.cert_file.empty() ? kCert : kKey)};
+  }
+  const std::string_view given = !etcd.ca_file.empty()     ? "etcd.ca_file"
+                                 : !etcd.cert_file.empty() ? kCert
+                                                           : "";
+  if (given.empty()) return std::nullopt;
+  for (const std::string& endpoint : SplitList(etcd.endpoints)) {
+    if (IsHttps(endpoint)) continue;
+    return Discord{"etcd.endpoints", given,
+                   fmt::format("{} is for https, and the endpoint {} is not "
+                               "encrypted; write https://, or leave the file "
+                               "out",
+                               given, endpoint)};
+  }
+  return std::nullopt;
+}
+
+std::optional<Discord> FindDiscord(const Config& config) {
+  if (auto found = DiscordOfSizes(config)) return found;
+  return DiscordOfCertificates(config.etcd);
 }
 
 std::string UnknownName(std::string_view name) {
@@ -128,10 +165,10 @@ class Reader {
   // Nothing if it has anything but strings.
   static std::optional<std::string> Joined(const toml::array& array) {
     std::string joined;
-    for (const toml::node& element : array) {
-      const auto text = element.value_exact<std::string>();
+    for (size_t i = 0; i < array.size(); ++i) {
+      const auto text = array[i].value_exact<std::string>();
       if (!text) return std::nullopt;
-      if (!joined.empty()) joined += ',';
+      if (i > 0) joined += ',';
       joined += *text;
     }
     return joined;
@@ -262,15 +299,15 @@ Result<Config> ParseConfig(std::string_view text, const std::string& file,
   for (const std::string& assignment : overrides) {
     KVD_TRY(ApplyOverride(&config, assignment));
   }
-  const auto broken = BrokenRelation(config);
-  if (!broken) return config;
+  const auto discord = FindDiscord(config);
+  if (!discord) return config;
   if (!overrides.empty()) {
-    return Unexpected(Error(ErrorCode::kInvalid, Describe(*broken)));
+    return Unexpected(Error(ErrorCode::kInvalid, discord->what));
   }
-  const Place place = std::max(reader.PlaceOfName(broken->holder),
-                               reader.PlaceOfName(broken->held));
+  const Place place = std::max(reader.PlaceOfName(discord->one),
+                               reader.PlaceOfName(discord->other));
   return Fail(ErrorCode::kInvalid, "{}:{}:{}: {}", file, place.line,
-              place.column, Describe(*broken));
+              place.column, discord->what);
 }
 
 Result<void> ApplyOverride(Config* config, std::string_view assignment) {
@@ -315,9 +352,30 @@ std::string GetSetting(const Config& config, std::string_view name) {
 }
 
 Result<void> CheckRelations(const Config& config) {
-  const auto broken = BrokenRelation(config);
-  if (!broken) return {};
-  return Unexpected(Error(ErrorCode::kInvalid, Describe(*broken)));
+  if (const auto discord = FindDiscord(config)) {
+    return Unexpected(Error(ErrorCode::kInvalid, discord->what));
+  }
+  if (config.storage.backend == kEtcdBackend &&
+      config.limits.value_bytes > kEtcdValueBytesMax) {
+    return Fail(ErrorCode::kInvalid,
+                "limits.value_size is at most {} where the data is in etcd",
+                FormatSize(kEtcdValueBytesMax));
+  }
+  return {};
+}
+
+std::vector<std::string> SplitList(std::string_view text) {
+  std::vector<std::string> parts;
+  while (true) {
+    const size_t comma = text.find(',');
+    parts.emplace_back(text.substr(0, comma));
+    if (comma == text.npos) return parts;
+    text.remove_prefix(comma + 1);
+  }
+}
+
+bool IsHttps(std::string_view endpoint) {
+  return endpoint.starts_with("https://");
 }
 
 std::vector<std::pair<std::string, std::string>> DescribeSettings(

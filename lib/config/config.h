@@ -23,6 +23,16 @@ enum class LogLevel { kError = 1, kWarning, kInfo };
 // The limits of a connection's input and output hold a value and this.
 inline constexpr uint64_t kCommandOverheadBytes = uint64_t{1} << 20;
 
+// Settings that are one of a few words.
+inline constexpr std::string_view kLocalBackend = "local";
+inline constexpr std::string_view kEtcdBackend = "etcd";
+inline constexpr std::string_view kLinearizableReads = "linearizable";
+inline constexpr std::string_view kLocalReads = "local";
+
+// The largest value where the data is in etcd, whose requests have at most
+// 1.5 MiB.
+inline constexpr uint64_t kEtcdValueBytesMax = uint64_t{1} << 20;
+
 // An amount of memory: a size, or a share of what there is.
 struct MemoryAmount {
   uint64_t bytes = 0;    // 0 for a share.
@@ -103,14 +113,14 @@ struct Config {
   } limits;
 
   struct Storage {
-    std::string backend = "local";
+    std::string backend{kLocalBackend};
   } storage;
 
   struct Etcd {
     std::string endpoints = "http://127.0.0.1:2379";  // Commas between them.
     std::string prefix = "kvd/";
     int64_t timeout_ms = 5000;
-    std::string reads = "linearizable";
+    std::string reads{kLinearizableReads};
     int64_t max_clock_skew_ms = 500;
     std::string ca_file;
     std::string cert_file;
@@ -174,13 +184,19 @@ Result<void> SetSetting(Config* config, std::string_view name,
 // Of a name that there is.
 std::string GetSetting(const Config& config, std::string_view name);
 
-// Whether the settings may go together; ParseConfig() refuses what may not.
+// Whether the settings may go together, while kvd runs: beside what
+// ParseConfig() refuses, a value size that the backend does not have.
 Result<void> CheckRelations(const Config& config);
 
 // All settings in the manual's order as dotted name and value, the value as
 // ApplyOverride takes it.
 std::vector<std::pair<std::string, std::string>> DescribeSettings(
     const Config& config);
+
+// The parts of a setting that is a list, empty ones included.
+std::vector<std::string> SplitList(std::string_view text);
+// Whether an endpoint is encrypted.
+bool IsHttps(std::string_view endpoint);
 
 std::string_view ToString(SyncMode mode);
 std::string_view ToString(LogLevel level);

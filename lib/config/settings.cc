@@ -24,6 +24,54 @@ constexpr uint32_t kModeMax = 0777;
 // What at_run_time is for those that CONFIG SET changes.
 constexpr bool kRunning = true;
 
+// Each of kvd's keys begins with it.
+constexpr size_t kPrefixBytesMax = 255;
+
+Result<void> CheckBackend(std::string_view text) {
+  if (text == kLocalBackend || text == kEtcdBackend) return {};
+  return Fail(ErrorCode::kInvalid, "\"{}\" is not \"{}\" or \"{}\"", text,
+              kLocalBackend, kEtcdBackend);
+}
+
+Result<void> CheckReads(std::string_view text) {
+  if (text == kLinearizableReads || text == kLocalReads) return {};
+  return Fail(ErrorCode::kInvalid, "\"{}\" is not \"{}\" or \"{}\"", text,
+              kLinearizableReads, kLocalReads);
+}
+
+// What stands behind the scheme is for those who connect to it.
+Result<void> CheckEndpoints(std::string_view text) {
+  for (const std::string& endpoint : SplitList(text)) {
+    if (endpoint.starts_with("http://") || IsHttps(endpoint)) continue;
+    return Fail(ErrorCode::kInvalid,
+                "\"{}\" does not begin with http:// or https://; write it as "
+                "in \"http://127.0.0.1:2379\"",
+                endpoint);
+  }
+  return {};
+}
+
+Result<void> CheckPrefix(std::string_view text) {
+  if (!text.ends_with('/')) {
+    return Fail(ErrorCode::kInvalid,
+                "\"{0}\" does not end with \"/\", so that keys of others that "
+                "begin so would be among kvd's; write \"{0}/\"",
+                text);
+  }
+  if (text.find_first_not_of('/') == text.npos) {
+    return Fail(ErrorCode::kInvalid,
+                "\"{}\" would hold keys of others; write a name before the "
+                "\"/\", as in \"kvd/\"",
+                text);
+  }
+  if (text.size() > kPrefixBytesMax) {
+    return Fail(ErrorCode::kInvalid,
+                "has {} bytes; at most {}, as it is in front of each key",
+                text.size(), kPrefixBytesMax);
+  }
+  return {};
+}
+
 // Shorthand for the accessor of a member.
 #define KVD_FIELD(member) \
   [](Config & c) -> auto& { return c.member; }
@@ -107,19 +155,23 @@ constexpr Setting kSettings[] = {
 
     {"script.memory_limit",
      SizeKind{KVD_FIELD(script.memory_bytes), kMiB, 4 * kGiB}},
-    {"storage.backend", TextKind{KVD_FIELD(storage.backend), false}},
-    {"etcd.endpoints", TextKind{KVD_FIELD(etcd.endpoints), false, true}},
-    {"etcd.prefix", TextKind{KVD_FIELD(etcd.prefix), false}},
+    {"script.time_limit",
+     DurationKind{KVD_FIELD(script.time_ms), 1, 10 * kSecond}},
+
+    {"storage.backend",
+     TextKind{KVD_FIELD(storage.backend), false, false, CheckBackend}},
+
+    {"etcd.endpoints",
+     TextKind{KVD_FIELD(etcd.endpoints), false, true, CheckEndpoints}},
+    {"etcd.prefix",
+     TextKind{KVD_FIELD(etcd.prefix), false, false, CheckPrefix}},
     {"etcd.timeout", DurationKind{KVD_FIELD(etcd.timeout_ms), 100, kHour}},
-    {"etcd.reads", TextKind{KVD_FIELD(etcd.reads), false}},
+    {"etcd.reads", TextKind{KVD_FIELD(etcd.reads), false, false, CheckReads}},
     {"etcd.max_clock_skew",
      DurationKind{KVD_FIELD(etcd.max_clock_skew_ms), 1, kHour}},
     {"etcd.ca_file", TextKind{KVD_FIELD(etcd.ca_file), true}},
     {"etcd.cert_file", TextKind{KVD_FIELD(etcd.cert_file), true}},
     {"etcd.key_file", TextKind{KVD_FIELD(etcd.key_file), true}},
-
-    {"script.time_limit",
-     DurationKind{KVD_FIELD(script.time_ms), 1, 10 * kSecond}},
 
     {"slowlog.threshold",
      FineDurationKind{KVD_FIELD(slowlog.threshold_us), 0, kHour * 1000, true},
@@ -230,6 +282,7 @@ Result<void> Set(const TextKind& kind, std::string_view text, Config* config) {
   if (text.find('\0') != text.npos) {
     return Fail(ErrorCode::kInvalid, "must not contain a zero byte");
   }
+  if (kind.check != nullptr) KVD_TRY(kind.check(text));
   kind.field(*config) = text;
   return {};
 }
@@ -488,6 +541,10 @@ std::string ExampleOf(const Setting& setting) {
       return "true or false";
     case TomlType::kString:
       break;
+  }
+  const auto* text = std::get_if<TextKind>(&setting.kind);
+  if (text != nullptr && text->is_list) {
+    return fmt::format("a list of strings such as [\"{}\"]", value);
   }
   return fmt::format("a string such as \"{}\"", value);
 }

@@ -25,6 +25,8 @@ struct TextKind {
   std::string& (*field)(Config&);
   bool may_be_empty;
   bool is_list = false;  // In a file an array; else with commas between.
+  // What else there is to say against it; errors do not repeat the name.
+  Result<void> (*check)(std::string_view text) = nullptr;
 };
 struct SizeKind {
   uint64_t& (*field)(Config&);

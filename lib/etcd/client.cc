@@ -222,7 +222,20 @@ Result<std::vector<Endpoint>> ParseEndpoints(
   return endpoints;
 }
 
+bool AnyIsEncrypted(const std::vector<Endpoint>& endpoints) {
+  return std::any_of(endpoints.begin(), endpoints.end(),
+                     [](const Endpoint& endpoint) { return endpoint.tls; });
+}
+
 }  // namespace
+
+Result<void> Check(const ClientOptions& options) {
+  KVD_TRY_ASSIGN(const std::vector<Endpoint> endpoints,
+                 ParseEndpoints(options.endpoints));
+  if (AnyIsEncrypted(endpoints))
+    KVD_TRY(ReadCertificates(options.certificates));
+  return {};
+}
 
 Result<std::unique_ptr<Api>> Connect(const ClientOptions& options, Wake wake) {
   KVD_TRY_ASSIGN(std::vector<Endpoint> endpoints,
@@ -231,8 +244,7 @@ Result<std::unique_ptr<Api>> Connect(const ClientOptions& options, Wake wake) {
       .plain = grpc::InsecureChannelCredentials(),
       .tls = nullptr,
       .connect_timeout_ms = options.connect_timeout_ms};
-  if (std::any_of(endpoints.begin(), endpoints.end(),
-                  [](const Endpoint& endpoint) { return endpoint.tls; })) {
+  if (AnyIsEncrypted(endpoints)) {
     KVD_TRY_ASSIGN(const Certificates read,
                    ReadCertificates(options.certificates));
     connection.tls = grpc::SslCredentials({.pem_root_certs = read.ca,

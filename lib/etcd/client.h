@@ -22,6 +22,10 @@ struct ClientOptions {
   int64_t connect_timeout_ms = 2000;
 };
 
+// What Connect() would say of the settings alone, and of the files: kNotFound
+// when one is not there.
+Result<void> Check(const ClientOptions& options);
+
 // Fails when an endpoint or a file is wrong; whether etcd is there shows when
 // it is asked. `wake` may be called from another thread until the client is
 // destroyed, and then Poll() has something to run.

@@ -155,6 +155,9 @@ class Store {
   Store& operator=(const Store&) = delete;
 
   virtual const RecoveryReport& recovery() const = 0;
+  // How far a store is that takes in what there is after it was opened, while
+  // it is driven; nothing once all is there.
+  virtual std::optional<LoadProgress> loading() const { return std::nullopt; }
 
   // Hints for keys that will be looked up soon, so that their cache misses
   // overlap: the first for every key of a batch, then the second with what the

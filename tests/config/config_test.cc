@@ -190,6 +190,34 @@ TEST(Config, RefusesBadInputWithPlaceAndReason) {
        "and 1MiB"},
       {"[limits]\nvalue_size = \"8MiB\"\noutput_bytes = \"8MiB\"\n",
        "f:3:1: limits.output_bytes (8MiB) must hold limits.value_size (8MiB)"},
+      // Where the data is.
+      {"[storage]\nbackend = \"redis\"",
+       "f:2:11: storage.backend: \"redis\" is not \"local\" or \"etcd\""},
+      {"[etcd]\nreads = \"stale\"",
+       "f:2:9: etcd.reads: \"stale\" is not \"linearizable\" or \"local\""},
+      {"[etcd]\nendpoints = [\"http://a:1\", \"b:1\"]",
+       "f:2:13: etcd.endpoints: \"b:1\" does not begin with http:// or "
+       "https://; write it as in \"http://127.0.0.1:2379\""},
+      {"[etcd]\nendpoints = [\"http://a:1\", \"\"]",
+       "\"\" does not begin with"},
+      {"[etcd]\nendpoints = []", "etcd.endpoints: must not be empty"},
+      {"[etcd]\nendpoints = [2379]",
+       "f:2:1: etcd.endpoints must be a list of strings such as "
+       "[\"http://127.0.0.1:2379\"]"},
+      {"[etcd]\nprefix = \"\"", "etcd.prefix: must not be empty"},
+      {"[etcd]\nprefix = \"kvd\"",
+       "f:2:10: etcd.prefix: \"kvd\" does not end with \"/\", so that keys of "
+       "others that begin so would be among kvd's; write \"kvd/\""},
+      {"[etcd]\nprefix = \"//\"",
+       "\"//\" would hold keys of others; write a name before the \"/\""},
+      {"[etcd]\ntimeout = \"99ms\"", "99ms is out of bounds"},
+      {"[etcd]\nmax_clock_skew = \"0ms\"", "0ms is out of bounds"},
+      {"[etcd]\ncert_file = \"/c\"",
+       "f:2:1: etcd.cert_file and etcd.key_file go together: what kvd shows to "
+       "etcd, and the private key of it; etcd.key_file is missing"},
+      {"[etcd]\nendpoints = [\"https://a\", \"http://b\"]\nca_file = \"/c\"",
+       "f:3:1: etcd.ca_file is for https, and the endpoint http://b is not "
+       "encrypted; write https://, or leave the file out"},
       // No TOML at all.
       {"data_dir = ", "f:1:12: "},
       {"[socket", "f:1:"},
@@ -366,6 +394,26 @@ TEST(Config, SurvivesDeepNesting) {
     EXPECT_THAT(ErrorOf(ParseConfig(deep, "f")),
                 testing::MatchesRegex("f:1:[0-9]+: .*"));
   }
+}
+
+TEST(Config, ListsAreArraysInAFileAndHaveCommasElsewhere) {
+  const auto config = ParseConfig(
+      "[etcd]\nendpoints = [\"http://a:1\", \"https://b\"]\n", "kvd.toml");
+  ASSERT_TRUE(config.ok()) << ErrorOf(config);
+  EXPECT_EQ(GetSetting(*config, "etcd.endpoints"), "http://a:1,https://b");
+  EXPECT_EQ(SplitList(config->etcd.endpoints),
+            (std::vector<std::string>{"http://a:1", "https://b"}));
+  EXPECT_EQ(SplitList("a"), std::vector<std::string>{"a"});
+  EXPECT_EQ(SplitList("a,"), (std::vector<std::string>{"a", ""}));
+}
+
+// The default is larger, and is cut down when kvd starts.
+TEST(Config, ValuesInEtcdAreNoLargerThanEtcdTakes) {
+  auto config = ParseConfig("[storage]\nbackend = \"etcd\"\n", "kvd.toml");
+  ASSERT_TRUE(config.ok()) << ErrorOf(config);
+  EXPECT_FALSE(CheckRelations(*config).ok());
+  ASSERT_TRUE(SetSetting(&*config, "limits.value_size", "1MiB").ok());
+  EXPECT_TRUE(CheckRelations(*config).ok());
 }
 
 }  // namespace

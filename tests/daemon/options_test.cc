@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/options.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 #include <vector>
 
+#include "daemon/backend_settings.h"
+#include "daemon/shared_store.h"
 #include "tests/support/temp_dir.h"
 
 namespace kvd {
@@ -150,6 +153,45 @@ TEST(Options, TheCommandLineBeatsTheFile) {
   EXPECT_EQ(settings->file, path);
   EXPECT_EQ(settings->config.data_dir, "/from/line");
   EXPECT_EQ(settings->config.socket.path, "/from/file.sock");
+}
+
+TEST(Backend, EachProgramKnowsItsOwn) {
+  Config config;
+  EXPECT_TRUE(CheckBackend(config, nullptr).ok());
+  const SharedStores stores = {
+      "kvd-etcd", nullptr,
+      [](const Config&) -> Result<std::vector<std::string>> {
+        return std::vector<std::string>{"asked"};
+      }};
+  EXPECT_THAT(CheckBackend(config, &stores)->at(0),
+              testing::HasSubstr("kvd-etcd keeps the data in /var/lib/kvd"));
+  config.storage.backend = kEtcdBackend;
+  EXPECT_EQ(*CheckBackend(config, &stores), std::vector<std::string>{"asked"});
+  const auto refused = CheckBackend(config, nullptr);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().code(), ErrorCode::kInvalid);
+  EXPECT_THAT(refused.error().message(), testing::HasSubstr("kvd-etcd"));
+}
+
+TEST(Backend, WhatEtcdDoesNotHaveIsResetAndTold) {
+  Config config;
+  config.durability.sync = SyncMode::kNever;
+  config.log.segment_bytes = 1 << 20;
+  const Config local = config;
+  EXPECT_TRUE(AdaptToBackend(&config).empty());
+  EXPECT_EQ(DescribeSettings(config), DescribeSettings(local));
+
+  config.storage.backend = kEtcdBackend;
+  EXPECT_THAT(
+      AdaptToBackend(&config),
+      testing::ElementsAre(
+          "of no meaning with storage.backend = \"etcd\": durability.sync, "
+          "log.segment_size",
+          "limits.value_size is 1MiB instead of 64MiB: etcd takes no larger "
+          "values"));
+  EXPECT_EQ(config.durability.sync, SyncMode::kAlways);
+  EXPECT_TRUE(CheckRelations(config).ok());
+  EXPECT_TRUE(AdaptToBackend(&config).empty());
 }
 
 }  // namespace

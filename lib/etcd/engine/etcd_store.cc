@@ -51,6 +51,19 @@ EtcdStore::~EtcdStore() {
   if (batch_open_) core_.changes.Undo();
 }
 
+std::optional<LoadProgress> EtcdStore::loading() const {
+  if (loader_.loaded()) return std::nullopt;
+  LoadProgress progress;
+  progress.words = loader_.trouble();
+  if (progress.words.empty()) {
+    uint64_t keys = 0;
+    for (const uint64_t count : StatsOfCore().keys) keys += count;
+    progress.words = fmt::format("from etcd, {} keys so far", keys);
+  }
+  std::ranges::replace(progress.words, '\n', ' ');
+  return progress;
+}
+
 void EtcdStore::Fail(const std::optional<Error>& error) {
   if (failure_ || !error) return;
   failure_ = error;

@@ -58,6 +58,7 @@ class EtcdStore final : public Store, private Batches {
   ~EtcdStore() override;
 
   const RecoveryReport& recovery() const override { return no_log_.report; }
+  std::optional<LoadProgress> loading() const override;
   void Pump() override;
   bool keeps_pace() const override { return false; }
   bool gathers() const override { return false; }

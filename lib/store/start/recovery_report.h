@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "store/memory/basics.h"
 
@@ -15,6 +16,9 @@ struct LoadProgress {
   uint64_t bytes_all = 0;
   int segments_done = 0;
   int segments_all = 0;
+  // Where these figures say nothing: how far it is, or what it waits for, for
+  // people.
+  std::string words = {};
 };
 
 // Called at least once a segment, on the thread that loads. When it returns

@@ -45,6 +45,8 @@ TEST(LoadStatus, TellsHowFarItIs) {
   EXPECT_EQ(loading.Text(7000), "99% done, about 1 s left");
   loading.progress.bytes_done = 1000;
   EXPECT_EQ(loading.Text(7000), "100% done, about 0 s left");
+  loading.progress.words = "waits for somebody";
+  EXPECT_EQ(loading.Text(7000), "waits for somebody");
 }
 
 class WhileLoading : public testing::Test, protected CommandRig {
