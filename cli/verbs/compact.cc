@@ -8,7 +8,7 @@
 #include "cli/progress.h"
 #include "cli/session.h"
 #include "cli/text.h"
-#include "cli/verbs/status_fields.h"
+#include "cli/verbs/status/status_fields.h"
 #include "cli/verbs/verb.h"
 
 namespace kvctl {

@@ -57,6 +57,7 @@ std::string Server(ServerState& service) {
   lines.Add("tcp_port", 0);
   lines.Add("unixsocket", service.socket_path);
   lines.Add("data_dir", service.config.data_dir);
+  lines.Add("kvd_backend", service.config.storage.backend);
   lines.Add("config_file", service.config_file);
   lines.Add("server_time_usec", service.clock.WallMs() * 1000);
   lines.Add("uptime_in_seconds", uptime_s);
@@ -470,15 +471,30 @@ constexpr Section kSections[] = {
     {"Keyspace", KeyspaceText, true},
 };
 
-bool Wanted(const Section& section,
+bool Wanted(std::string_view title, bool by_default,
             std::span<const std::string_view> sections) {
-  if (sections.empty()) return section.by_default;
-  return std::any_of(
-      sections.begin(), sections.end(), [&](std::string_view word) {
-        return SameWord(word, section.title) || IsWord(word, "ALL") ||
-               IsWord(word, "EVERYTHING") ||
-               (section.by_default && IsWord(word, "DEFAULT"));
-      });
+  if (sections.empty()) return by_default;
+  return std::any_of(sections.begin(), sections.end(),
+                     [&](std::string_view word) {
+                       return SameWord(word, title) || IsWord(word, "ALL") ||
+                              IsWord(word, "EVERYTHING") ||
+                              (by_default && IsWord(word, "DEFAULT"));
+                     });
+}
+
+std::string BackingText(const BackingStatus& status) {
+  Lines lines;
+  for (const auto& field : status.fields) {
+    std::visit([&](const auto& value) { lines.Add(field.first, value); },
+               field.second);
+  }
+  return lines.Take();
+}
+
+void AddSection(std::string_view title, const std::string& lines,
+                std::string* text) {
+  if (!text->empty()) *text += "\r\n";
+  *text += fmt::format("# {}\r\n", title) + lines;
 }
 
 }  // namespace
@@ -494,10 +510,13 @@ std::string InfoText(ServerState& service,
                      std::span<const std::string_view> sections) {
   std::string text;
   for (const Section& section : kSections) {
-    if (!Wanted(section, sections)) continue;
-    if (!text.empty()) text += "\r\n";
-    text += fmt::format("# {}\r\n", section.title);
-    text += section.text(service);
+    if (!Wanted(section.title, section.by_default, sections)) continue;
+    AddSection(section.title, section.text(service), &text);
+  }
+  if (service.store == nullptr) return text;
+  const BackingStatus backing = service.store->Backing();
+  if (!backing.title.empty() && Wanted(backing.title, true, sections)) {
+    AddSection(backing.title, BackingText(backing), &text);
   }
   return text;
 }

@@ -66,7 +66,8 @@ struct State {
   std::string reason;
 };
 
-State StateOf(const ServerState& service, const StoreStats& stats) {
+State StateOf(const ServerState& service, const StoreStats& stats,
+              const BackingStatus& backing) {
   if (service.store == nullptr) {
     return {"loading", service.loading.Text(service.NowMs())};
   }
@@ -75,6 +76,7 @@ State StateOf(const ServerState& service, const StoreStats& stats) {
             service.store->failure()->message() +
                 ". Writes are refused; copy what is in memory, then kvd exits"};
   }
+  if (!backing.reason.empty()) return {backing.state, backing.reason};
   if (stats.disk_full) {
     return {"full", "the disk has no room for writes; deleting keys works"};
   }
@@ -110,7 +112,7 @@ struct StatusWriter {
   }
 };
 
-constexpr size_t kDaemonFields = 11;
+constexpr size_t kDaemonFields = 13;
 constexpr size_t kStoreFields = 29;
 constexpr size_t kLoadingFields = 2;
 
@@ -160,6 +162,16 @@ void AddScrubFields(const ScrubStatus& scrub, StatusWriter status) {
   status.Number("scrub_last_ended_ms",
                 static_cast<uint64_t>(scrub.last_ended_ms));
   status.Number("scrub_errors", scrub.errors);
+}
+
+void AddBackingFields(const BackingStatus& backing, StatusWriter status) {
+  for (const auto& [name, value] : backing.fields) {
+    if (const auto* number = std::get_if<int64_t>(&value)) {
+      status.Number(name, static_cast<uint64_t>(*number));
+    } else {
+      status.Text(name, std::get<std::string>(value));
+    }
+  }
 }
 
 void AddLoadingFields(const LoadProgress& progress, StatusWriter status) {
@@ -322,9 +334,11 @@ void HandleKvStatus(Call& call) {
   const ServerState& service = call.service;
   const Store* store = service.store;
   const StoreStats stats = store != nullptr ? store->Stats() : StoreStats();
-  const State state = StateOf(service, stats);
+  const BackingStatus backing =
+      store != nullptr ? store->Backing() : BackingStatus();
+  const State state = StateOf(service, stats, backing);
 
-  call.reply.MapHeader(kDaemonFields +
+  call.reply.MapHeader(kDaemonFields + backing.fields.size() +
                        (store != nullptr ? kStoreFields : kLoadingFields));
   StatusWriter status{call.reply};
   status.Text("version", kVersion);
@@ -333,6 +347,8 @@ void HandleKvStatus(Call& call) {
   status.Number("pid", static_cast<uint64_t>(getpid()));
   status.Text("socket", service.socket_path);
   status.Text("data_dir", service.config.data_dir);
+  status.Text("backend", service.config.storage.backend);
+  status.Number("value_bytes_max", service.config.limits.value_bytes);
   status.Text("state", state.name);
   status.Text("state_reason", state.reason);
   if (store != nullptr) {
@@ -340,6 +356,7 @@ void HandleKvStatus(Call& call) {
     AddMemoryFields(MemoryFiguresOf(service), status);
     AddCompactionFields(store->compaction(), status);
     AddScrubFields(store->scrub(), status);
+    AddBackingFields(backing, status);
   } else {
     AddLoadingFields(service.loading.progress, status);
   }

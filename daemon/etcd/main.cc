@@ -15,6 +15,8 @@
 namespace kvd {
 namespace {
 
+constexpr int64_t kStatusIntervalMs = 3000;
+
 etcd::ClientOptions ClientOptionsOf(const Config::Etcd& config) {
   return {.endpoints = SplitList(config.endpoints),
           .certificates = {config.ca_file, config.cert_file, config.key_file}};
@@ -42,6 +44,7 @@ Result<std::unique_ptr<Store>> OpenOnEtcd(const SharedStoreOptions& with,
   options.linearizable = config.reads != kLocalReads;
   options.max_clock_skew_ms = config.max_clock_skew_ms;
   options.memory_limit_bytes = with.memory_limit_bytes;
+  options.status.interval_ms = kStatusIntervalMs;
   options.log = with.log;
   return std::make_unique<etcd::EtcdStore>(std::move(api), std::move(options),
                                            clock, std::move(wake));

@@ -30,6 +30,7 @@
 #include "log/write/room.h"
 #include "store/background/compaction_status.h"
 #include "store/background/scrub_status.h"
+#include "store/backing_status.h"
 #include "store/key_events.h"
 #include "store/memory/basics.h"
 #include "store/start/recovery_report.h"
@@ -257,6 +258,8 @@ class Store {
   // Who writes the log, and why not the fastest; for people.
   virtual std::string_view write_device() const = 0;
   virtual std::string_view write_device_why() const = 0;
+  // Where the data is, if not here; as of a moment ago, without asking.
+  virtual BackingStatus Backing() const { return {}; }
 
  protected:
   // `core` belongs to the store that this is.

@@ -347,6 +347,50 @@ TEST_F(Kvctl, ShowsTheStatus) {
               StartsWith("{\"version\":\"0.1.0\",\"uptime_s\":11520,"));
 }
 
+TEST_F(Kvctl, ShowsWhereTheDataIs) {
+  Serve({{"KV.STATUS",
+          Status({{"version", "0.1.0"},
+                  {"backend", "etcd"},
+                  {"value_bytes_max", "1048576"},
+                  {"keys", "12"},
+                  {"live_bytes", "0"},
+                  {"sync", "always"},
+                  {"compaction", "idle"},
+                  {"errors", "0"},
+                  {"etcd_index_revision", "40"},
+                  {"etcd_leader", "http://a:2379"},
+                  {"etcd_revision", "1234"},
+                  {"etcd_lag_revisions", "0"},
+                  {"etcd_lag_ms", "0"},
+                  {"etcd_endpoints", "2"},
+                  {"etcd_endpoint0",
+                   "endpoint=http://a:2379,version=3.4.23,role=leader,"
+                   "revision=1234,db_bytes=1048576,db_in_use_bytes=1,"
+                   "quota_bytes=0,alarms="},
+                  {"etcd_endpoint1",
+                   "endpoint=http://b:2379,error=it broke, a=b, or not"},
+                  {"etcd_db_bytes", "1048576"},
+                  {"etcd_quota_bytes", "2147483648"},
+                  {"etcd_history_revisions", "1233"},
+                  {"etcd_kvds", "2"},
+                  {"etcd_kvd0", "id=ab,self=1,heard_ms_ago=12"},
+                  {"etcd_kvd1", "id=cd,self=0,heard_ms_ago=3999"},
+                  {"etcd_warning0", "look out"},
+                  {"etcd_novelty", "42"}})}});
+  EXPECT_EQ(Out({"status"}),
+            "kvd 0.1.0\n"
+            "keys 12\n"
+            "errors 0\n"
+            "etcd leader http://a:2379   rev 1,234   behind 0   db 1.0 MiB of "
+            "2.0 GiB   history 1,233\n"
+            "  http://a:2379  etcd 3.4.23  leader  db 1.0 MiB\n"
+            "  http://b:2379  it broke, a=b, or not\n"
+            "  kvd ab  this one\n"
+            "  kvd cd  last heard of 3s ago\n"
+            "warning: look out\n"
+            "etcd_novelty 42\n");
+}
+
 TEST_F(Kvctl, ShowsAsMuchOfTheStatusAsThereIs) {
   Serve({{"KV.STATUS", Status({{"version", "0.2.0"},
                                {"state", "degraded"},

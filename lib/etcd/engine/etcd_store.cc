@@ -32,6 +32,7 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       batch_(core_, index_, names_),
       barrier_(*api_, names_.SequencePrefix(),
                PrefixEnd(names_.SequencePrefix()), options_.timeout_ms),
+      cluster_(*api_, names_.SequencePrefix(), options_.status),
       loader_(*api_, names_, options_.timeout_ms, options_.log, clock_, core_,
               index_),
       sequence_(*api_, clock_,
@@ -359,6 +360,7 @@ bool EtcdStore::Poll() {
 
 std::optional<int64_t> EtcdStore::Tick() {
   if (!failure_) DoWhatIsDue();
+  cluster_.Tick(NowMs(), index_.revision());
   if (!failure_ && !stopping_ && loader_.loaded()) chores_.Tick();
   core_.cleared.FreeSlice();
   core_.limit.NoteRoom();
@@ -380,6 +382,14 @@ uint64_t EtcdStore::CompactSegments(std::vector<uint64_t> /*ids*/) { return 0; }
 
 void EtcdStore::Tune(const StoreTuning& tuning) {
   core_.limit.set_bytes(tuning.memory_limit_bytes);
+}
+
+BackingStatus EtcdStore::Backing() const {
+  return cluster_.Describe({.id = options_.id,
+                            .now_ms = NowMs(),
+                            .wall_ms = clock_.WallMs(),
+                            .revision = index_.revision()},
+                           index_.peers());
 }
 
 StoreStats EtcdStore::Stats() const {

@@ -21,6 +21,7 @@
 #include "etcd/engine/batch.h"
 #include "etcd/engine/batch_journal.h"
 #include "etcd/engine/chores.h"
+#include "etcd/engine/cluster_status.h"
 #include "etcd/engine/loader.h"
 #include "etcd/engine/names.h"
 #include "etcd/engine/own_sequence.h"
@@ -46,6 +47,7 @@ struct EtcdStoreOptions {
   // From one sign of life to the next; 0: it gives none.
   int64_t heartbeat_ms = 2000;
   uint64_t memory_limit_bytes = 0;
+  ClusterStatusOptions status = {};
   LogSink log = [](Severity, const std::string&) {};
 };
 
@@ -90,6 +92,7 @@ class EtcdStore final : public Store, private Batches {
   SyncMode sync() const override { return SyncMode::kAlways; }
   std::string_view write_device() const override { return "etcd"; }
   std::string_view write_device_why() const override { return ""; }
+  BackingStatus Backing() const override;
 
  private:
   // What is known of the open batch.
@@ -142,6 +145,7 @@ class EtcdStore final : public Store, private Batches {
   SharedIndex index_;
   Batch batch_;
   Barrier barrier_;
+  ClusterStatus cluster_;
 
   Loader loader_;
   OwnSequence sequence_;

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""kvd on etcd for those who run it: settings and starts."""
+"""kvd on etcd for those who run it: settings, starts, what INFO and status
+show."""
 
+import json
 import os
 import unittest
 
@@ -168,6 +170,98 @@ class Start(EtcdTest):
         self.assertEqual(code, 2, log)
         self.assertRegex(log, r"the first \d+ keys under \"kvd/\" take \d+ MiB")
         self.assertIn("memory.limit is 2 MiB", log)
+
+
+class Status(EtcdTest):
+
+    def settled(self, kvd, fields):
+        """The status, once it has those."""
+        def found():
+            status = kvd.status()
+            return status if all(name in status for name in fields) else None
+        return wait_until(found, f"status has {fields}")
+
+    def test_members_sizes_and_kvds(self):
+        cluster = self.cluster()
+        one = self.kvd_on(cluster).start()
+        two = self.kvd_on(cluster).start()
+        one.call("SET", "k", "v")
+        two.call("SET", "l", "v")
+        status = self.settled(one, ["etcd_endpoint2", "etcd_kvd1",
+                                    "etcd_history_revisions"])
+        self.assertEqual(status["backend"], b"etcd")
+        self.assertEqual(status["state"], b"ok")
+        self.assertEqual(status["etcd_endpoints_answering"], 3)
+        self.assertEqual(status["etcd_leader"].decode(),
+                         cluster.leader().endpoint)
+        self.assertGreater(status["etcd_db_bytes"], 0)
+        self.assertEqual(status["etcd_oldest_revision"], 1)
+        roles = [status[f"etcd_endpoint{i}"] for i in range(3)]
+        self.assertEqual(sum(b"role=leader" in role for role in roles), 1)
+        self.assertEqual(sum(b"role=follower" in role for role in roles), 2)
+        self.assertEqual(
+            sum(b"self=1" in status[f"etcd_kvd{i}"] for i in range(2)), 1)
+        wait_until(lambda: one.status()["etcd_lag_revisions"] == 0,
+                   "the index has caught up")
+
+        info = one.call("INFO", "etcd").decode()
+        self.assertTrue(info.startswith("# Etcd\r\n"), info)
+        self.assertIn("etcd_endpoints_answering:3\r\n", info)
+        self.assertIn(b"# Etcd", one.call("INFO"))
+
+        shown = one.kvctl("status").stdout.decode()
+        self.assertIn(f"etcd leader {cluster.leader().endpoint}", shown)
+        self.assertIn("this one\n", shown)
+        self.assertIn("last heard of ", shown)
+        self.assertNotIn("warning", shown)
+        # All of it is known to this kvctl, and what a log has is not there.
+        self.assertNotIn("etcd_", shown)
+        self.assertNotIn("compaction", shown)
+        self.assertIn("etcd_leader",
+                      json.loads(one.kvctl("status", "--json").stdout))
+
+    def test_a_member_that_is_away_is_a_warning(self):
+        cluster = self.cluster()
+        gone = cluster.followers()[0]
+        kvd = self.kvd_on(cluster).start()
+        gone.kill()
+        status = wait_until(
+            lambda: (lambda s: s if s.get("etcd_endpoints_answering") == 2
+                     else None)(kvd.status()), "it is noticed")
+        self.assertIn(gone.endpoint.encode(), status["etcd_warning0"])
+        self.assertEqual(status["state"], b"ok")
+        self.assertIn(f"warning: etcd at {gone.endpoint}",
+                      kvd.kvctl("status").stdout.decode())
+
+    def test_history_begins_where_it_was_compacted(self):
+        cluster = self.cluster(size=1)
+        for _ in range(40):
+            revision = cluster.put("x", "y")
+        cluster.compact(revision - 7)
+        kvd = self.kvd_on(cluster).start()
+        status = self.settled(kvd, ["etcd_oldest_revision"])
+        self.assertEqual(status["etcd_oldest_revision"], revision - 7)
+        cluster.compact(revision)
+        wait_until(lambda: kvd.status().get("etcd_oldest_revision") == revision,
+                   "the next compaction is noticed")
+
+    def test_no_space(self):
+        cluster = self.cluster(size=1, quota_bytes=16 * MIB)
+        kvd = self.kvd_on(cluster).start()
+        cluster.fill()
+        status = wait_until(
+            lambda: (lambda s: s if s.get("etcd_alarms") == b"NOSPACE"
+                     else None)(kvd.status()), "the alarm is noticed")
+        self.assertEqual(status["state"], b"full")
+        self.assertIn("alarms NOSPACE", kvd.kvctl("status").stdout.decode())
+
+    def test_the_local_store_has_nothing_of_it(self):
+        kvd = self.daemon(program=KVD).start()
+        self.assertEqual(kvd.call("INFO", "etcd"), b"")
+        self.assertNotIn(b"etcd", kvd.call("INFO", "everything"))
+        status = kvd.status()
+        self.assertEqual(status["backend"], b"local")
+        self.assertFalse([name for name in status if "etcd" in name])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "cli/verbs/status_fields.h"
+#include "cli/verbs/status/status_fields.h"
 
 #include <fmt/format.h>
 

@@ -8,7 +8,8 @@
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/text.h"
-#include "cli/verbs/status_fields.h"
+#include "cli/verbs/status/status_backing.h"
+#include "cli/verbs/status/status_fields.h"
 #include "cli/verbs/verb.h"
 
 namespace kvctl {
@@ -120,6 +121,7 @@ std::optional<std::string> ScrubText(StatusFields& fields) {
 }
 
 std::string StatusText(StatusFields& fields, bool color) {
+  const std::string backing = BackingText(fields, color);
   const std::optional<int64_t> live = fields.Integer("live_bytes");
   const std::optional<int64_t> dead = fields.Integer("dead_bytes");
   const std::optional<int64_t> loaded = fields.Integer("loaded_bytes");
@@ -161,12 +163,13 @@ std::string StatusText(StatusFields& fields, bool color) {
               .Take();
   // Shown above in another form, or for programs only.
   for (const char* name :
-       {"sealed_bytes", "reclaimable_bytes", "compaction_last_took_ms",
-        "compaction_reclaimed_bytes", "damaged_segments", "damaged_values",
-        "scrub_rounds", "scrub_last_ended_ms", "scrub_errors"}) {
+       {"value_bytes_max", "sealed_bytes", "reclaimable_bytes",
+        "compaction_last_took_ms", "compaction_reclaimed_bytes",
+        "damaged_segments", "damaged_values", "scrub_rounds",
+        "scrub_last_ended_ms", "scrub_errors"}) {
     (void)fields.Text(name);
   }
-  return text + fields.Rest();
+  return text + backing + fields.Rest();
 }
 
 class Status final : public Verb {
