@@ -154,6 +154,15 @@ constexpr VerbRow kVerbs[] = {
      "kvctl diff monday.json.zst tuesday.json.zst\n"
      "kvctl diff /run/kvd/kvd.sock localhost:6379 --json",
      MakeDiff},
+    {"migrate",
+     {},
+     true,
+     "Move all data into etcd, or back, between two kvds",
+     "[OPTIONS]",
+     "kvctl migrate --to-etcd /run/kvd-etcd/kvd.sock --dry-run\n"
+     "kvctl migrate --to-etcd /run/kvd-etcd/kvd.sock --resume-file state\n"
+     "kvctl migrate --from-etcd /run/kvd-etcd/kvd.sock",
+     MakeMigrate},
     {"backup",
      {},
      false,

@@ -52,6 +52,7 @@ std::unique_ptr<Verb> MakeImport();
 std::unique_ptr<Verb> MakeIncr();
 std::unique_ptr<Verb> MakeLatency();
 std::unique_ptr<Verb> MakeLs();
+std::unique_ptr<Verb> MakeMigrate();
 std::unique_ptr<Verb> MakePersist();
 std::unique_ptr<Verb> MakePing();
 std::unique_ptr<Verb> MakePublish();

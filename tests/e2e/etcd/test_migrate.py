@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""kvctl migrate: all that a kvd has goes into etcd, and back."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+import unittest
+
+import etcd
+from harness import E2eTest, KVCTL, KVD, KVD_ETCD, scaled, wait_until
+
+KEYS = scaled(1500, 500)
+MIB = 1 << 20
+AWKWARD = [b"", b"\x00", b"\xff\xfe", b"two\nlines", b"\r\n", b"/", b"-",
+           "é".encode(), b"a/b/0/1"]
+
+
+class Migrate(E2eTest):
+
+    def setUp(self):
+        etcd.require_etcd(self)
+        if not os.path.exists(KVD_ETCD):
+            self.skipTest("kvd-etcd is not built")
+        self.node = etcd.shared_node()
+        self.local = self.daemon(program=KVD, settings={
+            "storage.backend": "local"}).start()
+
+    def on_etcd(self):
+        """A kvd with nothing in it."""
+        kvd = self.daemon(program=KVD_ETCD)
+        kvd.settings.update({
+            "storage.backend": "etcd", "etcd.endpoints": self.node.endpoint,
+            "etcd.prefix": kvd.folder + "/"})
+        return kvd.start()
+
+    def fill(self, kvd, keys=KEYS):
+        rng = random.Random(3)
+        hour = int(time.time() * 1000) + 3_600_000
+        with kvd.connect() as client:
+            for database in (0, 0, 7, 15):
+                client.call("SELECT", database)
+                commands = []
+                for number in range(keys // 4):
+                    key = (AWKWARD[number] if number < len(AWKWARD) else
+                           b"k%d:" % number + rng.randbytes(number % 5))
+                    words = ["SET", key, rng.randbytes(rng.randrange(300))]
+                    if number % 3 == 0:
+                        words += ["PXAT", hour + number]
+                    commands.append(words)
+                self.assertEqual(set(client.pipeline(commands)), {"OK"})
+
+    def content(self, kvd):
+        found = {}
+        with kvd.connect() as client:
+            for database in range(16):
+                client.call("SELECT", database)
+                for key in client.call("KEYS", "*"):
+                    found[database, key] = (client.call("GET", key),
+                                            client.call("PEXPIRETIME", key))
+        return found
+
+    def migrate(self, *words, code=0, on=None):
+        done = (on or self.local).kvctl("migrate", *words)
+        self.assertEqual(done.returncode, code, (done.stdout, done.stderr))
+        return (done.stdout + done.stderr).decode()
+
+    def test_there_and_back(self):
+        self.fill(self.local)
+        self.local.call("SET", "large", b"\xff" * MIB)
+        expected = self.content(self.local)
+        shared = self.on_etcd()
+        text = self.migrate("--to-etcd", shared.socket_path, "--dry-run")
+        self.assertIn(f"counted {len(expected):,} records", text)
+        self.assertEqual(self.content(shared), {})
+
+        text = self.migrate("--to-etcd", shared.socket_path)
+        self.assertIn(f"moved {len(expected):,} records", text)
+        self.assertIn(f"verified: {len(expected):,} keys are equal", text)
+        self.assertEqual(self.content(shared), expected)
+
+        back = self.daemon(program=KVD, settings={
+            "storage.backend": "local"}).start()
+        self.migrate("--from-etcd", shared.socket_path, on=back)
+        self.assertEqual(self.content(back), expected)
+
+    def test_a_target_that_has_keys_is_left_alone(self):
+        self.local.call("SET", "k", "new")
+        shared = self.on_etcd()
+        shared.call("SET", "k", "old")
+        shared.call("SET", "other", "1")
+        text = self.migrate("--to-etcd", shared.socket_path, code=1)
+        self.assertIn("is not empty (database 0 has 2 keys); nothing was moved",
+                      text)
+        self.assertIn("--force", text)
+        self.assertEqual(shared.call("GET", "k"), b"old")
+        self.migrate("--to-etcd", shared.socket_path, "--force")
+        self.assertEqual(shared.call("MGET", "k", "other"), [b"new", b"1"])
+
+    def test_what_etcd_cannot_take_is_told_before_anything_is_moved(self):
+        self.local.call("SET", "small", "1")
+        with self.local.connect() as client:
+            client.call("SELECT", 3)
+            client.call("SET", "huge", b"x" * (MIB + 1))
+        self.local.call("SET", "large", b"x" * (2 * MIB))
+        shared = self.on_etcd()
+        for words in ([], ["--dry-run"], ["--force"]):
+            text = self.migrate("--to-etcd", shared.socket_path, *words, code=1)
+            self.assertIn("2 values are larger than 1.0 MiB", text)
+            self.assertIn('"huge" in database 3, 1.0 MiB', text)
+        self.assertEqual(self.content(shared), {})
+
+    def test_the_sides_are_what_they_should_be(self):
+        shared, other = self.on_etcd(), self.on_etcd()
+        text = self.migrate("--to-etcd", self.local.socket_path, code=2)
+        self.assertIn("has its data on its machine, not in etcd", text)
+        text = self.migrate("--to-etcd", shared.socket_path, on=other, code=2)
+        self.assertIn("has its data in etcd already", text)
+        self.migrate(code=2)
+        self.migrate("--to-etcd", "a", "--from-etcd", "b", code=2)
+        self.migrate("--to-etcd", shared.socket_path, "--db", "1", code=2)
+        self.assertIn("cannot reach kvd at ",
+                      self.migrate("--to-etcd", "/nowhere", code=3))
+
+    def test_it_goes_on_where_it_was_interrupted(self):
+        self.fill(self.local, 4 * KEYS)
+        expected = self.content(self.local)
+        shared = self.on_etcd()
+        state = os.path.join(self.new_folder(), "state")
+        words = [KVCTL, "--socket", self.local.socket_path, "migrate",
+                 "--to-etcd", shared.socket_path, "--resume-file", state]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
+        wait_until(lambda: process.poll() is not None or
+                   shared.call("DBSIZE") > 0, "something is moved")
+        process.send_signal(signal.SIGINT)
+        process.communicate()
+        # It may have been done already, or only its comparison was left.
+        self.assertIn(process.returncode, (0, 130))
+        self.migrate("--to-etcd", shared.socket_path, "--resume-file", state,
+                     *([] if os.path.exists(state) else ["--force"]))
+        self.assertEqual(self.content(shared), expected)
+
+
+if __name__ == "__main__":
+    unittest.main()
