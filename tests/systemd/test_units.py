@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -12,9 +13,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BIN = os.environ.get("KVD_BIN_DIR", os.path.join(ROOT, "build/release/bin"))
 BUILD = os.path.dirname(BIN)
+KVD_ETCD = os.path.join(BIN, "kvd-etcd")
 
 # Of 10.0; systemd-analyze takes tenths. Debian's redis-server has 1.2.
 EXPOSURE_TENTHS_MAX = 4
+# With the network open.
+ETCD_EXPOSURE_TENTHS_MAX = 12
 
 
 def run(*command, **options):
@@ -123,18 +127,99 @@ class Units(unittest.TestCase):
                 os.path.join(self.folder, "run/kvd")))
 
     def test_install_puts_everything_in_its_place(self):
+        root = os.path.join(self.folder, "root")
         done = run("cmake", "--install", BUILD,
-                   env={**os.environ, "DESTDIR": self.folder})
+                   env={**os.environ, "DESTDIR": root})
         self.assertEqual(done.returncode, 0, done.stdout)
-        installed = [os.path.relpath(os.path.join(folder, name), self.folder)
-                     for folder, _, names in os.walk(self.folder)
+        installed = [os.path.relpath(os.path.join(folder, name), root)
+                     for folder, _, names in os.walk(root)
                      for name in names]
-        for end in ["bin/kvd", "bin/kvctl", "etc/kvd/kvd.toml",
-                    "lib/systemd/system/kvd.service",
-                    "lib/systemd/system/kvd.socket",
-                    "lib/sysusers.d/kvd.conf", "lib/tmpfiles.d/kvd.conf"]:
+        ends = ["bin/kvd", "bin/kvctl", "etc/kvd/kvd.toml",
+                "lib/systemd/system/kvd.service",
+                "lib/systemd/system/kvd.socket",
+                "lib/sysusers.d/kvd.conf", "lib/tmpfiles.d/kvd.conf"]
+        if os.path.exists(KVD_ETCD):
+            ends += ["bin/kvd-etcd", "kvd/examples/kvd-etcd.conf"]
+        for end in ends:
             self.assertTrue(any(path.endswith("/" + end) for path in installed),
                             f"{end} is not among {installed}")
+        # It takes effect where a person puts it.
+        self.assertFalse([path for path in installed
+                          if path.endswith("kvd.service.d/kvd-etcd.conf")])
+
+
+@unittest.skipUnless(os.path.exists(KVD_ETCD), "kvd-etcd is not built")
+class DropInForEtcd(Units):
+    """kvd.service with kvd-etcd.conf is still what the others ask of it."""
+
+    def setUp(self):
+        super().setUp()
+        with open(os.path.join(BUILD, "systemd/kvd-etcd.conf"),
+                  encoding="utf-8") as stream:
+            self.text = stream.read()
+        installed = re.search(r"^ExecPaths=(\S+)", self.text, re.M).group(1)
+        self.text = self.text.replace(installed, KVD_ETCD)
+        folder = self.service + ".d"
+        os.mkdir(folder)
+        self.drop_in = os.path.join(folder, "kvd-etcd.conf")
+        self.write(self.text)
+
+    def write(self, text):
+        with open(self.drop_in, "w", encoding="utf-8") as stream:
+            stream.write(text)
+
+    def test_is_valid_with_certificates(self):
+        self.write(self.text.replace("#LoadCredential", "LoadCredential"))
+        self.test_are_valid()
+
+    @unittest.skipUnless(shutil.which("systemd-analyze"), "no systemd-analyze")
+    def test_expose_little(self):
+        done = run("systemd-analyze", "security", "--no-pager",
+                   "--offline=yes", f"--threshold={ETCD_EXPOSURE_TENTHS_MAX}",
+                   self.service)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_opens_the_network_and_nothing_else(self):
+        with open(self.drop_in, encoding="utf-8") as stream:
+            keys = set(re.findall(r"^(\w+)=", stream.read(), re.M))
+        self.assertEqual(keys, {
+            "Wants", "After", "ExecStart", "ExecPaths", "PrivateNetwork",
+            "RestrictAddressFamilies", "IPAddressDeny"})
+
+    def test_kvd_etcd_reaches_etcd_under_the_filter_of_the_unit(self):
+        # The groups of calls and addresses that are left, without systemd.
+        if not shutil.which("etcd"):
+            self.skipTest("no etcd here")
+        sys.path.insert(0, os.path.join(ROOT, "tests/bench"))
+        sys.path.insert(0, os.path.join(ROOT, "tests/e2e/rig"))
+        try:
+            import seccomp  # noqa: F401
+        except ImportError:
+            self.skipTest("python3-seccomp is not installed")
+        import deployed
+        import etcd
+        node = etcd.Cluster(self, size=1).start().nodes[0]
+        path = os.path.join(self.new_folder(), "sock")
+        enter = deployed.entering()
+        log_path = os.path.join(self.folder, "log")
+        with open(log_path, "wb") as log:
+            process = subprocess.Popen(
+                [KVD_ETCD, "--data-dir", os.path.join(self.folder, "data"),
+                 "--socket", path, "--set", "storage.backend=etcd",
+                 "--set", f"etcd.endpoints={node.endpoint}"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                preexec_fn=enter)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        done = run(os.path.join(BIN, "kvctl"), "--socket", path, "--wait",
+                   "30s", "set", "k", "v")
+        with open(log_path, encoding="utf-8") as log:
+            self.assertEqual(done.returncode, 0, done.stdout + log.read())
+
+    def new_folder(self):
+        folder = tempfile.TemporaryDirectory(prefix="kvd-", dir="/tmp")
+        self.addCleanup(folder.cleanup)
+        return folder.name
 
 
 if __name__ == "__main__":
