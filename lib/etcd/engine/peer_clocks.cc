@@ -29,6 +29,7 @@ int64_t PeerClocks::OwnClockBefore(int64_t revision) const {
 void PeerClocks::Heard(std::string_view id, const Beat& beat, int64_t wall_ms,
                        int64_t now_ms) {
   if (id == id_) return;
+  has_others_ = true;
   // The difference of the clocks, this one's less the other's, is between them.
   const int64_t most = wall_ms - beat.clock_ms;
   const int64_t least = OwnClockBefore(beat.revision) - beat.clock_ms;
@@ -51,7 +52,7 @@ void PeerClocks::Tick(int64_t wall_ms, int64_t now_ms) {
   const int64_t difference_ms = wall_ms - now_ms;
   const bool is_first = trusted_from_ms_ == INT64_MAX;
   if (is_first || std::abs(difference_ms - wall_less_now_ms_) > max_skew_ms_) {
-    trusted_from_ms_ = now_ms + kFreshMs;
+    trusted_from_ms_ = now_ms + (has_others_ ? kTrustMs : 0);
     owes_answer_ = true;
   }
   wall_less_now_ms_ = difference_ms;

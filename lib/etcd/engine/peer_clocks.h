@@ -29,11 +29,15 @@ class PeerClocks {
  public:
   // A kvd that was not heard for so long counts no more.
   static constexpr int64_t kFreshMs = 10'000;
+  // So long others have to say that this clock is off.
+  static constexpr int64_t kTrustMs = 5000;
 
   // `id` is this kvd's.
   PeerClocks(std::string id, int64_t max_skew_ms)
       : id_(std::move(id)), max_skew_ms_(max_skew_ms) {}
 
+  // There was a beat of this one once.
+  void Found(std::string_view id) { has_others_ |= id != id_; }
   // A beat of this kvd, by its wall clock when it was sent, became that
   // revision.
   void Sent(int64_t revision, int64_t wall_ms);
@@ -84,6 +88,7 @@ class PeerClocks {
   std::map<std::string, Peer, std::less<>> peers_;
   std::deque<OwnBeat> own_;  // The newest few.
   std::string no_writes_;
+  bool has_others_ = false;
   int64_t trusted_from_ms_ = INT64_MAX;
   int64_t wall_less_now_ms_ = 0;  // The difference of this host's two clocks.
   bool asks_ = false;

@@ -65,7 +65,8 @@ void SharedIndex::ApplyEvent(const Event& event) {
       return;
     }
     case Name::Kind::kBeat:
-      return;  // That it is there shows when it comes, not when it was found.
+      // Whether its kvd is there shows when one comes.
+      return clocks_.Found(name.key);
     case Name::Kind::kOther:
       return WarnOfForeign(event.kv.key);
   }
