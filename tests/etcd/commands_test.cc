@@ -128,7 +128,7 @@ TEST_F(Commands, AreAnsweredInOrderWhenOthersComeFirst) {
     got += Receive(1);
   }
   EXPECT_EQ(got, expected);
-  EXPECT_GT(refused(), 3u);
+  EXPECT_GE(refused(), 1u);
 }
 
 // What is no command comes behind what was.
