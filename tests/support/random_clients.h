@@ -4,8 +4,8 @@
 // random, and whether what they were told can be true: the kvds together have
 // to look like one that does one command after the other (linearizable.h).
 //
-// An error that begins with TRYAGAIN or LOADING says that nothing was done. Any other, and
-// a host that is lost, leave it open.
+// An error that begins with TRYAGAIN or LOADING says that nothing was done. Any
+// other, and a host that is lost, leave it open.
 #pragma once
 
 #include <cstdint>
