@@ -224,11 +224,16 @@ Result<std::unique_ptr<Store>> OpenShared(const Config& config,
   return LoadShared(open, options, clock, std::move(wake), on_progress);
 }
 
-void LogRecovery(const Store& store) {
+void LogRecovery(const Store& store, std::string_view backend) {
   const RecoveryReport& report = store.recovery();
   if (report.created) return LogInfo("made a new store");
+  const StoreStats stats = store.Stats();
   uint64_t keys = 0;
-  for (const uint64_t count : store.Stats().keys) keys += count;
+  for (const uint64_t count : stats.keys) keys += count;
+  if (backend != kLocalBackend) {
+    return LogInfo("loaded {} keys from {}, revision {}", keys, backend,
+                   stats.last_seq);
+  }
   LogInfo(
       "loaded {} keys: {} records of {} segments, revision {}, after {} "
       "stop",
@@ -351,7 +356,7 @@ ExitCode Serve(const Settings& settings, OpenSharedStore open_shared,
   }
   store.reset(loaded->release());
   if (store == nullptr) return server.exit_code();
-  LogRecovery(*store);
+  LogRecovery(*store, config.storage.backend);
   server.Serve(*store);
   LogInfo("ready: socket {}, data directory {}, sync {}", path, config.data_dir,
           ToString(config.durability.sync));
@@ -369,7 +374,7 @@ ExitCode RunDaemon(const Settings& settings,
   umask(kUmask);
   SetUpLogging(settings.config.logging.level);
   LogInfo("kvd {} starts", kVersion);
-  for (const std::string& remark : remarks) LogWarning("{}", remark);
+  for (const std::string& remark : remarks) LogInfo("{}", remark);
   if (const auto enough = CheckDescriptors(); !enough) {
     return Refuse(enough.error(), ExitCode::kCannotStart);
   }
