@@ -138,7 +138,7 @@ TEST_F(WhileLoading, InfoShowsTheProgressInTheWordsOfRedis) {
 
 TEST_F(WhileLoading, StatusShowsTheProgressAndNothingThatIsUnknown) {
   const std::string status = Send({"KV.STATUS"});
-  EXPECT_THAT(status, StartsWith("*26\r\n"));
+  EXPECT_THAT(status, StartsWith("*30\r\n"));
   EXPECT_THAT(status, HasSubstr("state\r\n$7\r\nloading\r\n"));
   EXPECT_THAT(status, HasSubstr("\r\n25% done, about 6 s left\r\n"));
   EXPECT_THAT(status, HasSubstr("loaded_bytes\r\n:250\r\n"));
