@@ -31,7 +31,8 @@ CommandRig::CommandRig(const std::optional<StoreOptions>& options,
 
 void CommandRig::Restart() {
   session_ = {};
-  service_.emplace(ServerState{store_.get(), config_, clock_});
+  service_.emplace(
+      ServerState{.store = store_.get(), .config = config_, .clock = clock_});
   service_->socket_path = "/run/s";
   service_->connection_bytes = [this] { return session_.memory_bytes(); };
   service_->configure = [this](const Config& next) {
