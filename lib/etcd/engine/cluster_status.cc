@@ -136,8 +136,7 @@ void ClusterStatus::TakeTry(int64_t revision,
 // --- For people -------------------------------------------------------------
 
 BackingStatus ClusterStatus::Describe(
-    const Own& own,
-    const std::map<std::string, SharedIndex::Peer, std::less<>>& peers) const {
+    const Own& own, const std::map<std::string, int64_t>& heard_ms_ago) const {
   BackingStatus status;
   status.title = "Etcd";
   std::vector<std::string> warnings;
@@ -157,14 +156,13 @@ BackingStatus ClusterStatus::Describe(
     JudgeSizes(&warnings);
     JudgeMembers(&status, &warnings);
   }
-  status.Add("etcd_kvds", static_cast<int64_t>(peers.size()));
+  status.Add("etcd_kvds", static_cast<int64_t>(heard_ms_ago.size()));
   size_t shown = 0;
-  for (const auto& [id, peer] : peers) {
+  for (const auto& [id, heard_ms] : heard_ms_ago) {
     if (shown == kPeersShown) break;
     status.Add(fmt::format("etcd_kvd{}", shown++),
-               fmt::format(
-                   "id={},self={},heard_ms_ago={}", id, id == own.id ? 1 : 0,
-                   std::max<int64_t>(own.wall_ms - peer.sequence.clock_ms, 0)));
+               fmt::format("id={},self={},heard_ms_ago={}", id,
+                           id == own.id ? 1 : 0, heard_ms));
   }
   for (size_t i = 0; i < warnings.size(); ++i) {
     status.Add(fmt::format("etcd_warning{}", i), warnings[i]);

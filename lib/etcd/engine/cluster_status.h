@@ -14,7 +14,6 @@
 #include <vector>
 
 #include "etcd/api.h"
-#include "etcd/engine/shared_index.h"
 #include "store/backing_status.h"
 
 namespace kvd::etcd {
@@ -44,13 +43,11 @@ class ClusterStatus {
   struct Own {
     std::string id;
     int64_t now_ms = 0;    // Monotonic.
-    int64_t wall_ms = 0;   // Since the epoch.
     int64_t revision = 0;  // Of the index.
   };
-  // `peers`: the kvds that share the keys, by their ids.
+  // `heard_ms_ago`: of the kvds that share the keys, by their ids.
   BackingStatus Describe(
-      const Own& own,
-      const std::map<std::string, SharedIndex::Peer, std::less<>>& peers) const;
+      const Own& own, const std::map<std::string, int64_t>& heard_ms_ago) const;
 
   // The oldest revision that etcd has; 0 while that is not known.
   int64_t oldest_revision() const;

@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <string>
 #include <utility>
 
 #include "base/check.h"
@@ -385,11 +387,20 @@ void EtcdStore::Tune(const StoreTuning& tuning) {
 }
 
 BackingStatus EtcdStore::Backing() const {
-  return cluster_.Describe({.id = options_.id,
-                            .now_ms = NowMs(),
-                            .wall_ms = clock_.WallMs(),
-                            .revision = index_.revision()},
-                           index_.peers());
+  const int64_t now_ms = NowMs();
+  const int64_t wall_ms = clock_.WallMs();
+  std::map<std::string, int64_t> heard_ms_ago;
+  // By its last Txn and its own clock, or, if it was heard not long ago, by
+  // this one.
+  for (const auto& [id, peer] : index_.peers()) {
+    heard_ms_ago[id] = std::max<int64_t>(wall_ms - peer.sequence.clock_ms, 0);
+  }
+  for (const auto& [id, peer] : clocks_.peers()) {
+    heard_ms_ago[id] = now_ms - peer.heard_at_ms;
+  }
+  return cluster_.Describe(
+      {.id = options_.id, .now_ms = now_ms, .revision = index_.revision()},
+      heard_ms_ago);
 }
 
 StoreStats EtcdStore::Stats() const {

@@ -40,11 +40,8 @@ class ClusterStatusTest : public testing::Test {
   }
 
   BackingStatus Describe() const {
-    return status_.Describe({.id = "me",
-                             .now_ms = NowMs(),
-                             .wall_ms = clock_.WallMs(),
-                             .revision = revision_},
-                            peers_);
+    return status_.Describe(
+        {.id = "me", .now_ms = NowMs(), .revision = revision_}, heard_ms_ago_);
   }
   // "name:value" lines.
   std::string Text() const {
@@ -68,7 +65,7 @@ class ClusterStatusTest : public testing::Test {
                         {.interval_ms = kIntervalMs,
                          .history_warn_revisions = kWarnRevisions,
                          .history_warn_ms = kWarnMs}};
-  std::map<std::string, SharedIndex::Peer, std::less<>> peers_;
+  std::map<std::string, int64_t> heard_ms_ago_;
   int64_t revision_ = 0;
 };
 
@@ -168,8 +165,7 @@ TEST_F(ClusterStatusTest, IsBehindForAsLongAsKvdsHaveChangedMore) {
 }
 
 TEST_F(ClusterStatusTest, ShowsWhoSharesTheKeys) {
-  peers_["me"] = {{"n", 1, clock_.WallMs()}, 1};
-  peers_["you"] = {{"n", 1, clock_.WallMs() - 4000}, 1};
+  heard_ms_ago_ = {{"me", 0}, {"you", 4000}};
   EXPECT_THAT(Text(), HasSubstr("etcd_kvds:2\n"
                                 "etcd_kvd0:id=me,self=1,heard_ms_ago=0\n"
                                 "etcd_kvd1:id=you,self=0,heard_ms_ago=4000\n"));
