@@ -148,6 +148,20 @@ class Start(EtcdTest):
         manager.wait_for("READY=1")
         self.assertEqual(kvd.call("SET", "k", "v"), "OK")
 
+    def test_with_certificates(self):
+        cluster = self.cluster(size=1, tls=True)
+        files = {"etcd.ca_file": cluster.tls.authority.certificate,
+                 "etcd.cert_file": cluster.tls.client,
+                 "etcd.key_file": cluster.tls.client_key}
+        kvd = self.kvd_on(cluster, **files).start()
+        self.assertEqual(kvd.call("SET", "k", "v"), "OK")
+        # Of a file that is not there a start may find more than a check.
+        missing = self.kvd_on(cluster, **files)
+        missing.settings["etcd.key_file"] = "/nowhere/key.pem"
+        code, log = missing.refuses_to_start()
+        self.assertEqual(code, 1, log)
+        self.assertIn("/nowhere/key.pem", log)
+
     def test_a_stop_while_etcd_is_away(self):
         cluster = self.cluster(size=1)
         cluster.nodes[0].kill()
