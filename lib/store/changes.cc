@@ -173,7 +173,7 @@ void Changes::Undo() {
   expired_keys_before_.pop_back();
   watched_.TakeBack();
   if (events_ != nullptr) events_->Undo();
-  undoable_ = undo_list_.open();
+  undoable_ = undo_list_.is_open();
 }
 
 void Changes::Keep() {
@@ -181,7 +181,7 @@ void Changes::Keep() {
   expired_keys_before_.pop_back();
   watched_.Keep();
   if (events_ != nullptr) events_->Keep();
-  undoable_ = undo_list_.open();
+  undoable_ = undo_list_.is_open();
 }
 
 bool Changes::RemoveExpiredKeys() {

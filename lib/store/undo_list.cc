@@ -120,7 +120,7 @@ void UndoList::UndoStep(SwapStep& step) {
 
 void UndoList::Keep() {
   parts_.pop_back();
-  if (open()) return;
+  if (is_open()) return;
   for (Step& step : steps_) {
     std::visit([this](auto& kept) { KeepStep(kept); }, step);
   }

@@ -48,7 +48,7 @@ class UndoList {
   // Everything from here on is undone or kept together. What begins within is a
   // part: it is undone by itself, and kept with the whole.
   void Begin();
-  bool open() const { return !parts_.empty(); }
+  bool is_open() const { return !parts_.empty(); }
 
   bool empty() const { return steps_.empty(); }
   // What the changes take in the log.
