@@ -9,7 +9,7 @@ import time
 import unittest
 
 import etcd
-from harness import E2eTest, KVCTL, KVD, KVD_ETCD, scaled, wait_until
+from harness import E2eTest, KVCTL, KVD, KVD_ETCD, run, scaled, wait_until
 
 KEYS = scaled(1500, 500)
 MIB = 1 << 20
@@ -84,6 +84,15 @@ class Migrate(E2eTest):
             "storage.backend": "local"}).start()
         self.migrate("--from-etcd", shared.socket_path, on=back)
         self.assertEqual(self.content(back), expected)
+
+    def test_a_report_that_cannot_be_written_is_told(self):
+        shared = self.on_etcd()
+        for words in ([], ["--json"]):
+            done = run(["/bin/bash", "-c", 'exec "$0" "$@" >/dev/full', KVCTL,
+                        "--socket", self.local.socket_path, "migrate",
+                        "--to-etcd", shared.socket_path, *words])
+            self.assertEqual(done.returncode, 74, done.stderr)
+            self.assertIn(b"cannot write", done.stderr)
 
     def test_a_target_that_has_keys_is_left_alone(self):
         self.local.call("SET", "k", "new")
