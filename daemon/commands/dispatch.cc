@@ -436,6 +436,7 @@ Admission AdmitToBatch(Call& call, const Command& command) {
     case Batches::Admission::kWait:
       return Admission::kWaitsForBatch;
     case Batches::Admission::kRefuse:
+      call.session.reads_fresh = false;
       call.reply.Error(batches.refusal());
       return Admission::kRejected;
   }

@@ -112,7 +112,8 @@ struct MemberStatus {
 //   kUnavailable  it was not done, and will not be: no endpoint took it;
 //   kTimeout      nobody knows whether it was done;
 //   kInvalid      etcd refused it: its words are in the message;
-//   kResources    etcd has no space left (NOSPACE), it was not done.
+//   kResources    etcd has no space left (NOSPACE). It was not done, or it was,
+//                 and the space ended with it: a read that follows tells.
 // A revision that etcd has compacted is kCompacted.
 
 class Watch {

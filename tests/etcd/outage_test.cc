@@ -167,6 +167,39 @@ TEST_F(Outage, AFullEtcdRefusesChangesAndReadsGoOn) {
   EXPECT_EQ(Call("SET key 4"), "+OK\r\n");
 }
 
+// What was done is not denied, and not done twice.
+TEST_F(Outage, AnEtcdThatIsFullWithATxn) {
+  host_.Start();
+  ASSERT_EQ(Call("SET count 1"), "+OK\r\n");
+  etcd_.state().FillWithNext();
+  EXPECT_EQ(Call("INCR count"), ":2\r\n");
+  EXPECT_BEGINS(Call("INCR count"), "-DISKFULL");
+  etcd_.state().set_no_space(false);
+  EXPECT_EQ(Call("INCR count"), ":3\r\n");
+  EXPECT_EQ(Call("GET count"), "$1\r\n3\r\n");
+
+  // Where that cannot be looked up, nobody knows at first.
+  etcd_.state().FillWithNext();
+  etcd_.NextRange("one", Fate::Refused());
+  EXPECT_BEGINS(Call("INCR count"), "-UNKNOWN");
+  etcd_.state().set_no_space(false);
+  Pass(kTimeoutMs);
+  EXPECT_EQ(Call("INCR count"), ":5\r\n");
+}
+
+// A read and a change that finds nothing, in one piece, while etcd is away.
+TEST_F(Outage, AChangeBehindAReadThatIsRefusedIsAnsweredToo) {
+  host_.Start();
+  ASSERT_EQ(Call("SET a 1"), "+OK\r\n");
+  etcd_.SetQuorum(false);
+  Send(0, "GET a\r\nDEL b");
+  std::string replies = Reply(0);
+  EXPECT_BEGINS(replies, "-TRYAGAIN");
+  replies.erase(0, replies.find("\r\n") + 2);
+  if (replies.empty()) replies = Reply(0);
+  EXPECT_BEGINS(replies, "-TRYAGAIN");
+}
+
 TEST_F(Outage, AFullEtcdAndATxnOfWhichNobodyKnows) {
   host_.Start();
   ASSERT_EQ(Call("SET key 1"), "+OK\r\n");

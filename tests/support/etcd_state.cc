@@ -140,6 +140,10 @@ Result<TxnResponse> EtcdState::Txn(const TxnRequest& request) {
   }
   if (history_.count(next) > 0) revision_ = next;
   response.revision = revision_;
+  if (std::exchange(fills_with_next_, false)) {
+    no_space_ = true;
+    return RefuseForSpace();
+  }
   return response;
 }
 

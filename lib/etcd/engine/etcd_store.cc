@@ -100,6 +100,7 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
       std::max(barrier_.before_all(), must_be_fresh ? *stamp : 0);
   if (wanted <= barrier_.passed()) return Admission::kRun;
   if (wanted <= barrier_.failed()) {
+    has_news_ = true;  // For one that has been put off: it is not asked again.
     refusal_ = fmt::format(
         "TRYAGAIN etcd does not answer: {}. Nothing was changed; service "
         "resumes by itself",

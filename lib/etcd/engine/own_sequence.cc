@@ -73,15 +73,10 @@ void OwnSequence::Fence() {
 
 void OwnSequence::OnTxn(Result<TxnResponse> answer) {
   if (!answer && answer.error().code() == ErrorCode::kTimeout) {
-    settled_ = false;
-    awaits_fence_ = true;
-    trouble_ = answer.error().message();
-    told_ = {What::kUnknown, 0, answer.error()};
-    if (IsPlanted(PlantedBug::kAnswerBeforeFence)) {
-      awaits_fence_ = false;
-      told_ = {What::kFailed, 0, Error(ErrorCode::kUnavailable, trouble_)};
-    }
-    return;
+    return Unknown(answer.error());
+  }
+  if (!answer && answer.error().code() == ErrorCode::kResources) {
+    return LookWhetherDone(answer.error());
   }
   if (!answer) {
     told_ = {What::kFailed, 0, answer.error()};
@@ -92,8 +87,40 @@ void OwnSequence::OnTxn(Result<TxnResponse> answer) {
     told_ = {What::kCommitted, revision_, std::nullopt};
     return;
   }
-  if (!IsOurs(*answer)) return Lost(*answer);
+  if (!IsOurs(answer->found)) return Lost(answer->found);
   told_ = {What::kRefused, 0, std::nullopt};
+}
+
+void OwnSequence::Unknown(const Error& why) {
+  settled_ = false;
+  awaits_fence_ = true;
+  trouble_ = why.message();
+  told_ = {What::kUnknown, 0, why};
+  if (IsPlanted(PlantedBug::kAnswerBeforeFence)) {
+    awaits_fence_ = false;
+    told_ = {What::kFailed, 0, Error(ErrorCode::kUnavailable, trouble_)};
+  }
+}
+
+void OwnSequence::LookWhetherDone(const Error& why) {
+  RangeRequest request;
+  request.key = options_.key;
+  api_.Range(std::move(request), TimeoutMs(),
+             [this, why](Result<RangeResponse> answer) {
+               if (!answer) return Unknown(why);
+               const std::vector<KeyValue>& found = answer->found;
+               const int64_t is_at =
+                   found.empty() ? 0 : found.front().mod_revision;
+               if (is_at == revision_) {
+                 told_ = {What::kFailed, 0, why};
+               } else if (!IsOurs(found)) {
+                 Lost(found);
+               } else {
+                 // Only this Txn can have moved it.
+                 revision_ = is_at;
+                 told_ = {What::kCommitted, is_at, std::nullopt};
+               }
+             });
 }
 
 void OwnSequence::OnFence(Result<TxnResponse> answer) {
@@ -111,8 +138,8 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
     if (was_awaited) told_ = {What::kRefused, 0, std::nullopt};
     return;
   }
-  if (!IsOurs(*answer)) {
-    if (is_own_) return Lost(*answer);
+  if (!IsOurs(answer->found)) {
+    if (is_own_) return Lost(answer->found);
     // Of an earlier life, which wrote once more.
     revision_ = answer->found.empty() ? 0 : answer->found.front().mod_revision;
     return;
@@ -137,14 +164,14 @@ void OwnSequence::Settle(int64_t revision) {
   no_space_ = false;
 }
 
-bool OwnSequence::IsOurs(const TxnResponse& answer) const {
-  if (answer.found.empty()) return false;
-  const auto sequence = DecodeSequence(answer.found.front().value);
+bool OwnSequence::IsOurs(const std::vector<KeyValue>& found) const {
+  if (found.empty()) return false;
+  const auto sequence = DecodeSequence(found.front().value);
   return sequence && sequence->nonce == options_.nonce;
 }
 
-void OwnSequence::Lost(const TxnResponse& answer) {
-  if (answer.found.empty()) {
+void OwnSequence::Lost(const std::vector<KeyValue>& found) {
+  if (found.empty()) {
     failure_ = Error(
         ErrorCode::kHeld,
         fmt::format("somebody has removed the key {} from etcd, which is this "

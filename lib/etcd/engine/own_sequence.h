@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -70,8 +71,12 @@ class OwnSequence {
   void OnFence(Result<TxnResponse> answer);
   void Move(TxnRequest request, Api::Done<TxnResponse> done);
   void Settle(int64_t revision);
-  bool IsOurs(const TxnResponse& answer) const;
-  void Lost(const TxnResponse& answer);
+  // Nobody knows what became of the Txn: a fence will tell.
+  void Unknown(const Error& why);
+  // etcd looks at its space before a Txn and behind it, and says the same.
+  void LookWhetherDone(const Error& why);
+  bool IsOurs(const std::vector<KeyValue>& found) const;
+  void Lost(const std::vector<KeyValue>& found);
   int64_t TimeoutMs() const;
   int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
 
