@@ -11,7 +11,7 @@ namespace {
 
 // Keys of one answer: some at first, then as many as make about so many bytes.
 constexpr int64_t kFirstPageKeys = 64;
-constexpr int64_t kPageKeysMax = 2000;
+constexpr int64_t kPageKeysMax = 512;
 constexpr int64_t kPageBytes = 4 << 20;
 // How long what etcd has refused is not asked for again.
 constexpr int64_t kPauseMs = 200;
@@ -85,10 +85,7 @@ void Loader::OnPage(Result<RangeResponse> page) {
   for (const KeyValue& kv : page->found) index_.Load(kv);
   keys_ += page->found.size();
   if (!HasRoom()) return;
-  // In this order: a key that the page has may have been removed since.
-  for (; !updates_.empty(); updates_.pop_front()) {
-    index_.Apply(updates_.front());
-  }
+  TakeUpdates();
   if (page->more) {
     ChooseNextPage(*page);
     return AskPage();
@@ -129,6 +126,18 @@ void Loader::Later(const Error& why) {
   log_(Severity::kWarning,
        fmt::format("loading from etcd: {}; trying again", why.message()));
   due_ms_ = NowMs() + kPauseMs;
+  if (!from_) return;
+  // It may be the page that is too large to come in time.
+  page_keys_ = std::max<int64_t>(page_keys_ / 4, 1);
+  TakeUpdates();
+}
+
+// Behind each page, in this order: a key that the page has may have been
+// removed since.
+void Loader::TakeUpdates() {
+  for (; !updates_.empty(); updates_.pop_front()) {
+    index_.Apply(updates_.front());
+  }
 }
 
 void Loader::BeginWatch() {
@@ -147,9 +156,7 @@ void Loader::BeginWatch() {
 void Loader::Apply() {
   if (watch_ended_) return Restart();
   if (!loaded_) return;
-  for (; !updates_.empty(); updates_.pop_front()) {
-    index_.Apply(updates_.front());
-  }
+  TakeUpdates();
   if (index_.must_reload()) Restart();
 }
 

@@ -51,6 +51,7 @@ class Loader {
   void OnPage(Result<RangeResponse> page);
   void ChooseNextPage(const RangeResponse& page);
   bool HasRoom();
+  void TakeUpdates();
   void BeginWatch();
   void Later(const Error& why);
   void Restart();
