@@ -314,8 +314,11 @@ void Turn::ExecuteSome(Connection& connection) {
       break;
     }
     if (outcome == ParseOutcome::kError) {
-      // Behind the replies to what was sent before.
-      if (connection.session().unsettled > 0) break;
+      // Behind the replies to what was sent before; nothing more is read.
+      if (connection.session().unsettled > 0) {
+        connection.EndInput();
+        break;
+      }
       ++service_.stats.protocol_errors;
       connection.RefuseInput();
       break;
