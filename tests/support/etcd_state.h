@@ -46,9 +46,9 @@ class EtcdState {
   void set_quota_bytes(int64_t bytes) { quota_bytes_ = bytes; }
   void set_no_space(bool no_space) { no_space_ = no_space; }
   bool no_space() const { return no_space_; }
-  // The next Txn is done and answered as if it were not: etcd looks at its space
-  // once more behind it, where others' changes may have taken it. Source: etcd,
-  // quotaApplierV3.
+  // The next Txn is done and answered as if it were not: etcd looks at its
+  // space once more behind it, where others' changes may have taken it. Source:
+  // etcd, quotaApplierV3.
   void FillWithNext() { fills_with_next_ = true; }
   // Of the file, which compaction does not shrink.
   int64_t size_bytes() const { return size_bytes_; }
