@@ -160,7 +160,7 @@ TEST_F(Outage, AFullEtcdRefusesChangesAndReadsGoOn) {
   EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
   EXPECT_BEGINS(Call("SET key 3"), "-DISKFULL");
   EXPECT_BEGINS(Call("EVAL \"return redis.call('incr', KEYS[1])\" 1 key"),
-                "-DISKFULL");
+                "-DISKFULL etcd has no space left (NOSPACE)");
   EXPECT_EQ(Call("GET key"), "$1\r\n1\r\n");
   etcd_.state().set_no_space(false);
   Pass(kTimeoutMs);

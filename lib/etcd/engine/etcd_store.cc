@@ -84,8 +84,9 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
     refusal_ = WhyRefused();
     return Admission::kRefuse;
   }
-  if (!loader_.loaded() || flight_ != Flight::kNone)
+  if (!loader_.loaded() || flight_ != Flight::kNone) {
     return Await(Patience::Of::kAll);
+  }
   if (!sequence_.settled() && !reads) {
     if (!sequence_.no_space()) return Await(Patience::Of::kChangers);
     refusal_ = WhyRefused();
@@ -153,10 +154,11 @@ Batches::Verdict EtcdStore::EndCommand(bool ran, bool behind, Seq seen) {
     verdict = batch_.Judge({behind, seen, admitted_fresh_,
                             refusals_.readers_max(), clocks_.no_writes()});
   }
+  no_space_for_it_ = false;
   if (ran && !sequence_.settled() && batch_.has_changes()) {
-    const bool waits = !sequence_.no_space();
-    verdict = {waits ? Room::kWait : Room::kDiskFull, false};
-    if (waits) Await(Patience::Of::kChangers);
+    no_space_for_it_ = sequence_.no_space();
+    verdict = {no_space_for_it_ ? Room::kTooLarge : Room::kWait, false};
+    if (!no_space_for_it_) Await(Patience::Of::kChangers);
   }
   if (!ran || verdict.room != Room::kReady) {
     core_.changes.Undo();

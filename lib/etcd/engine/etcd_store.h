@@ -76,7 +76,9 @@ class EtcdStore final : public Store, private Batches {
   void Stop() override;
   bool stopped() const override { return stopping_ && !batch_open_; }
   Batches* batches() override { return this; }
-  std::string WhyTooLarge() const override { return batch_.why(); }
+  std::string WhyTooLarge() const override {
+    return no_space_for_it_ ? WhyRefused() : batch_.why();
+  }
   void Read(ColdValues* values, std::function<void()> on_read) override;
   uint64_t Compact() override { return 0; }
   uint64_t CompactSegments(std::vector<uint64_t> ids) override;
@@ -157,7 +159,9 @@ class EtcdStore final : public Store, private Batches {
   Flight flight_ = Flight::kNone;
   int64_t sent_at_ms_ = 0;  // When the batch was.
 
-  bool admitted_fresh_ = false;  // The command under way.
+  // Of the command under way.
+  bool admitted_fresh_ = false;
+  bool no_space_for_it_ = false;
   Outcome outcome_ = Outcome::kNone;
   int64_t committed_revision_ = 0;
   std::string refusal_;
