@@ -306,6 +306,15 @@ TEST_F(EngineChores, WhatAFlushLeavesIsRemoved) {
   EXPECT_EQ(Get(2, "last"), "11");
 }
 
+TEST_F(EngineChores, LongNamesThatAFlushLeavesAreRemoved) {
+  for (int i = 0; i < 60; ++i) {
+    Set(0, std::string(60'000, 'k') + std::to_string(i), "1");
+  }
+  EXPECT_EQ(KeysUnder("kvd/0/0/"), 60u);
+  Flush(0);
+  Until([&] { return KeysUnder("kvd/0/0/") == 0; });
+}
+
 TEST_F(EngineChores, AnotherKvdRemovesWhatIsLeft) {
   Set(0, "a", "1");
   Set(0, "b", "1");

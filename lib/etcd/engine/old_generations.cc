@@ -7,6 +7,7 @@ namespace kvd::etcd {
 namespace {
 
 constexpr int64_t kKeysAtOnce = 100;
+constexpr size_t kNameBytesAtOnce = size_t{512} << 10;
 constexpr int64_t kTimeoutMs = 2000;
 // Before others do what was left to be done, or it is tried again.
 constexpr int64_t kPauseMs = 10'000;
@@ -65,13 +66,19 @@ void OldGenerations::OnFound(const Result<RangeResponse>& found) {
   if (!found) return Fail();
   more_ = found->more;
   if (found->found.empty()) return GoOn();
-  from_ = found->found.back().key + '\0';
   Remove(*found);
 }
 
 void OldGenerations::Remove(const RangeResponse& found) {
   TxnRequest request;
+  size_t bytes = 0;
   for (const KeyValue& kv : found.found) {
+    bytes += kv.key.size();
+    if (bytes > kNameBytesAtOnce && &kv != &found.found.front()) {
+      more_ = true;
+      break;
+    }
+    from_ = kv.key + '\0';
     const Name name = names_.Parse(kv.key);
     // One that is higher was begun after this kvd's newest news.
     const bool is_old = name.kind == Name::Kind::kData &&
