@@ -357,7 +357,7 @@ TEST_F(EngineChores, ForeignKeysDoNotCount) {
   EXPECT_EQ(hosts_[2]->store().Stats().keys[0], 1u);
 }
 
-// It is absent, and whoever writes takes it over.
+// It counts as deleted, and the next write replaces it.
 TEST_F(EngineChores, AForeignValueIsNone) {
   Set(0, "count", "7");
   for (const std::string& value :

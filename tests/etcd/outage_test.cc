@@ -113,7 +113,7 @@ TEST_F(Outage, WhatNobodyCanKnowIsSaidInTimeAndOthersAreRefused) {
   EXPECT_BEGINS(Reply(1), "-TRYAGAIN");
   EXPECT_BEGINS(Reply(2), "-TRYAGAIN");
   EXPECT_BEGINS(Reply(3), "-");
-  // Whoever comes later waits as long, and not for ever.
+  // A later command waits for the timeout again, and no longer.
   EXPECT_BEGINS(Call("SET key 4"), "-TRYAGAIN");
   etcd_.SetQuorum(true);
   Pass(kTimeoutMs);

@@ -20,8 +20,8 @@ namespace kvd::etcd {
 
 struct ClusterStatusOptions {
   int64_t interval_ms = 0;  // 0: never.
-  // So many revisions of which etcd has removed none for that long are a reason
-  // to warn, and so many of which it never has.
+  // Warn when etcd keeps more revisions than this, and has compacted none of
+  // them for history_warn_ms, or never.
   int64_t history_warn_revisions = 100'000;
   int64_t history_warn_ms = 2 * 3600 * 1000;
 };

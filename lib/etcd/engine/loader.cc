@@ -9,7 +9,7 @@
 namespace kvd::etcd {
 namespace {
 
-// Keys of one answer: some at first, then as many as make about so many bytes.
+// Keys of one page: few at first, then as many as fill about kPageBytes.
 constexpr int64_t kFirstPageKeys = 64;
 constexpr int64_t kPageKeysMax = 512;
 constexpr int64_t kPageBytes = 4 << 20;

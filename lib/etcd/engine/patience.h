@@ -2,7 +2,7 @@
 //
 // How long commands wait for what etcd does not do. When that is too long for
 // the first of those that wait, all that come in one turn of the loop are
-// refused, those that wait among them; who comes later begins to wait anew.
+// refused, with those that wait already. A later command waits its full time.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@ class Patience {
  public:
   explicit Patience(int64_t limit_ms) : limit_ms_(limit_ms) {}
 
-  // Who waits: whatever they do, or because they change something.
+  // Which commands wait: all, or only those that change something.
   enum class Of : uint8_t { kAll, kChangers };
 
   void Wait(Of of, int64_t now_ms) {

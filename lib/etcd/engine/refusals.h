@@ -28,7 +28,7 @@ class Refusals {
     return SIZE_MAX;
   }
 
-  // What became of a batch with so many of them.
+  // How a batch ended that had this many commands that read.
   void Refused(size_t readers) {
     left_ = std::max(left_, readers);
     if (way_ == Way::kTogether) way_ = Way::kBlindFirst;
