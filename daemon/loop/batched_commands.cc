@@ -6,11 +6,7 @@
 namespace kvd {
 
 size_t BatchedCommands::Command::bytes() const {
-  size_t bytes = sizeof(Command) + reply.capacity();
-  for (const std::string& word : words) {
-    bytes += sizeof(std::string) + word.size();
-  }
-  return bytes;
+  return sizeof(Command) + words.bytes() + reply.capacity();
 }
 
 void BatchedCommands::Add(Command command) {
@@ -18,7 +14,7 @@ void BatchedCommands::Add(Command command) {
   awaited_.push_back(std::move(command));
 }
 
-std::deque<BatchedCommands::Command> BatchedCommands::Take() {
+std::vector<BatchedCommands::Command> BatchedCommands::Take() {
   bytes_ = 0;
   return std::exchange(awaited_, {});
 }
@@ -38,7 +34,7 @@ void BatchedCommands::RunAgain(Session* session) {
 }
 
 void BatchedCommands::RunThen(std::span<const std::string_view> words) {
-  again_.push_back({{words.begin(), words.end()}});
+  again_.push_back({KeptWords(words)});
 }
 
 size_t BatchedCommands::GiveUp() {
@@ -56,7 +52,7 @@ bool BatchedCommands::BeginNext(Session* session) {
   if (command.is_silent && session->reply_mode == Mode::kOn) {
     session->reply_mode = Mode::kSkipNext;
   }
-  views_.assign(command.words.begin(), command.words.end());
+  command.words.View(&views_);
   under_way_ = true;
   return true;
 }

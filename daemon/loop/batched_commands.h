@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "daemon/state/kept_words.h"
 #include "daemon/state/session.h"
 
 namespace kvd {
@@ -22,7 +23,7 @@ namespace kvd {
 class BatchedCommands {
  public:
   struct Command {
-    std::vector<std::string> words;
+    KeptWords words;
     Session::Ended ended;  // What it took of the session …
     Session::Undo undo;    // … and what it changed there.
     std::string reply;
@@ -42,7 +43,7 @@ class BatchedCommands {
   size_t bytes() const { return bytes_; }
 
   // It counts, or does not and they are given up: takes all of them out.
-  std::deque<Command> Take();
+  std::vector<Command> Take();
 
   // All of them run again, before what else the client has sent. The session is
   // as it was before them.
@@ -62,12 +63,12 @@ class BatchedCommands {
 
  private:
   struct Again {
-    std::vector<std::string> words;
+    KeptWords words;
     Session::Ended ended = {};
     bool is_silent = false;
   };
 
-  std::deque<Command> awaited_;
+  std::vector<Command> awaited_;
   std::deque<Again> again_;
   size_t bytes_ = 0;        // Of awaited_.
   bool under_way_ = false;  // The first of again_.

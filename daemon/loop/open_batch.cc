@@ -20,16 +20,14 @@ void OpenBatch::Add(Connection& connection, std::string reply,
   BatchedCommands& batched = connection.batched();
   if (!batched.awaits()) connections_.push_back(&connection);
   const int64_t waits_since_ns = std::exchange(connection.in.waits_since_ns, 0);
-  BatchedCommands::Command command;
-  command.words.assign(connection.args().begin(), connection.args().end());
-  command.ended = std::exchange(session.ended, {});
-  command.undo = std::exchange(session.undo, {});
-  command.reply = std::move(reply);
-  command.revisions = session.provisional_revisions;
-  command.stats = executed.stats;
-  command.began_ns =
-      waits_since_ns != 0 ? waits_since_ns : reply_times_.turn_began_ns();
-  batched.Add(std::move(command));
+  batched.Add({.words = KeptWords(connection.args()),
+               .ended = std::exchange(session.ended, {}),
+               .undo = std::exchange(session.undo, {}),
+               .reply = std::move(reply),
+               .revisions = session.provisional_revisions,
+               .stats = executed.stats,
+               .began_ns = waits_since_ns != 0 ? waits_since_ns
+                                               : reply_times_.turn_began_ns()});
   for (auto& effect : std::exchange(session.effects, {})) {
     AddEffect(std::move(effect));
   }
@@ -41,13 +39,16 @@ std::vector<Connection*> OpenBatch::TakeConnections() {
 }
 
 std::vector<OpenBatch::Effect> OpenBatch::TakeEffects() {
-  return std::exchange(effects_, {});
+  std::vector<Effect> effects = std::exchange(effects_, {});
+  // The next batch is likely to have as many.
+  effects_.reserve(effects.size());
+  return effects;
 }
 
 void OpenBatch::Answer(Connection& connection, const std::string* error) {
   Session& session = connection.session();
   session.unsettled = 0;
-  std::deque<BatchedCommands::Command> commands = connection.batched().Take();
+  std::vector<BatchedCommands::Command> commands = connection.batched().Take();
   if (error != nullptr) {
     // What CLIENT REPLY says is not a part of it.
     const auto reply_mode = session.reply_mode;

@@ -6,9 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
+
+#include "daemon/state/kept_words.h"
 
 namespace kvd {
 
@@ -30,15 +31,16 @@ class QueuedCommands {
   int row(size_t index) const { return commands_[index].row; }
   // Replaces `*words` by views of the command's; they are valid as long as
   // nothing is added.
-  void Words(size_t index, std::vector<std::string_view>* words) const;
+  void Words(size_t index, std::vector<std::string_view>* words) const {
+    commands_[index].words.View(words);
+  }
 
   uint64_t bytes() const { return bytes_; }
 
  private:
   struct Queued {
     int row;
-    std::string text;  // All words.
-    std::vector<size_t> ends;
+    KeptWords words;
   };
 
   std::vector<Queued> commands_;
