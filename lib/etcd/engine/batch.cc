@@ -86,7 +86,9 @@ Batches::Verdict Batch::Judge(const Ended& ended) {
                      writes_.command().breaks_pin;
   if (waits) return {Room::kWait, false};
   if (Fits()) return {Room::kReady, true};
-  return {empty() ? Room::kTooLarge : Room::kWait, false};
+  if (empty()) return {Room::kTooLarge, false};
+  full_ = true;
+  return {Room::kWait, false};
 }
 
 void Batch::PinShown() {
@@ -233,6 +235,7 @@ void Batch::Clear() {
   conditions_.Clear();
   writes_.Clear();
   commands_ = readers_ = 0;
+  full_ = false;
 }
 
 }  // namespace kvd::etcd

@@ -56,6 +56,8 @@ class Batch final : public ReadNotes {
   // Commands that have read what the batch has not made.
   size_t readers() const { return readers_; }
   bool empty() const { return commands_ == 0; }
+  // A command did not fit: to try more of them is wasted time.
+  bool full() const { return full_; }
 
   // Without the sequence key. `core.changes` has the changes.
   TxnRequest Request() const;
@@ -81,6 +83,7 @@ class Batch final : public ReadNotes {
   Writes writes_;
   size_t commands_ = 0;
   size_t readers_ = 0;
+  bool full_ = false;
 
   // Of the command under way.
   bool saw_all_ = false;

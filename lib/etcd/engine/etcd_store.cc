@@ -92,6 +92,7 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
     refusal_ = WhyRefused();
     return Admission::kRefuse;
   }
+  if (!reads && batch_.full()) return Admission::kWait;
   const bool must_be_fresh = reads && options_.linearizable;
   // Others' reads may have brought the index so far already.
   const bool is_fresh = *stamp != 0 && *stamp <= barrier_.passed();

@@ -61,14 +61,19 @@ std::string Names::DatabasePrefix(int database) const {
 }
 
 std::string Names::DataPrefix(int database, uint64_t generation) const {
-  return fmt::format("{}{}/{}/", prefix_, database, generation);
+  return Data(database, generation, "");
 }
 
 std::string Names::Data(int database, uint64_t generation,
                         std::string_view key) const {
-  std::string name = DataPrefix(database, generation);
-  name += key;
-  return name;
+  // For every key of every batch: by one allocation.
+  const fmt::format_int number(database);
+  const fmt::format_int of_it(generation);
+  std::string name;
+  name.reserve(prefix_.size() + number.size() + of_it.size() + 2 + key.size());
+  name.append(prefix_).append(number.data(), number.size()) += '/';
+  name.append(of_it.data(), of_it.size()) += '/';
+  return name.append(key);
 }
 
 std::string Names::Generation(int database) const {
@@ -113,7 +118,9 @@ Name Names::Parse(std::string_view name) const {
 }
 
 std::string EncodeValue(std::string_view value, uint64_t deadline_ms) {
-  std::string bytes(1, deadline_ms == 0 ? kPlain : kWithDeadline);
+  std::string bytes;
+  bytes.reserve(1 + kDeadlineBytes + value.size());
+  bytes += deadline_ms == 0 ? kPlain : kWithDeadline;
   if (deadline_ms != 0) AppendLe<uint64_t>(&bytes, deadline_ms);
   bytes += value;
   return bytes;
