@@ -66,15 +66,14 @@ void Turn::Run() {
   if (std::exchange(woken_, false) && store != nullptr && store->Poll()) {
     TakeNews();
     // Clients get on with these while the loop executes.
-    FlushAll();
+    if (service_.batches == nullptr) FlushAll();
   }
   if (std::exchange(look_again_, false)) RetryForRoomAndNews();
   RetryWithValues();
   RetryForOthers();
   executes_since_ns_ = service_.clock_read_ns;
   ExecuteReady();
-  FlushAll();
-  if (store != nullptr) store->Pump();
+  FlushAndPump();
   if (messages_.has_mail()) messages_.Deliver(0);
   if (messages_.has_work()) SendMessages();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
@@ -84,6 +83,17 @@ void Turn::Run() {
   }
   worked_ |= worked;
   StayAwakeOrNot();
+}
+
+void Turn::FlushAndPump() {
+  // The next batch is to be on its way before clients hear of the last one: it
+  // has far to go.
+  if (service_.batches != nullptr) {
+    service_.store->Pump();
+    return FlushAll();
+  }
+  FlushAll();
+  if (service_.store != nullptr) service_.store->Pump();
 }
 
 // When all clients stop at once there is no further turn to notice it.
