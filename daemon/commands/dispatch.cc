@@ -518,26 +518,78 @@ Room RunInBatch(Call& call, const Command& command, ColdValues& cold,
   return verdict.room;
 }
 
-// Enters a call that runs in a batch into the statistics once it is certain.
-// `hits` and `misses` were so many before it.
-void CountWhenCertain(Call& call, const Command& command, CommandStats& stats,
-                      Timing timing, int64_t start_ns, uint64_t hits,
-                      uint64_t misses) {
+// How things were before a handler ran: where its reply begins, and what is
+// counted while it runs.
+struct Before {
+  size_t reply;
+  uint64_t hits;
+  uint64_t misses;
+  Timing timing;
+  int64_t ns;
+};
+
+Before NoteBefore(const Call& call, const CommandRow& row,
+                  const CommandStats& stats) {
   ServerState& service = call.service;
-  const int64_t ns = service.ReadClock() - start_ns;
+  const Timing timing = TimingOf(call, row, stats);
+  return {.reply = call.reply.out()->size(),
+          .hits = service.stats.keyspace_hits,
+          .misses = service.stats.keyspace_misses,
+          .timing = timing,
+          .ns = timing == Timing::kNone ? service.clock_read_ns
+                                        : service.ReadClock()};
+}
+
+// As if it had not run: it will run again.
+WaitsFor PutOff(Call& call, const Before& before, WaitsFor waits_for) {
+  DropReply(call, before.reply);
+  call.service.stats.keyspace_hits = before.hits;
+  call.service.stats.keyspace_misses = before.misses;
+  return waits_for;
+}
+
+// Puts an error in place of what the handler has replied.
+void Refuse(Call& call, const Command& command, const Before& before, Room room,
+            const std::string& refusal) {
+  DropReply(call, before.reply);
+  const bool aborts = room != Room::kReady && command.handler == HandleExec;
+  ReplyWriter(call.reply.out(), call.session.protocol)
+      .Error(aborts ? AbortText(refusal) : refusal);
+}
+
+void CountCall(Call& call, const Command& command, CommandStats& stats,
+               const Before& before) {
+  ++call.service.stats.commands;
+  ++call.session.commands;
+  ++stats.calls;
+  const size_t bytes = call.reply.out()->size() - before.reply +
+                       (call.op != nullptr ? call.op->changed_bytes() : 0);
+  if (before.timing == Timing::kNone && bytes < kManyBytes) {
+    stats.Untimed();
+  } else {
+    CountTime(call, command, stats, before.timing, before.ns);
+  }
+}
+
+// The same of a call that runs in a batch, once it is certain.
+void CountWhenCertain(Call& call, const Command& command, CommandStats& stats,
+                      const Before& before) {
+  ServerState& service = call.service;
+  const int64_t ns = service.ReadClock() - before.ns;
   const uint64_t more_hits =
-      std::exchange(service.stats.keyspace_hits, hits) - hits;
+      std::exchange(service.stats.keyspace_hits, before.hits) - before.hits;
   const uint64_t more_misses =
-      std::exchange(service.stats.keyspace_misses, misses) - misses;
+      std::exchange(service.stats.keyspace_misses, before.misses) -
+      before.misses;
   call.session.effects.push_back(
-      [&service, &stats, timing, ns, more_hits, more_misses] {
+      [&service, &stats, timing = before.timing, ns, more_hits, more_misses] {
         ++service.stats.commands;
         service.stats.keyspace_hits += more_hits;
         service.stats.keyspace_misses += more_misses;
         ++stats.calls;
         AddTime(stats, timing, ns);
       });
-  if (timing == Timing::kNone || !IsSlow(service, command, ns)) return;
+  if (before.timing == Timing::kNone || !IsSlow(service, command, ns)) return;
   call.session.effects.push_back([&service, entry = SlowEntry(call, ns)] {
     service.slow_log.Add(entry, 0);
   });
@@ -548,19 +600,15 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
              ColdValues& cold, bool* in_batch) {
   ServerState& service = call.service;
   Session& session = call.session;
+  const Command& command = *row.command;
   session.last_row = row.number;
   session.last_stats = stats;
-  const size_t start = call.reply.out()->size();
-  const uint64_t hits = service.stats.keyspace_hits;
-  const uint64_t misses = service.stats.keyspace_misses;
-  const Timing timing = TimingOf(call, row, *stats);
-  const int64_t start_ns =
-      timing == Timing::kNone ? service.clock_read_ns : service.ReadClock();
+  const Before before = NoteBefore(call, row, *stats);
   Room room = Room::kReady;
-  if (service.batches != nullptr && RunsInBatch(*row.command)) {
-    room = RunInBatch(call, *row.command, cold, in_batch);
+  if (service.batches != nullptr && RunsInBatch(command)) {
+    room = RunInBatch(call, command, cold, in_batch);
   } else {
-    row.command->handler(call);
+    command.handler(call);
   }
   std::string refusal;
   if (room != Room::kReady) {
@@ -570,40 +618,22 @@ WaitsFor Run(Call& call, const CommandRow& row, CommandStats* stats,
   }
   // Behind what is not certain yet an error waits, too.
   if (room == Room::kWait || (!refusal.empty() && session.unsettled > 0)) {
-    DropReply(call, start);
     session.listing.reset();
-    service.stats.keyspace_hits = hits;
-    service.stats.keyspace_misses = misses;
-    return WaitsFor::kNews;
+    return PutOff(call, before, WaitsFor::kNews);
   }
   if (!refusal.empty()) {
-    DropReply(call, start);
-    const bool aborts =
-        room != Room::kReady && row.command->handler == HandleExec;
-    ReplyWriter(call.reply.out(), session.protocol)
-        .Error(aborts ? AbortText(refusal) : refusal);
+    Refuse(call, command, before, room, refusal);
   } else if (call.op != nullptr && call.op->waits_for() != WaitsFor::kNothing) {
-    DropReply(call, start);
-    service.stats.keyspace_hits = hits;
-    service.stats.keyspace_misses = misses;
-    return call.op->waits_for();
+    return PutOff(call, before, call.op->waits_for());
   }
   session.listing.reset();
-  if (!cold.empty()) GiveOwner(call.lent, start, call.op->KeepValues());
-  if (*in_batch) {
-    CountWhenCertain(call, *row.command, *stats, timing, start_ns, hits,
-                     misses);
-    return WaitsFor::kNothing;
+  if (!cold.empty()) {
+    GiveOwner(call.lent, before.reply, call.op->KeepValues());
   }
-  ++service.stats.commands;
-  ++session.commands;
-  ++stats->calls;
-  const size_t bytes = call.reply.out()->size() - start +
-                       (call.op != nullptr ? call.op->changed_bytes() : 0);
-  if (timing == Timing::kNone && bytes < kManyBytes) {
-    stats->Untimed();
+  if (*in_batch) {
+    CountWhenCertain(call, command, *stats, before);
   } else {
-    CountTime(call, *row.command, *stats, timing, start_ns);
+    CountCall(call, command, *stats, before);
   }
   return WaitsFor::kNothing;
 }
