@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "daemon/loop/batched_commands.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace kvd {
@@ -33,14 +34,17 @@ void BatchedCommands::RunAgain(Session* session) {
   under_way_ = false;
 }
 
-void BatchedCommands::RunThen(std::span<const std::string_view> words) {
-  again_.push_back({KeptWords(words)});
+void BatchedCommands::RunThen(std::span<const std::string_view> words,
+                              bool is_silent) {
+  again_.push_back({KeptWords(words), {}, is_silent});
 }
 
 size_t BatchedCommands::GiveUp() {
   under_way_ = false;
   views_.clear();
-  return std::exchange(again_, {}).size();
+  const std::deque<Again> given_up = std::exchange(again_, {});
+  return static_cast<size_t>(
+      std::ranges::count(given_up, false, &Again::is_silent));
 }
 
 bool BatchedCommands::BeginNext(Session* session) {

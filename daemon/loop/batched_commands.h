@@ -49,9 +49,9 @@ class BatchedCommands {
   // as it was before them.
   void RunAgain(Session* session);
   // Behind them this one, which had to wait.
-  void RunThen(std::span<const std::string_view> words);
+  void RunThen(std::span<const std::string_view> words, bool is_silent);
   bool has_more() const { return !again_.empty(); }
-  // None of those runs any more: returns how many there were.
+  // None of those runs any more: returns how many of them are to be answered.
   size_t GiveUp();
 
   // Whether the command under way is one of those: then it has these words.

@@ -97,7 +97,7 @@ BatchedCommands& Connection::batched() {
 
 void Connection::PutOffParked() {
   if (parked_ && !RunsAgain()) {
-    batched().RunThen(args());
+    batched().RunThen(args(), session_.is_silent());
     CommandDone();
   }
   parked_ = false;

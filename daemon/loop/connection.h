@@ -92,7 +92,7 @@ class Connection final : public Inbox {
   // Those run again, and then the one in args(), which waits, if there is one.
   void RunAgain();
   // Takes out all of those and the one that waits, which never run: returns how
-  // many there are. Not while some are in a batch.
+  // many are to be answered. Not while some are in a batch.
   size_t GiveUpCommands();
 
   // What the command in args() reads from disk.

@@ -174,7 +174,8 @@ void Turn::Happen(const std::vector<OpenBatch::Effect>& effects) {
   }
 }
 
-// Its commands that would have to run are answered instead.
+// Its commands that would have to run are answered instead, those that are
+// answered at all.
 void Turn::GiveUp(Connection& connection) {
   for (size_t left = connection.GiveUpCommands(); left > 0; --left) {
     ReplyWriter(connection.replies().buffer(), connection.session().protocol)
@@ -524,9 +525,12 @@ void Turn::StopExecuting(std::string_view error) {
       if (connection->session().unsettled == 0) GiveUp(*connection);
       continue;
     }
-    ReplyWriter(connection->replies().buffer(), connection->session().protocol)
-        .Error(error);
-    connection->replies().Commit(0, false);
+    if (!connection->session().is_silent()) {
+      ReplyWriter(connection->replies().buffer(),
+                  connection->session().protocol)
+          .Error(error);
+      connection->replies().Commit(0, false);
+    }
     connection->session().closing = true;
     AfterExecuting(*connection);
   }

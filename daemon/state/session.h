@@ -38,6 +38,9 @@ struct SessionSettings {
   std::string name;
   std::string library_name;
   std::string library_version;
+
+  // The command under way is not answered, whatever becomes of it.
+  bool is_silent() const { return reply_mode != ReplyMode::kOn; }
 };
 
 // Of the scripts of a command, one EVAL's or all of an EXEC's, which may have

@@ -271,6 +271,31 @@ TEST_F(Outage, TwoKvdsWithOneIdDoNotGoOn) {
   EXPECT_FALSE(other.store().failure());
 }
 
+TEST_F(Outage, AnEndIsSilentWhereCommandsAre) {
+  host_.Start();
+  ASSERT_EQ(Call("SET key 1"), "+OK\r\n");
+  for (const int client : {1, 2, 3}) {
+    Send(client, "PING");
+    EXPECT_EQ(Reply(client), "+PONG\r\n");
+  }
+  etcd_.NextTxn("one", Fate::Answered(10 * kStepMs));
+  Send(0, "SET key 2");
+  Pass(kStepMs);
+  // They wait for that one.
+  Send(1, "CLIENT REPLY OFF");
+  Send(1, "SET key 3");
+  Send(2, "CLIENT REPLY SKIP");
+  Send(2, "SET key 3");
+  Send(3, "SET key 3");
+  Pass(kStepMs);
+  etcd_.Put("kvd/s/one", "another 1 1");
+  Pass(20 * kStepMs);
+  ASSERT_TRUE(host_.store().failure());
+  EXPECT_BEGINS(host_.Receive(0), "-IOERR outcome unknown");
+  EXPECT_EQ(host_.Receive(1) + host_.Receive(2), "");
+  EXPECT_BEGINS(host_.Receive(3), "-IOERR kvd ends");
+}
+
 TEST_F(Outage, AStopDoesNotWaitForEtcd) {
   host_.Start();
   ASSERT_EQ(Call("SET key 1"), "+OK\r\n");

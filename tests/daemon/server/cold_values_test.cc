@@ -241,6 +241,18 @@ TEST_F(ColdServerTest, AStopDoesNotWaitForADiskThatHangs) {
   EXPECT_TRUE(client.closed());
 }
 
+TEST_F(ColdServerTest, AStopIsSilentWhereCommandsAre) {
+  Client off = Connect();
+  off.Send("CLIENT REPLY OFF\r\n" + Command({"INCR", "number"}));
+  Client skip = Connect();
+  skip.Send("CLIENT REPLY SKIP\r\n" + Command({"INCR", "number"}));
+  Settle();
+  server_->BeginStop("test");
+  SettleUntil([&] { return server_->ended(); });
+  EXPECT_EQ(off.Receive() + skip.Receive(), "");
+  EXPECT_TRUE(off.closed() && skip.closed());
+}
+
 TEST_F(ColdServerTest, ADiskFaultAnswersWhoReads) {
   Client reader = Connect();
   reader.Send(Command({"GET", "cold"}));
