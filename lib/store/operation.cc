@@ -314,6 +314,7 @@ uint64_t Operation::Scan(uint64_t cursor, size_t count,
 }
 
 const Entry* Operation::Random(const std::function<uint64_t()>& random) {
+  SawAll();
   for (int tries = 0; tries < kRandomTries; ++tries) {
     const Entry* entry = keyspace_->index().Random(random());
     if (entry == nullptr) break;
@@ -322,7 +323,6 @@ const Entry* Operation::Random(const std::function<uint64_t()>& random) {
       RemoveExpired(keyspace_->Hash(entry->key()), *entry);
       continue;
     }
-    SawAll();
     Saw(entry->seq());
     return entry;
   }
