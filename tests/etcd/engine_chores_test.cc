@@ -67,9 +67,17 @@ class EngineChores : public testing::Test {
     });
     return outcome;
   }
+  // Whatever becomes of it, and of what came before.
+  void BeginSet(size_t host, const std::string& key, const std::string& value,
+                int64_t deadline_ms = 0) {
+    Until([&] {
+      hosts_[host]->batches().TakeOutcome();
+      return hosts_[host]->Set(key, value, deadline_ms);
+    });
+  }
   void Set(size_t host, const std::string& key, const std::string& value,
            int64_t deadline_ms = 0) {
-    Until([&] { return hosts_[host]->Set(key, value, deadline_ms); });
+    BeginSet(host, key, value, deadline_ms);
     EXPECT_EQ(OutcomeOf(host), Outcome::kCommitted);
   }
   void Flush(size_t host) {
@@ -135,7 +143,7 @@ TEST_F(EngineChores, ExpiredKeysGoByTxnsOfBoundedSize) {
   const int64_t deadline_ms = etcd_clock_.WallMs() + 20'000;
   for (int i = 0; i < 600; ++i) {
     const std::string key = "key" + std::to_string(i);
-    Until([&] { return hosts_[0]->Set(key, "value", deadline_ms); });
+    BeginSet(0, key, "value", deadline_ms);
   }
   Set(1, "stays", "value", deadline_ms + 60'000);
   Until([&] { return KeysUnder("kvd/0/0/") == 601; });
@@ -251,6 +259,7 @@ TEST_F(EngineChores, WhatComesLateProvesNothing) {
   for (int i = 0; i < 10; ++i) {
     PassMs(1000);
     for (const auto& host : hosts_) {
+      host->batches().TakeOutcome();
       EXPECT_TRUE(host->Try(false, [](Operation& op) {
         Host::Put(op, "try", "1");
       }) != Room::kTooLarge);
@@ -293,7 +302,7 @@ TEST_F(EngineChores, WhatAFlushLeavesIsRemoved) {
   for (int flush = 0; flush < 12; ++flush) {
     for (int i = 0; i < 120; ++i) {
       const std::string key = "key" + std::to_string(i);
-      Until([&] { return hosts_[0]->Set(key, std::to_string(flush)); });
+      BeginSet(0, key, std::to_string(flush));
     }
     Set(0, "last", std::to_string(flush));
     if (flush == 11) break;

@@ -223,6 +223,7 @@ TEST_F(EngineLimits, FullMemoryRefuses) {
     Until([&] {
       small.store().Pump();
       small.store().Poll();
+      small.batches().TakeOutcome();
       room = small.Try(false, [&](Operation& op) {
         op.AdmitPut(Key(i), value.size(), 0);
         Host::Put(op, Key(i), value);

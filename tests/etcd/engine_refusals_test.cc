@@ -102,6 +102,7 @@ TEST_F(EngineRefusals, ARefusedBatchRunsAgainInParts) {
   ASSERT_TRUE(one_.Set("z", "1"));
   two_.store().Pump();
   EXPECT_EQ(OutcomeOf(one_), Outcome::kRefused);
+  EXPECT_EQ(OutcomeOf(two_), Outcome::kCommitted);
   const size_t before = Puts("one").size();
 
   Until([&] { return one_.Set("z", "1"); });
@@ -131,6 +132,7 @@ TEST_F(EngineRefusals, WithoutAFirstPartTheRestGoesOn) {
   ASSERT_TRUE(one_.Increment("x"));
   two_.store().Pump();
   EXPECT_EQ(OutcomeOf(one_), Outcome::kRefused);
+  EXPECT_EQ(OutcomeOf(two_), Outcome::kCommitted);
   Until([&] { return one_.Increment("x"); });
   EXPECT_EQ(OutcomeOf(one_), Outcome::kCommitted);
   EXPECT_EQ(Get(two_, "x"), "2");

@@ -84,7 +84,9 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
     refusal_ = WhyRefused();
     return Admission::kRefuse;
   }
-  if (!loader_.loaded() || flight_ != Flight::kNone) {
+  // Before the outcome is taken a younger command would be told it, too.
+  if (!loader_.loaded() || flight_ != Flight::kNone ||
+      outcome_ != Outcome::kNone) {
     return Await(Patience::Of::kAll);
   }
   if (!sequence_.settled() && !reads) {
@@ -294,7 +296,8 @@ void EtcdStore::CloseBatch(Outcome outcome) {
 // --- Time and news ----------------------------------------------------------
 
 bool EtcdStore::AllWait() const {
-  return !loader_.loaded() || flight_ != Flight::kNone || barrier_.holds_all();
+  return !loader_.loaded() || flight_ != Flight::kNone ||
+         outcome_ != Outcome::kNone || barrier_.holds_all();
 }
 
 void EtcdStore::DoWhatIsDue() {
