@@ -183,7 +183,7 @@ void Connection::OnRead(ssize_t count) {
   if (TakesNothing()) return SetReading(false);
   if (count > 0) {
     input_.Filled(static_cast<size_t>(count));
-    session_.read_stamp = 0;
+    session_.read_stamp = {};
     silent_ms_ = 0;
     service_.stats.input_bytes += static_cast<uint64_t>(count);
     session_.input_total_bytes += static_cast<uint64_t>(count);

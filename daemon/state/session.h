@@ -16,6 +16,7 @@
 #include "daemon/state/listing.h"
 #include "daemon/state/queued_commands.h"
 #include "store/backup.h"
+#include "store/batches.h"
 #include "store/watch.h"
 
 namespace kvd {
@@ -146,9 +147,8 @@ struct Session : SessionSettings {
 
   // Its commands in the open one: their replies wait for what becomes of it.
   size_t unsettled = 0;
-  // Of its input: Batches::Admit().
-  uint64_t read_stamp = 0;
-  bool reads_fresh = false;  // Its command under way has to.
+  Batches::Stamp read_stamp;  // Of its input.
+  bool reads_fresh = false;   // Its command under way has to.
   // Where its reply under way has revisions that are not known yet.
   std::vector<size_t> provisional_revisions;
   // What EndTransaction() took away, if it may have to be put back.

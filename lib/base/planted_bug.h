@@ -75,6 +75,7 @@ enum class PlantedBug {
   kBarrierOfOldest,         // Reads wait for the oldest of the sequence keys.
   kRefusedKeepsReads,       // A refused batch is sent again, not run again.
   kForeignDeadline,         // Expiry does not wait for other hosts' clocks.
+  kMixMoments,              // A reply is new for one key and old for another.
 };
 
 #ifdef KVD_PLANTED_BUGS

@@ -22,10 +22,16 @@ class Batches {
     kWait,    // A Poll() that said true follows.
     kRefuse,  // With refusal(): there is no store behind it now.
   };
+  // Of the words that have come from a client; a new one when more have.
+  struct Stamp {
+    uint64_t number = 0;  // 0: none of them had to be up to date so far.
+    // They have seen or made changes; there may be older ones of others that
+    // this store has not been told of.
+    bool is_ahead = false;
+  };
   // Whether a command may run now that `reads` what it may not find out of
-  // date. `stamp` belongs to the words that have come from a client: 0 when
-  // some have come since the last call.
-  virtual Admission Admit(bool reads, uint64_t* stamp) = 0;
+  // date. `stamp` is that of its words, and outlives the command.
+  virtual Admission Admit(bool reads, Stamp* stamp) = 0;
   // The text of an error reply.
   virtual const std::string& refusal() const = 0;
 

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/planted_bug.h"
 #include "etcd/engine/names.h"
 #include "tests/etcd/daemon_rig.h"
 
@@ -138,6 +139,78 @@ TEST_F(Commands, GarbageIsAnsweredLast) {
   const std::string got = Await(1, 100);
   EXPECT_TRUE(got.starts_with("+OK\r\n-ERR Protocol error")) << got;
 }
+
+// --- One moment -------------------------------------------------------------
+
+struct Moment {
+  std::string changes;  // Behind another kvd's: x and added are "new".
+  std::string reads;    // Its words have come before that.
+  std::string replies;
+};
+const std::string kBothNew = "$3\r\nnew\r\n$3\r\nnew\r\n";
+const std::vector<Moment> kMoments = {
+    {Line("SET y new"), Line("MGET y x"), "*2\r\n" + kBothNew},
+    {Line("SET y new"),
+     Line("MULTI") + Line("GET y") + Line("GET x") + Line("EXEC"),
+     "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n" + kBothNew},
+#ifdef KVD_SCRIPTS
+    {Line("SET y new"),
+     Command({"EVAL",
+              "return {redis.call('GET', KEYS[1]), redis.call('GET', "
+              "KEYS[2])}",
+              "2", "y", "x"}),
+     "*2\r\n" + kBothNew},
+#endif
+    {Line("DEL y"), Line("EXISTS y added"), ":1\r\n"},
+    {Line("DEL y"), Line("DBSIZE"), ":3\r\n"},
+    {Line("DEL y"), Line("KEYS [ya]*"), "*1\r\n$5\r\nadded\r\n"},
+    {Line("DEL y"), Line("SCAN 0 MATCH [ya]* COUNT 100"),
+     "*2\r\n$1\r\n0\r\n*1\r\n$5\r\nadded\r\n"},
+    {Line("SELECT 1") + Line("FLUSHDB"),
+     Line("MULTI") + Line("SELECT 1") + Line("EXISTS far") + Line("SELECT 0") +
+         Line("GET x") + Line("EXEC"),
+     "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*4\r\n+OK\r\n:0\r\n"
+     "+OK\r\n$3\r\nnew\r\n"},
+    // A pipeline's are one after the other.
+    {Line("SET y new"), Line("GET y") + Line("GET x"), kBothNew},
+};
+
+// This kvd knows what it has changed by itself, and has not been told yet what
+// another one had changed before.
+std::string RepliesAt(const Moment& moment) {
+  DaemonRig rig;
+  rig.Talk(1, Line("MSET x old y old z old"));
+  rig.Talk(2, Line("SELECT 1") + Line("SET far 1") + Line("SELECT 0"));
+  rig.Blind();
+  // It asks how far the others are, and hears of it late.
+  rig.etcd().NextRange("one", Fate::Answered(0, 10));
+  rig.Send(1, moment.reads);
+  rig.Pass(2);
+  rig.etcd().Put("kvd/0/0/x", "0new");
+  rig.etcd().Put("kvd/0/0/added", "0new");
+  rig.Send(2, moment.changes);
+  rig.Pass(30);
+  EXPECT_NE(rig.Receive(2), "");
+  std::string replies = rig.Receive(1);
+  rig.See();
+  rig.Pass(30);
+  return replies + rig.Receive(1);
+}
+
+TEST(Moments, AreNotMixedByAReply) {
+  for (const Moment& moment : kMoments) {
+    EXPECT_EQ(RepliesAt(moment), moment.replies) << moment.reads;
+  }
+}
+
+#ifdef KVD_PLANTED_BUGS
+TEST(Moments, AreSeenToBeMixed) {
+  const ScopedPlantedBug planted(PlantedBug::kMixMoments);
+  for (const Moment& moment : kMoments) {
+    EXPECT_NE(RepliesAt(moment), moment.replies) << moment.reads;
+  }
+}
+#endif
 
 // --- Clients that go or do not read -----------------------------------------
 

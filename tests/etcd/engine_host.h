@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -32,13 +33,16 @@ class Host {
   EtcdStore& store() { return store_; }
   Batches& batches() { return *store_.batches(); }
 
+  // What runs from now on is of that client, or has just come from it.
+  void Become(int client) { client_ = client; }
+  void NewWords() { stamps_[client_] = {}; }
   // Whether the command ran; what it changed is on its way after Pump().
   bool Run(bool reads, const std::function<void(Operation&)>& command) {
     return Try(reads, command) == Room::kReady;
   }
   // Its room; kWait also if it was not admitted.
   Room Try(bool reads, const std::function<void(Operation&)>& command) {
-    if (batches().Admit(reads, &stamp_) != Batches::Admission::kRun) {
+    if (batches().Admit(reads, &stamps_[client_]) != Batches::Admission::kRun) {
       return Room::kWait;
     }
     batches().BeginCommand();
@@ -94,7 +98,7 @@ class Host {
       const Entry* entry = op.Find(key);
       value = entry == nullptr ? "(none)" : std::string(op.Value(*entry));
     };
-    stamp_ = 0;
+    NewWords();
     for (int i = 0; i < 20'000 && !Run(true, read); ++i) pass();
     return value;
   }
@@ -108,7 +112,8 @@ class Host {
   }
 
   EtcdStore store_;
-  uint64_t stamp_ = 0;
+  std::map<int, Batches::Stamp> stamps_;
+  int client_ = 0;
 };
 
 class EngineTest : public testing::Test {

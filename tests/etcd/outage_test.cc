@@ -254,6 +254,23 @@ TEST_F(Outage, AWatchThatSaysNothingHoldsNoReadForEver) {
   EXPECT_EQ(Call("GET key"), "$1\r\n2\r\n");
 }
 
+// What was changed here is there before what others have changed.
+TEST_F(Outage, AWatchThatSaysNothingHoldsNobodyForEver) {
+  host_.Start();
+  ASSERT_EQ(Call("MSET key 1 other 1"), "+OK\r\n");
+  Pass(kStepMs);
+  etcd_.HoldWatches("one", true);
+  etcd_.NextRange("one", Fate::Answered(0, 2 * kStepMs));
+  Send(1, "MGET key other");
+  Pass(kStepMs);
+  EXPECT_EQ(Call("SET key 2"), "+OK\r\n");
+  EXPECT_BEGINS(Reply(1), "-TRYAGAIN");
+  EXPECT_BEGINS(Call("SET key 3"), "-TRYAGAIN");
+  etcd_.HoldWatches("one", false);
+  EXPECT_EQ(Call("MGET key other"), "*2\r\n$1\r\n2\r\n$1\r\n1\r\n");
+  EXPECT_EQ(Call("SET key 4"), "+OK\r\n");
+}
+
 TEST_F(Outage, TwoKvdsWithOneIdDoNotGoOn) {
   host_.Start();
   ASSERT_EQ(Call("SET key 1"), "+OK\r\n");

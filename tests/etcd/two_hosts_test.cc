@@ -34,6 +34,7 @@ constexpr etcd::Odds kTrouble = {.refused = 0.02,
                                  .compacted = 0.01,
                                  .outage_ms = 3 * kTimeoutMs,
                                  .watch_lag_ms = 100};
+constexpr etcd::Odds kSlow = {.delay_ms = 20, .watch_lag_ms = 100};
 
 class TwoHosts {
  public:
@@ -127,6 +128,7 @@ TEST(TwoHosts, SeeABarrierThatWaitsForTheWrongRevision) {
 #endif
 
 TEST(TwoHosts, OnAnEtcdThatIsWell) { ExpectNothingWrong({}, false); }
+TEST(TwoHosts, OnAnEtcdThatIsSlow) { ExpectNothingWrong(kSlow, false); }
 TEST(TwoHosts, OnAnEtcdInTrouble) { ExpectNothingWrong(kTrouble, false); }
 TEST(TwoHosts, ThatAreKilled) { ExpectNothingWrong(kTrouble, true); }
 

@@ -6,6 +6,7 @@
 #include <bit>
 #include <span>
 
+#include "base/planted_bug.h"
 #include "etcd/engine/txn_limits.h"
 
 namespace kvd::etcd {
@@ -51,37 +52,41 @@ void Batch::SawKey(const Keyspace& keyspace, uint64_t hash,
   if (keyspace.flushed() > core_.journal.durable_seq()) return;
   const bool is_there = entry != nullptr && !entry->is_ghost();
   const int database = core_.databases->ClientOf(keyspace);
+  Saw(index_.generation(database).mod_revision);
+  if (entry != nullptr) Saw(static_cast<int64_t>(entry->seq()));
   conditions_.Add(database, hash, key,
                   is_there ? static_cast<int64_t>(entry->seq())
                            : index_.RevisionOfAbsent(database, key));
 }
 
-void Batch::SawAll(const Keyspace& /*keyspace*/) { saw_all_ = true; }
+void Batch::SawAll(const Keyspace& /*keyspace*/) {
+  saw_all_ = true;
+  Saw(confirmed_);
+}
 
 void Batch::BeginCommand() {
   conditions_.BeginCommand();
   writes_.BeginCommand();
   saw_all_ = false;
+  newest_seen_ = 0;
+  mixes_ = false;
   shown_.clear();
   shows_outdated_ = false;
   why_ = "ERR the changes of one command are too large; nothing was changed";
   first_change_ = core_.changes.undoable().size();
 }
 
-Batches::Verdict Batch::Judge(const Ended& ended) {
+Batch::Verdict Batch::Judge(const Ended& ended) {
   const std::span<const UndoList::Step> steps(core_.changes.undoable());
   writes_.Take(steps.subspan(first_change_));
   const bool changes = steps.size() > first_change_;
   const bool depends =
       changes || ended.behind || ended.seen > core_.journal.durable_seq();
-  const bool has_read = conditions_.command_has_some() || saw_all_;
-  if (!depends) {
-    const bool may_be_old = !ended.is_fresh && has_read;
-    return {may_be_old ? Room::kWait : Room::kReady, false, may_be_old};
-  }
+  if (!depends) return JudgeRead(ended);
   PinShown();
   if (Never(ended, changes)) return {Room::kTooLarge, false};
   // Beside others' changes counts and listings would be of no moment.
+  const bool has_read = conditions_.command_has_some();
   const bool waits = saw_all_ || (has_read && readers_ >= ended.readers_max) ||
                      writes_.command().breaks_pin;
   if (waits) return {Room::kWait, false};
@@ -89,6 +94,16 @@ Batches::Verdict Batch::Judge(const Ended& ended) {
   if (empty()) return {Room::kTooLarge, false};
   full_ = true;
   return {Room::kWait, false};
+}
+
+// Nothing but the index answers for what it has seen.
+Batch::Verdict Batch::JudgeRead(const Ended& ended) {
+  if (!saw_all_ && !conditions_.command_saw_some()) return {Room::kReady};
+  if (!ended.is_fresh) return {Room::kWait, false, /*reads=*/true};
+  const bool saw_several = saw_all_ || conditions_.command_saw_several();
+  mixes_ = !ended.may_mix && (ended.is_ahead || (saw_several && is_ahead()));
+  if (IsPlanted(PlantedBug::kMixMoments)) mixes_ = false;
+  return {mixes_ ? Room::kWait : Room::kReady, false};
 }
 
 void Batch::PinShown() {
@@ -214,6 +229,7 @@ TxnRequest Batch::Request() const {
 }
 
 void Batch::Confirm(int64_t revision, SharedIndex* index) {
+  confirmed_ = revision;
   const auto seq = static_cast<Seq>(revision);
   size_t removals = 0;
   for (const UndoList::Step& step : core_.changes.undoable()) {

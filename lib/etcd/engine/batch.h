@@ -5,6 +5,7 @@
 // on is still as it was seen.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -24,6 +25,8 @@ namespace kvd::etcd {
 // Thread: loop.
 class Batch final : public ReadNotes {
  public:
+  using Verdict = Batches::Verdict;
+
   // References outlive it.
   Batch(StoreCore& core, const SharedIndex& index, const Names& names);
 
@@ -39,12 +42,21 @@ class Batch final : public ReadNotes {
     bool behind = false;  // Batches::EndCommand().
     Seq seen = 0;
     bool is_fresh = false;          // It was admitted as one that reads.
+    bool is_ahead = false;          // Batches::Stamp.
+    bool may_mix = false;           // Its reply may be of several moments.
     size_t readers_max = SIZE_MAX;  // The batch takes so many that have read.
     std::string_view no_writes;     // Why there are none now; empty: there are.
   };
   // Whether what it did has its place in this batch; KeepCommand() or
   // DropCommand() follows.
-  Batches::Verdict Judge(const Ended& ended);
+  Verdict Judge(const Ended& ended);
+  // After Room::kWait: its reply would show this kvd's own changes beside what
+  // others had changed before them. It waits until the watch has told these.
+  bool mixes() const { return mixes_; }
+  // It has seen a change of this kvd's that the watch has not told yet.
+  bool is_ahead() const { return newest_seen_ > index_.revision(); }
+  // There is such a change.
+  bool is_watch_behind() const { return confirmed_ > index_.revision(); }
   // After Room::kTooLarge: the text of an error reply.
   const std::string& why() const { return why_; }
   void KeepCommand(bool belongs_to_batch);
@@ -68,10 +80,14 @@ class Batch final : public ReadNotes {
   void Clear();
 
  private:
+  Verdict JudgeRead(const Ended& ended);
   bool Never(const Ended& ended, bool changes);
   bool Fits();
   size_t CountCompares() const;
   uint64_t CountBytes() const;
+  void Saw(int64_t revision) {
+    newest_seen_ = std::max(newest_seen_, revision);
+  }
   void PinShown();
   std::string NameOf(const Writes::Write& write) const;
 
@@ -84,9 +100,12 @@ class Batch final : public ReadNotes {
   size_t commands_ = 0;
   size_t readers_ = 0;
   bool full_ = false;
+  int64_t confirmed_ = 0;  // The revision of the newest one that stands.
 
   // Of the command under way.
   bool saw_all_ = false;
+  int64_t newest_seen_ = 0;  // Revision.
+  bool mixes_ = false;
   size_t first_change_ = 0;
   std::vector<Seq> shown_;
   bool shows_outdated_ = false;  // A revision of what it has changed again.

@@ -3,6 +3,18 @@
 
 namespace kvd::etcd {
 
+void Conditions::BeginCommand() {
+  begun_at_ = all_.size();
+  databases_before_ = databases_;
+  seen_.reset();
+  saw_several_ = false;
+}
+
+void Conditions::Saw(size_t place) {
+  saw_several_ |= seen_.value_or(place) != place;
+  seen_ = place;
+}
+
 void Conditions::Add(int database, uint64_t hash, std::string_view key,
                      int64_t revision) {
   const auto known = slots_.Find(hash, [&](size_t place) {
@@ -10,6 +22,7 @@ void Conditions::Add(int database, uint64_t hash, std::string_view key,
     return other.database == database && other.hash == hash &&
            KeyOf(other) == key;
   });
+  Saw(known.value_or(all_.size()));
   if (known) return;
   databases_ |= uint32_t{1} << database;
   if (all_.size() == KeySlots::kKeysMax) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,10 +25,7 @@ class Conditions {
     int database = 0;
   };
 
-  void BeginCommand() {
-    begun_at_ = all_.size();
-    databases_before_ = databases_;
-  }
+  void BeginCommand();
   // What the command has added does not count.
   void DropCommand();
 
@@ -41,6 +39,9 @@ class Conditions {
   // With those that were too many to keep, of which some may be the same.
   size_t size() const { return all_.size() + missed_; }
   bool command_has_some() const { return size() > begun_at_; }
+  // What the command has seen, whether others had seen it before or not.
+  bool command_saw_some() const { return seen_.has_value(); }
+  bool command_saw_several() const { return saw_several_; }
   uint64_t key_bytes() const { return keys_.size(); }
   // Each a bit, of those that have keys here.
   uint32_t databases() const { return databases_; }
@@ -48,6 +49,8 @@ class Conditions {
   void Clear();
 
  private:
+  void Saw(size_t place);
+
   std::vector<Condition> all_;
   KeySlots slots_;
   std::string keys_;  // One behind the other.
@@ -55,6 +58,8 @@ class Conditions {
   uint32_t databases_ = 0;
   size_t begun_at_ = 0;  // What follows is of the command under way.
   uint32_t databases_before_ = 0;
+  std::optional<size_t> seen_;  // Its place, by the command; of several one.
+  bool saw_several_ = false;
 };
 
 }  // namespace kvd::etcd

@@ -75,7 +75,7 @@ void EtcdStore::Fail(const std::optional<Error>& error) {
 
 // --- Commands ---------------------------------------------------------------
 
-Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
+Batches::Admission EtcdStore::Admit(bool reads, Stamp* stamp) {
   if (failure_) {
     refusal_ = fmt::format("IOERR {}", failure_->message());
     return Admission::kRefuse;
@@ -97,11 +97,13 @@ Batches::Admission EtcdStore::Admit(bool reads, uint64_t* stamp) {
   if (!reads && batch_.full()) return Admission::kWait;
   const bool must_be_fresh = reads && options_.linearizable;
   // Others' reads may have brought the index so far already.
-  const bool is_fresh = *stamp != 0 && *stamp <= barrier_.passed();
-  admitted_fresh_ = reads || is_fresh || !options_.linearizable;
-  if (must_be_fresh && *stamp == 0) *stamp = barrier_.next();
+  uint64_t& number = stamp->number;
+  const bool is_fresh = number != 0 && number <= barrier_.passed();
+  command_.is_fresh = reads || is_fresh || !options_.linearizable;
+  command_.stamp = stamp;
+  if (must_be_fresh && number == 0) number = barrier_.next();
   const uint64_t wanted =
-      std::max(barrier_.before_all(), must_be_fresh ? *stamp : 0);
+      std::max(barrier_.before_all(), must_be_fresh ? number : 0);
   if (wanted <= barrier_.passed()) return Admission::kRun;
   if (wanted <= barrier_.failed()) {
     has_news_ = true;  // For one that has been put off: it is not asked again.
@@ -153,21 +155,31 @@ void EtcdStore::BeginCommand() {
 
 Batches::Verdict EtcdStore::EndCommand(bool ran, bool behind, Seq seen) {
   Verdict verdict;
+  Stamp& stamp = *command_.stamp;
+  stamp.is_ahead &= batch_.is_watch_behind();
   if (ran) {
-    verdict = batch_.Judge({behind, seen, admitted_fresh_,
-                            refusals_.readers_max(), clocks_.no_writes()});
+    verdict = batch_.Judge({.behind = behind,
+                            .seen = seen,
+                            .is_fresh = command_.is_fresh,
+                            .is_ahead = stamp.is_ahead,
+                            .may_mix = !options_.linearizable,
+                            .readers_max = refusals_.readers_max(),
+                            .no_writes = clocks_.no_writes()});
+    // All wait: the next change would be ahead again.
+    if (batch_.mixes()) barrier_.HoldAll();
   }
-  no_space_for_it_ = false;
+  command_.has_no_space = false;
   if (ran && !sequence_.settled() && batch_.has_changes()) {
-    no_space_for_it_ = sequence_.no_space();
-    verdict = {no_space_for_it_ ? Room::kTooLarge : Room::kWait, false};
-    if (!no_space_for_it_) Await(Patience::Of::kChangers);
+    command_.has_no_space = sequence_.no_space();
+    verdict = {command_.has_no_space ? Room::kTooLarge : Room::kWait, false};
+    if (!command_.has_no_space) Await(Patience::Of::kChangers);
   }
   if (!ran || verdict.room != Room::kReady) {
     core_.changes.Undo();
     batch_.DropCommand();
     return verdict;
   }
+  stamp.is_ahead |= verdict.belongs_to_batch || batch_.is_ahead();
   core_.changes.Keep();
   batch_.KeepCommand(verdict.belongs_to_batch);
   return verdict;

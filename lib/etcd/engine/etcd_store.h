@@ -77,7 +77,7 @@ class EtcdStore final : public Store, private Batches {
   bool stopped() const override { return stopping_ && !batch_open_; }
   Batches* batches() override { return this; }
   std::string WhyTooLarge() const override {
-    return no_space_for_it_ ? WhyRefused() : batch_.why();
+    return command_.has_no_space ? WhyRefused() : batch_.why();
   }
   void Read(ColdValues* values, std::function<void()> on_read) override;
   uint64_t Compact() override { return 0; }
@@ -105,7 +105,7 @@ class EtcdStore final : public Store, private Batches {
   };
 
   // Batches.
-  Admission Admit(bool reads, uint64_t* stamp) override;
+  Admission Admit(bool reads, Stamp* stamp) override;
   const std::string& refusal() const override { return refusal_; }
   void BeginCommand() override;
   void ShowsRevision(Seq provisional) override {
@@ -159,9 +159,12 @@ class EtcdStore final : public Store, private Batches {
   Flight flight_ = Flight::kNone;
   int64_t sent_at_ms_ = 0;  // When the batch was.
 
-  // Of the command under way.
-  bool admitted_fresh_ = false;
-  bool no_space_for_it_ = false;
+  struct Command {
+    Stamp* stamp = nullptr;
+    bool is_fresh = false;  // It was admitted as one that reads.
+    bool has_no_space = false;
+  };
+  Command command_;  // Under way.
   Outcome outcome_ = Outcome::kNone;
   int64_t committed_revision_ = 0;
   std::string refusal_;
