@@ -100,6 +100,17 @@ TEST_F(EngineMoments, WhatCountsAllKeysWaitsForTheWatch) {
   EXPECT_EQ(count, 3u);
 }
 
+TEST_F(EngineMoments, ThatADatabaseIsEmptyIsOneToo) {
+  EXPECT_TRUE(one_.Flush());
+  EXPECT_EQ(OutcomeOf(one_), Outcome::kCommitted);
+  EXPECT_EQ(one_.Try(false,
+                     [](Operation& op) {
+                       EXPECT_EQ(op.Random([] { return 0; }), nullptr);
+                       Host::Put(op, "z", "1");
+                     }),
+            Room::kTooLarge);
+}
+
 // Nothing that it could be compared with.
 TEST_F(EngineMoments, WhatReadsOneKeyDoesNotWait) {
   LetOneBeAhead();
