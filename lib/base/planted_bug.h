@@ -76,6 +76,9 @@ enum class PlantedBug {
   kRefusedKeepsReads,       // A refused batch is sent again, not run again.
   kForeignDeadline,         // Expiry does not wait for other hosts' clocks.
   kMixMoments,              // A reply is new for one key and old for another.
+  kRemoveBlindly,           // Keys of a kvd go that may be there.
+  kRemovalUnmarked,         // Reads do not wait for what a removed kvd wrote.
+  kRemovedPassesForUndone,  // What a removed kvd has sent runs again.
 };
 
 #ifdef KVD_PLANTED_BUGS

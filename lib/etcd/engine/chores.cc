@@ -24,7 +24,8 @@ Chores::Chores(Api& api, StoreCore& core, SharedIndex& index,
       clocks_(clocks),
       options_(std::move(options)),
       expiry_(api, core, index, names, options_.max_clock_skew_ms),
-      old_generations_(api, index, names) {}
+      old_generations_(api, index, names),
+      gone_kvds_(api, index, names, options_.id, options_.log) {}
 
 void Chores::Tick() {
   const int64_t now_ms = NowMs();
@@ -32,6 +33,7 @@ void Chores::Tick() {
   SendBeat(now_ms);
   old_generations_.Note(index_.TakeFlushed(), index_.TakeOutdated(), now_ms);
   old_generations_.Tick(now_ms);
+  gone_kvds_.Tick();
 }
 
 void Chores::Poll() {
@@ -62,7 +64,9 @@ void Chores::SendBeat(int64_t now_ms) {
   api_.Txn(std::move(request), kTimeoutMs,
            [this, wall_ms](const Result<TxnResponse>& answer) {
              beat_under_way_ = false;
-             if (answer) clocks_.Sent(answer->revision, wall_ms);
+             if (!answer) return;
+             clocks_.Sent(answer->revision, wall_ms);
+             gone_kvds_.BeatDone(NowMs());
            });
 }
 

@@ -8,8 +8,10 @@
 #include <cstdint>
 #include <string>
 
+#include "base/log_sink.h"
 #include "etcd/api.h"
 #include "etcd/engine/expiry.h"
+#include "etcd/engine/gone_kvds.h"
 #include "etcd/engine/names.h"
 #include "etcd/engine/old_generations.h"
 #include "etcd/engine/peer_clocks.h"
@@ -26,6 +28,7 @@ class Chores {
     std::string nonce;
     int64_t max_clock_skew_ms = 0;
     int64_t beat_ms = 0;  // From one beat to the next; 0: there are none.
+    LogSink log;
   };
   // References outlive it, but what is under way in `api`.
   Chores(Api& api, StoreCore& core, SharedIndex& index, const Names& names,
@@ -50,6 +53,7 @@ class Chores {
   const Options options_;
   Expiry expiry_;
   OldGenerations old_generations_;
+  GoneKvds gone_kvds_;
 
   bool beat_under_way_ = false;
   bool has_sent_ = false;

@@ -43,7 +43,7 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       patience_(options_.timeout_ms),
       chores_(*api_, core_, index_, names_, clocks_,
               {options_.id, options_.nonce, options_.max_clock_skew_ms,
-               options_.heartbeat_ms}) {
+               options_.heartbeat_ms, options_.log}) {
   core_.reads = &batch_;
   core_.limit.ValuesStay();
   core_.removals.KeepBehind(0);
@@ -233,6 +233,8 @@ void EtcdStore::OnTold(const OwnSequence::Told& told) {
       flight_ = Flight::kUnknown;
       if (stopping_) GiveUpBatch();
       return;
+    case What::kNeverKnown:
+      return GiveUpBatch();
   }
 }
 
@@ -409,10 +411,10 @@ BackingStatus EtcdStore::Backing() const {
   const int64_t now_ms = NowMs();
   const int64_t wall_ms = clock_.WallMs();
   std::map<std::string, int64_t> heard_ms_ago;
-  // By its last Txn and its own clock, or, if it was heard not long ago, by
-  // this one.
+  // By its own clock when it wrote to etcd last, or, if it was heard not long
+  // ago, by this one.
   for (const auto& [id, peer] : index_.peers()) {
-    heard_ms_ago[id] = std::max<int64_t>(wall_ms - peer.sequence.clock_ms, 0);
+    heard_ms_ago[id] = std::max<int64_t>(wall_ms - peer.clock_ms, 0);
   }
   for (const auto& [id, peer] : clocks_.peers()) {
     heard_ms_ago[id] = now_ms - peer.heard_at_ms;

@@ -92,6 +92,10 @@ Name Names::Parse(std::string_view name) const {
   Name parsed;
   if (!name.starts_with(prefix_)) return parsed;
   name.remove_prefix(prefix_.size());
+  if (name == "s/-") {
+    parsed.kind = Name::Kind::kRemoval;
+    return parsed;
+  }
   if (name.starts_with("s/") || name.starts_with("h/")) {
     parsed.kind =
         name.front() == 's' ? Name::Kind::kSequence : Name::Kind::kBeat;

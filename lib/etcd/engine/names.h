@@ -18,6 +18,7 @@ struct Name {
     kGeneration,  // Of a database: which one counts.
     kSequence,    // Of a kvd: how far its Txns are.
     kBeat,        // Of a kvd: that it is there.
+    kRemoval,     // Of the newest kvd whose keys were removed: its id.
     kOther,       // Nothing of kvd's.
   };
   Kind kind = Kind::kOther;
@@ -40,7 +41,8 @@ class Names {
   std::string GenerationPrefix() const { return prefix_ + "g/"; }
   std::string Sequence(std::string_view id) const;
   std::string SequencePrefix() const { return prefix_ + "s/"; }
-
+  // Among the sequence keys; ids are longer.
+  std::string NewestRemoval() const { return SequencePrefix() + "-"; }
   std::string Beat(std::string_view id) const;
 
   Name Parse(std::string_view name) const;

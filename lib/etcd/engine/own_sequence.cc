@@ -22,6 +22,10 @@ constexpr int64_t kPauseMs = 200;
 // … for want of space, which takes an operator to mend.
 constexpr int64_t kNoSpacePauseMs = 1000;
 
+int64_t RevisionOf(const std::vector<KeyValue>& found) {
+  return found.empty() ? 0 : found.front().mod_revision;
+}
+
 }  // namespace
 
 // A fence and a second one have to fit into what clients wait.
@@ -87,8 +91,11 @@ void OwnSequence::OnTxn(Result<TxnResponse> answer) {
     told_ = {What::kCommitted, revision_, std::nullopt};
     return;
   }
-  if (!IsOurs(answer->found)) return Lost(answer->found);
+  if (IsRestored(answer->revision)) return;
+  if (!answer->found.empty() && !IsOurs(answer->found)) return Lost();
   told_ = {What::kRefused, 0, std::nullopt};
+  const int64_t is_at = RevisionOf(answer->found);
+  if (is_at != revision_) BeginAnew(is_at);
 }
 
 void OwnSequence::Unknown(const Error& why) {
@@ -109,12 +116,14 @@ void OwnSequence::LookWhetherDone(const Error& why) {
              [this, why](Result<RangeResponse> answer) {
                if (!answer) return Unknown(why);
                const std::vector<KeyValue>& found = answer->found;
-               const int64_t is_at =
-                   found.empty() ? 0 : found.front().mod_revision;
+               const int64_t is_at = RevisionOf(found);
                if (is_at == revision_) {
                  told_ = {What::kFailed, 0, why};
+               } else if (found.empty()) {
+                 BeginAnew(0);
+                 told_ = {What::kNeverKnown, 0, std::nullopt};
                } else if (!IsOurs(found)) {
-                 Lost(found);
+                 Lost();
                } else {
                  // Only this Txn can have moved it.
                  revision_ = is_at;
@@ -138,21 +147,43 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
     if (was_awaited) told_ = {What::kRefused, 0, std::nullopt};
     return;
   }
+  if (IsRestored(answer->revision)) return;
   if (!IsOurs(answer->found)) {
-    if (is_own_) return Lost(answer->found);
-    // Of an earlier life, which wrote once more.
-    revision_ = answer->found.empty() ? 0 : answer->found.front().mod_revision;
+    if (is_own_ && !answer->found.empty()) return Lost();
+    // It was removed, or is of an earlier life, which wrote once more.
+    if (is_own_) BeginAnew(0);
+    revision_ = RevisionOf(answer->found);
+    if (was_awaited) told_ = {What::kNeverKnown, 0, std::nullopt};
+    if (was_awaited && IsPlanted(PlantedBug::kRemovedPassesForUndone)) {
+      told_ = {What::kRefused, 0, std::nullopt};
+    }
     return;
   }
   const KeyValue& key = answer->found.front();
   Settle(key.mod_revision);
   if (!was_awaited) return;
-  if (DecodeSequence(key.value)->number == sent_number_) {
+  const uint64_t number = DecodeSequence(key.value)->number;
+  if (number == sent_number_) {
     told_ = {What::kCommitted, key.mod_revision, std::nullopt};
-  } else {
+  } else if (number > sent_number_) {
     // An earlier fence was done, and not the Txn.
     told_ = {What::kRefused, 0, std::nullopt};
+  } else {
+    // The key was removed, and a fence of long ago has made it again.
+    told_ = {What::kNeverKnown, 0, std::nullopt};
   }
+}
+
+// None of this kvd's Txns that are under way is done any more: each compares a
+// revision that the key will not have again.
+void OwnSequence::BeginAnew(int64_t revision) {
+  settled_ = false;
+  awaits_fence_ = false;
+  revision_ = revision;
+  trouble_ = fmt::format(
+      "it was out of reach for so long that others have removed this kvd's "
+      "key {}",
+      options_.key);
 }
 
 void OwnSequence::Settle(int64_t revision) {
@@ -170,15 +201,20 @@ bool OwnSequence::IsOurs(const std::vector<KeyValue>& found) const {
   return sequence && sequence->nonce == options_.nonce;
 }
 
-void OwnSequence::Lost(const std::vector<KeyValue>& found) {
-  if (found.empty()) {
-    failure_ = Error(
-        ErrorCode::kHeld,
-        fmt::format("somebody has removed the key {} from etcd, which is this "
-                    "kvd's. Start it again",
-                    options_.key));
-    return;
-  }
+// Revisions only grow, but in a cluster that was made anew from a backup: what
+// this kvd has in memory is not what is there.
+bool OwnSequence::IsRestored(int64_t revision) {
+  if (revision >= revision_) return false;
+  failure_ = Error(
+      ErrorCode::kUnavailable,
+      fmt::format("etcd is at revision {}, and was at {} before: it has an "
+                  "older state, as after a restored backup. Start kvd again, "
+                  "on all hosts",
+                  revision, revision_));
+  return true;
+}
+
+void OwnSequence::Lost() {
   failure_ = Error(
       ErrorCode::kHeld,
       fmt::format("another kvd writes to etcd under this one's id, {}: is its "

@@ -44,7 +44,7 @@ class OwnSequence {
   // Why it is not settled, and whether that is for want of space.
   const std::string& trouble() const { return trouble_; }
   bool no_space() const { return no_space_; }
-  // Somebody else has the key, for good.
+  // Somebody else has the key, or etcd an older state, for good.
   const std::optional<Error>& failure() const { return failure_; }
 
   // With settled(). What becomes of it is told once, or twice if the first is
@@ -53,9 +53,10 @@ class OwnSequence {
   struct Told {
     enum class What : uint8_t {
       kCommitted,
-      kRefused,  // Its conditions do not hold, or a fence came before it.
-      kFailed,   // Not done, and never will be.
-      kUnknown,  // Nobody knows yet.
+      kRefused,     // Its conditions do not hold, or a fence came before it.
+      kFailed,      // Not done, and never will be.
+      kUnknown,     // Nobody knows yet …
+      kNeverKnown,  // … or ever will: the key was removed meanwhile.
     };
     What what = What::kCommitted;
     int64_t revision = 0;        // kCommitted.
@@ -75,8 +76,11 @@ class OwnSequence {
   void Unknown(const Error& why);
   // etcd looks at its space before a Txn and behind it, and says the same.
   void LookWhetherDone(const Error& why);
+  // Where the key is otherwise than this kvd left it.
+  void BeginAnew(int64_t revision);
   bool IsOurs(const std::vector<KeyValue>& found) const;
-  void Lost(const std::vector<KeyValue>& found);
+  bool IsRestored(int64_t revision);
+  void Lost();
   int64_t TimeoutMs() const;
   int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }
 

@@ -19,6 +19,16 @@ std::optional<uint64_t> NumberIn(std::string_view text) {
   return number;
 }
 
+// Of its kvd, as a sequence key or a beat says.
+std::optional<int64_t> ClockIn(const Name& name, std::string_view value) {
+  if (name.kind == Name::Kind::kBeat) {
+    const auto beat = DecodeBeat(value);
+    return beat ? std::optional(beat->clock_ms) : std::nullopt;
+  }
+  const auto sequence = DecodeSequence(value);
+  return sequence ? std::optional(sequence->clock_ms) : std::nullopt;
+}
+
 }  // namespace
 
 void SharedIndex::Load(const KeyValue& kv) {
@@ -57,19 +67,34 @@ void SharedIndex::ApplyEvent(const Event& event) {
       return ApplyData(name, event);
     case Name::Kind::kGeneration:
       return ApplyGeneration(name, event);
-    case Name::Kind::kSequence: {
-      const auto sequence = DecodeSequence(event.kv.value);
-      if (event.is_delete) return;
-      if (!sequence) return WarnOfForeign(event.kv.key);
-      peers_[std::string(name.key)] = {*sequence, event.kv.mod_revision};
-      return;
-    }
     case Name::Kind::kBeat:
       // Whether its kvd is there shows when one comes.
-      return clocks_.Found(name.key);
+      clocks_.Found(name.key);
+      return ApplyPeer(name, event);
+    case Name::Kind::kSequence:
+      return ApplyPeer(name, event);
+    case Name::Kind::kRemoval:
+      return;
     case Name::Kind::kOther:
       return WarnOfForeign(event.kv.key);
   }
+}
+
+void SharedIndex::ApplyPeer(const Name& name, const Event& event) {
+  const auto clock_ms = ClockIn(name, event.kv.value);
+  if (!event.is_delete && !clock_ms) return WarnOfForeign(event.kv.key);
+  const auto it = peers_.try_emplace(std::string(name.key)).first;
+  Peer& peer = it->second;
+  int64_t& revision =
+      name.kind == Name::Kind::kBeat ? peer.beat_revision : peer.mod_revision;
+  if (event.kv.mod_revision < revision) return;
+  if (event.is_delete) {
+    revision = 0;
+    if (peer.mod_revision == 0 && peer.beat_revision == 0) peers_.erase(it);
+    return;
+  }
+  revision = event.kv.mod_revision;
+  peer.clock_ms = *clock_ms;
 }
 
 void SharedIndex::HearBeat(const Name& name, const Event& event) {

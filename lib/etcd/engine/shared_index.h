@@ -60,10 +60,12 @@ class SharedIndex {
   // else has given it a value that is none of kvd's. To kvd it is absent.
   int64_t RevisionOfAbsent(int database, std::string_view key) const;
 
-  // What other kvds' sequence keys say, by their ids; this one's included.
+  // What is known of the kvds that have keys here, by their ids; this one's
+  // included.
   struct Peer {
-    Sequence sequence;
-    int64_t mod_revision = 0;
+    int64_t clock_ms = 0;       // Its own, when it wrote the newest of them.
+    int64_t mod_revision = 0;   // Of its sequence key; 0: there is none.
+    int64_t beat_revision = 0;  // Of its beat; 0: there is none.
   };
   const std::map<std::string, Peer, std::less<>>& peers() const {
     return peers_;
@@ -74,6 +76,7 @@ class SharedIndex {
   void ApplyData(const Name& name, const Event& event);
   void ApplyGeneration(const Name& name, const Event& event);
   bool IsNews(const Entry* entry, const Event& event) const;
+  void ApplyPeer(const Name& name, const Event& event);
   void HearBeat(const Name& name, const Event& event);
   void NoteForeign(const Name& name, const Event& event, bool is_foreign);
   void ForgetForeign(int database);
