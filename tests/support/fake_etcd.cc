@@ -215,6 +215,17 @@ Fate FakeEtcd::ChooseFate(int client, Kind kind) {
   return odds_ ? RandomFate() : Fate::Answered();
 }
 
+bool FakeEtcd::IsTooLarge(const RangeRequest& request) const {
+  if (range_bytes_max_ == 0) return false;
+  const Result<RangeResponse> response = state_.Range(request);
+  if (!response) return false;
+  size_t bytes = 0;
+  for (const KeyValue& kv : response->found) {
+    bytes += kv.key.size() + kv.value.size();
+  }
+  return bytes > range_bytes_max_;
+}
+
 Fate FakeEtcd::RandomFate() {
   const int64_t there_ms = UpTo(odds_->delay_ms);
   const int64_t back_ms = UpTo(odds_->delay_ms);
@@ -319,6 +330,7 @@ void FakeEtcd::SendRange(int client, RangeRequest request, int64_t timeout_ms,
   Flight flight;
   flight.client = client;
   flight.fate = ChooseFate(client, Kind::kRange);
+  if (IsTooLarge(request)) flight.fate = Fate::NeverDone();
   flight.perform = [this, request = std::move(request), done]() -> Job {
     return [done, response = state_.Range(request)] { done(response); };
   };

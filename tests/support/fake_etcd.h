@@ -143,6 +143,8 @@ class FakeEtcd {
   // Without a quorum requests wait; `keep`: they are done as soon as there is
   // one, else they are lost. Watches break.
   void SetQuorum(bool quorum, bool keep = true);
+  // What takes more than that never comes; 0: all does.
+  void set_range_bytes_max(size_t bytes) { range_bytes_max_ = bytes; }
   // Changes from now on are told so much later, never out of order.
   void set_watch_lag_ms(int64_t ms) { watch_lag_ms_ = ms; }
   // What is told is held back until it is no longer.
@@ -218,6 +220,7 @@ class FakeEtcd {
   void ForgetIfOver(uint64_t flight);
 
   Fate ChooseFate(int client, Kind kind);
+  bool IsTooLarge(const RangeRequest& request) const;
   Fate RandomFate();
   void RandomTrouble();
   bool Happens(double odds);
@@ -249,6 +252,7 @@ class FakeEtcd {
   std::vector<uint64_t> waiting_;  // Flights, for a quorum.
   bool watches_broken_ = false;
   int64_t watch_lag_ms_ = 0;
+  size_t range_bytes_max_ = 0;
   std::array<bool, 3> members_up_ = {true, true, true};
   std::optional<Odds> odds_;
   std::mt19937_64 random_;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 #include "etcd/engine/chores.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -12,6 +14,9 @@ constexpr int64_t kTimeoutMs = 2000;
 // later the answer comes, the less it proves.
 constexpr int64_t kAskMs = 500;
 constexpr int64_t kAnswerMs = 20;
+// Memory has room again, as far as people are told, when this part of the limit
+// is free.
+constexpr uint64_t kRoomPart = 16;
 
 }  // namespace
 
@@ -34,6 +39,7 @@ void Chores::Tick() {
   old_generations_.Note(index_.TakeFlushed(), index_.TakeOutdated(), now_ms);
   old_generations_.Tick(now_ms);
   gone_kvds_.Tick();
+  LookAtMemory();
 }
 
 void Chores::Poll() {
@@ -68,6 +74,26 @@ void Chores::SendBeat(int64_t now_ms) {
              clocks_.Sent(answer->revision, wall_ms);
              gone_kvds_.BeatDone(NowMs());
            });
+}
+
+std::string Chores::memory_warning() const {
+  if (!core_.limit.IsOver()) return "";
+  return fmt::format(
+      "keys and values take {} MiB, and memory.limit is {} MiB: what other "
+      "hosts write comes in all the same, writes of this host that need more "
+      "are refused, and this kvd would not start again. Raise memory.limit if "
+      "the host has more, or delete keys",
+      core_.databases->memory().all() >> 20, core_.limit.bytes() >> 20);
+}
+
+void Chores::LookAtMemory() {
+  const uint64_t limit = core_.limit.bytes();
+  if (core_.limit.IsOver()) {
+    if (std::exchange(warned_of_memory_, true)) return;
+    options_.log(Severity::kWarning, memory_warning());
+  } else if (core_.databases->memory().all() <= limit - limit / kRoomPart) {
+    warned_of_memory_ = false;
+  }
 }
 
 }  // namespace kvd::etcd

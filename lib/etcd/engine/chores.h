@@ -39,10 +39,14 @@ class Chores {
   // The index has news.
   void Poll();
   uint64_t expired_keys() const { return expiry_.removed(); }
+  // For people: others' keys come in whatever memory.limit is; empty while
+  // there is room.
+  std::string memory_warning() const;
 
  private:
   void Expire(int64_t now_ms);
   void SendBeat(int64_t now_ms);
+  void LookAtMemory();
   int64_t NowMs() const { return core_.clock.MonotonicUs() / 1000; }
 
   Api& api_;
@@ -58,6 +62,7 @@ class Chores {
   bool beat_under_way_ = false;
   bool has_sent_ = false;
   int64_t sent_at_ms_ = 0;  // The newest beat.
+  bool warned_of_memory_ = false;
 };
 
 }  // namespace kvd::etcd

@@ -15,6 +15,7 @@ namespace kvd::etcd {
 namespace {
 
 constexpr int64_t kTickMs = 100;
+constexpr std::string_view kWarning = "etcd_warning";
 
 }  // namespace
 
@@ -419,9 +420,16 @@ BackingStatus EtcdStore::Backing() const {
   for (const auto& [id, peer] : clocks_.peers()) {
     heard_ms_ago[id] = now_ms - peer.heard_at_ms;
   }
-  return cluster_.Describe(
+  BackingStatus status = cluster_.Describe(
       {.id = options_.id, .now_ms = now_ms, .revision = index_.revision()},
       heard_ms_ago);
+  if (std::string why = chores_.memory_warning(); !why.empty()) {
+    const auto warnings = std::ranges::count_if(
+        status.fields,
+        [](const auto& field) { return field.first.starts_with(kWarning); });
+    status.Add(fmt::format("{}{}", kWarning, warnings), std::move(why));
+  }
+  return status;
 }
 
 StoreStats EtcdStore::Stats() const {

@@ -84,14 +84,14 @@ void Loader::OnPage(Result<RangeResponse> page) {
   trouble_.clear();
   for (const KeyValue& kv : page->found) index_.Load(kv);
   keys_ += page->found.size();
-  if (!HasRoom()) return;
+  if (!MayGoOn()) return;
   TakeUpdates();
   if (page->more) {
     ChooseNextPage(*page);
     return AskPage();
   }
   from_.reset();
-  loaded_ = true;
+  loaded_ = was_loaded_ = true;
   has_news_ = true;
 }
 
@@ -106,11 +106,13 @@ void Loader::ChooseNextPage(const RangeResponse& page) {
   from_ = After(page.found.back().key);
 }
 
-bool Loader::HasRoom() {
+// A start beyond memory.limit does not. Whoever serves already has taken in
+// what others wrote beyond it.
+bool Loader::MayGoOn() {
   // What was there before it began anew still counts.
   while (core_.limit.IsOver() && core_.cleared.FreeSlice()) {
   }
-  if (!core_.limit.IsOver()) return true;
+  if (!core_.limit.IsOver() || was_loaded_) return true;
   failure_ = Error(
       ErrorCode::kInvalid,
       fmt::format("the first {} keys under \"{}\" take {} MiB with their "

@@ -50,7 +50,7 @@ class Loader {
   void AskPage();
   void OnPage(Result<RangeResponse> page);
   void ChooseNextPage(const RangeResponse& page);
-  bool HasRoom();
+  bool MayGoOn();
   void TakeUpdates();
   void BeginWatch();
   void Later(const Error& why);
@@ -78,6 +78,7 @@ class Loader {
   int64_t page_keys_ = 0;            // Of it.
   uint64_t keys_ = 0;                // Taken in so far.
   bool loaded_ = false;
+  bool was_loaded_ = false;  // Once, at least.
   bool has_news_ = false;
   std::string trouble_;
   std::optional<Error> failure_;
