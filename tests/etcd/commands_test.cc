@@ -214,6 +214,20 @@ TEST(Moments, AreSeenToBeMixed) {
 
 // --- Clients that go or do not read -----------------------------------------
 
+// Nor is it read on for ever while it waits.
+TEST_F(Commands, ThatAreNoneAreNotReadOnBehindWhatWaits) {
+  constexpr size_t kMost = 4 << 20;  // The socket's buffers, and some.
+  Talk(1, Line("PING"));
+  Delay(500);
+  Send(1, Command({"SET", "a", "1"}) + "*1\r\n$x\r\n");
+  const std::string more(64 << 10, 'x');
+  size_t sent = 0;
+  for (int i = 0; i < 200; ++i, Pass()) sent += host().SendSome(1, more);
+  EXPECT_LT(sent, kMost);
+  const std::string got = Await(1, 20);
+  EXPECT_TRUE(got.starts_with("+OK\r\n-ERR Protocol error")) << got;
+}
+
 TEST_F(Commands, OfAClientThatHasGoneAreDone) {
   Talk(2, Line("SUBSCRIBE news"));
   Talk(1, Line("PING"));
