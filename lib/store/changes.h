@@ -47,6 +47,12 @@ class Changes {
 
   // Null: nobody listens.
   void ListenTo(KeyEvents* events) { events_ = events; }
+  // A key goes by its deadline that nobody here removes.
+  void NoteExpired(int database, std::string_view key, Seq seq) {
+    if (events_ != nullptr) {
+      events_->Note(KeyEvent::kExpired, database, key, seq);
+    }
+  }
 
   // For Transaction: what is changed from now on can be undone, until one of
   // the other two. It may begin within another one, and is a part of that then.

@@ -419,6 +419,72 @@ TEST_F(Commands, TellEventsThatAreAskedForMeanwhile) {
   EXPECT_EQ(told.find("incrby"), told.rfind("incrby")) << told;
 }
 
+class EventsOfExpiredKeys : public Commands {
+ protected:
+  EventsOfExpiredKeys() {
+    Talk(3, Line("CONFIG SET notify-keyspace-events EA"));
+    Talk(2, Line("PSUBSCRIBE *"));
+  }
+  // As another host does; it goes after so many ms.
+  void PutByAnother(const std::string& key, int64_t ms) {
+    etcd().Put("kvd/0/0/" + key,
+               EncodeValue("v", static_cast<uint64_t>(clock().WallMs() + ms)));
+    Pass();
+  }
+  // The events that the listener hears meanwhile, by their names, of the key.
+  std::string Told(const std::string& key, int ms) {
+    for (; ms > 0; --ms) {
+      Pass();
+      host().store().Tick();  // The loop's own comes by another clock.
+    }
+    const std::string told = Receive(2);
+    std::string names;
+    constexpr std::string_view kChannel = "__keyevent@0__:";
+    for (size_t at = told.find(kChannel); at != told.npos;
+         at = told.find(kChannel, at + 1)) {
+      const size_t begin = at + kChannel.size();
+      const size_t end = told.find("\r\n", begin);
+      const size_t word = told.find("\r\n", end + 2) + 2;
+      if (told.substr(word, told.find("\r\n", word) - word) != key) continue;
+      names += told.substr(begin, end - begin) + " ";
+    }
+    return names;
+  }
+  static constexpr int kSkewMs = 500;
+};
+
+TEST_F(EventsOfExpiredKeys, ThatThisHostRemoves) {
+  Talk(1, Line("SET key v PX 100"));
+  EXPECT_EQ(Told("key", 20), "set expire ");
+  EXPECT_EQ(Told("key", 2 * kSkewMs), "expired ");
+  EXPECT_FALSE(etcd().Get("kvd/0/0/key"));
+  PutByAnother("theirs", 100);
+  EXPECT_EQ(Told("theirs", 2 * kSkewMs), "expired ");
+  EXPECT_FALSE(etcd().Get("kvd/0/0/theirs"));
+}
+
+TEST_F(EventsOfExpiredKeys, ThatAnotherHostRemoves) {
+  PutByAnother("key", 100);
+  EXPECT_EQ(Told("key", 200), "");
+  etcd().Delete("kvd/0/0/key");
+  EXPECT_EQ(Told("key", 2 * kSkewMs), "expired ");
+  // What its clients delete is theirs.
+  PutByAnother("key", 100);
+  etcd().Delete("kvd/0/0/key");
+  EXPECT_EQ(Told("key", 2 * kSkewMs), "");
+}
+
+TEST_F(EventsOfExpiredKeys, ThatAreSetAgain) {
+  Talk(1, Line("SET key v PX 100"));
+  EXPECT_EQ(Told("key", 200), "set expire ");
+  Talk(1, Line("SET key w"));
+  EXPECT_EQ(Told("key", 2 * kSkewMs), "expired set ");
+  PutByAnother("key", 100);
+  Pass(200);
+  PutByAnother("key", 100'000);
+  EXPECT_EQ(Told("key", 2 * kSkewMs), "expired ");
+}
+
 // --- Revisions --------------------------------------------------------------
 
 TEST_F(Commands, ShowTheRevisionsThatEtcdGives) {

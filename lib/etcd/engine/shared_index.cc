@@ -124,6 +124,7 @@ void SharedIndex::ApplyData(const Name& name, const Event& event) {
   if (!IsNews(entry, event)) return NoteForeign(name, event, false);
   NoteForeign(name, event, !event.is_delete && !stored);
   const Seq seq = SeqOf(event.kv);
+  NoteIfExpired(name, entry, seq);
   if (!event.is_delete && stored) {
     core_.watched_keys.NotePut(name.database, hash, name.key, seq);
     keyspace.Put(hash, name.key, stored->value, seq, Place(),
@@ -134,6 +135,13 @@ void SharedIndex::ApplyData(const Name& name, const Event& event) {
   if (entry == nullptr || entry->is_ghost()) return;
   core_.watched_keys.NoteRemoval(name.database, hash, name.key, seq);
   keyspace.Erase(hash, name.key, seq);
+}
+
+// No host's client has removed it, so that those of each are told.
+void SharedIndex::NoteIfExpired(const Name& name, const Entry* old, Seq seq) {
+  if (old == nullptr || old->is_ghost() || !old->has_deadline()) return;
+  if (!old->IsExpiredAt(core_.clock.WallMs())) return;
+  core_.changes.NoteExpired(name.database, name.key, seq);
 }
 
 void SharedIndex::ApplyGeneration(const Name& name, const Event& event) {

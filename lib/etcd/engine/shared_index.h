@@ -75,6 +75,7 @@ class SharedIndex {
   void ApplyEvent(const Event& event);
   void ApplyData(const Name& name, const Event& event);
   void ApplyGeneration(const Name& name, const Event& event);
+  void NoteIfExpired(const Name& name, const Entry* old, Seq seq);
   bool IsNews(const Entry* entry, const Event& event) const;
   void ApplyPeer(const Name& name, const Event& event);
   void HearBeat(const Name& name, const Event& event);

@@ -125,6 +125,16 @@ class Differences(E2eTest):
         self.assertEqual(self.client.call("PUBLISH", "news", "ours"), 1)
         self.assertEqual(listener.reply(), [b"pmessage", b"*", b"news",
                                             b"ours"])
+        # That a key has expired is told everywhere.
+        listeners = [listener, other.connect()]
+        writer.call("CONFIG", "SET", "notify-keyspace-events", "Ex")
+        self.client.call("CONFIG", "SET", "notify-keyspace-events", "Ex")
+        listeners[1].call("PSUBSCRIBE", "*")
+        self.assertEqual(writer.call("SET", "short", "1", "PX", "50"), "OK")
+        for one in listeners:
+            self.assertEqual(one.reply(), [b"pmessage", b"*",
+                                           b"__keyevent@0__:expired",
+                                           b"short"])
 
 
 if __name__ == "__main__":
