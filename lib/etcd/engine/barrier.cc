@@ -7,6 +7,16 @@
 
 namespace kvd::etcd {
 
+std::optional<Error> WentBack(int64_t is, int64_t was) {
+  if (is >= was) return std::nullopt;
+  return Error(
+      ErrorCode::kUnavailable,
+      fmt::format("etcd is at revision {}, and was at {} before: somebody has "
+                  "made it anew, as from a backup. Start kvd again, on all "
+                  "hosts, so that it loads what is there now",
+                  is, was));
+}
+
 void Barrier::Pump(int64_t now_ms) {
   if (answered_ > passed_ && now_ms - asked_at_ms_ >= timeout_ms_) {
     answered_ = passed_;
@@ -23,15 +33,18 @@ void Barrier::Pump(int64_t now_ms) {
   request.key = key_;
   request.range_end = range_end_;
   request.keys_only = true;
-  api_.Range(
-      std::move(request), timeout_ms_,
-      [this](Result<RangeResponse> answer) { OnAnswer(std::move(answer)); });
+  api_.Range(std::move(request), timeout_ms_,
+             [this, told = told_](Result<RangeResponse> answer) {
+               OnAnswer(std::move(answer), told);
+             });
 }
 
-void Barrier::OnAnswer(Result<RangeResponse> answer) {
+void Barrier::OnAnswer(Result<RangeResponse> answer, int64_t told) {
   under_way_ = false;
   has_news_ = true;
   if (!answer) return GiveUp(answer.error().message());
+  failure_ = WentBack(answer->revision, told);
+  if (failure_) return GiveUp(failure_->message());
   target_ = 0;
   for (const KeyValue& kv : answer->found) {
     target_ = std::max(target_, kv.mod_revision);
@@ -53,6 +66,7 @@ void Barrier::GiveUp(std::string why) {
 }
 
 bool Barrier::Advance(int64_t revision) {
+  told_ = revision;
   if (answered_ <= passed_ || target_ > revision) return false;
   passed_ = answered_;
   has_news_ = true;

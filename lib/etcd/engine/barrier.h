@@ -14,9 +14,16 @@
 #include <string>
 #include <utility>
 
+#include "base/error.h"
 #include "etcd/api.h"
 
 namespace kvd::etcd {
+
+// Why a kvd cannot go on whose etcd is at revision `is`, by an answer, and was
+// at `was` when it was asked; nothing if it can. Revisions only grow, but where
+// somebody makes etcd anew, from a backup or empty, under kvds that run: what
+// those have in memory is not what is there.
+std::optional<Error> WentBack(int64_t is, int64_t was);
 
 // Thread: loop.
 class Barrier {
@@ -38,6 +45,8 @@ class Barrier {
     Want();
   }
   uint64_t before_all() const { return before_all_; }
+  // Why this kvd cannot go on.
+  const std::optional<Error>& failure() const { return failure_; }
   bool holds_all() const { return before_all_ > passed_; }
   // Asks, if one is wanted and none is under way. Gives up what the watch has
   // not come to in time.
@@ -54,7 +63,7 @@ class Barrier {
   uint64_t passed() const { return passed_; }
 
  private:
-  void OnAnswer(Result<RangeResponse> answer);
+  void OnAnswer(Result<RangeResponse> answer, int64_t told);
   void GiveUp(std::string why);
 
   Api& api_;
@@ -69,6 +78,8 @@ class Barrier {
   uint64_t passed_ = 0;
   uint64_t before_all_ = 0;
   int64_t target_ = 0;  // Of the newest that was answered.
+  int64_t told_ = 0;    // So far the watch has.
+  std::optional<Error> failure_;
   uint64_t failed_ = 0;
   std::string why_;
   bool has_news_ = false;

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "etcd/engine/barrier.h"
+
 namespace kvd::etcd {
 namespace {
 
@@ -63,14 +65,16 @@ void Chores::SendBeat(int64_t now_ms) {
   sent_at_ms_ = now_ms;
   clocks_.BeatSent();
   const int64_t wall_ms = core_.clock.WallMs();
+  const int64_t told = index_.revision();
   TxnRequest request;
-  request.then.push_back(
-      {Op::Kind::kPut, names_.Beat(options_.id),
-       EncodeBeat({options_.nonce, wall_ms, index_.revision()})});
+  request.then.push_back({Op::Kind::kPut, names_.Beat(options_.id),
+                          EncodeBeat({options_.nonce, wall_ms, told})});
   api_.Txn(std::move(request), kTimeoutMs,
-           [this, wall_ms](const Result<TxnResponse>& answer) {
+           [this, wall_ms, told](const Result<TxnResponse>& answer) {
              beat_under_way_ = false;
              if (!answer) return;
+             failure_ = WentBack(answer->revision, told);
+             if (failure_) return;
              clocks_.Sent(answer->revision, wall_ms);
              gone_kvds_.BeatDone(NowMs());
            });

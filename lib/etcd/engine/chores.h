@@ -6,8 +6,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "base/error.h"
 #include "base/log_sink.h"
 #include "etcd/api.h"
 #include "etcd/engine/expiry.h"
@@ -39,6 +41,8 @@ class Chores {
   // The index has news.
   void Poll();
   uint64_t expired_keys() const { return expiry_.removed(); }
+  // Why this kvd cannot go on.
+  const std::optional<Error>& failure() const { return failure_; }
   // For people: others' keys come in whatever memory.limit is; empty while
   // there is room.
   std::string memory_warning() const;
@@ -63,6 +67,7 @@ class Chores {
   bool has_sent_ = false;
   int64_t sent_at_ms_ = 0;  // The newest beat.
   bool warned_of_memory_ = false;
+  std::optional<Error> failure_;
 };
 
 }  // namespace kvd::etcd

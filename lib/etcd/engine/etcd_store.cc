@@ -371,6 +371,8 @@ bool EtcdStore::Poll() {
   if (loader_.TakeLoaded()) OnLoaded();
   Fail(loader_.failure());
   Fail(sequence_.failure());
+  Fail(barrier_.failure());
+  Fail(chores_.failure());
   ApplyUpdates();
   barrier_.Advance(index_.revision());
   const bool barrier_news = barrier_.TakeNews();

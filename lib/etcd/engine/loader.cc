@@ -81,6 +81,10 @@ void Loader::AskPage() {
 
 void Loader::OnPage(Result<RangeResponse> page) {
   if (!page) return Later(page.error());
+  if (page->more && page->found.empty()) {
+    return Later(Error(ErrorCode::kInvalid,
+                       "an answer without keys says that there are more"));
+  }
   trouble_.clear();
   for (const KeyValue& kv : page->found) index_.Load(kv);
   keys_ += page->found.size();

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/planted_bug.h"
+#include "etcd/engine/barrier.h"
 
 namespace kvd::etcd {
 namespace {
@@ -91,7 +92,8 @@ void OwnSequence::OnTxn(Result<TxnResponse> answer) {
     told_ = {What::kCommitted, revision_, std::nullopt};
     return;
   }
-  if (IsRestored(answer->revision)) return;
+  failure_ = WentBack(answer->revision, revision_);
+  if (failure_) return;
   if (!answer->found.empty() && !IsOurs(answer->found)) return Lost();
   told_ = {What::kRefused, 0, std::nullopt};
   const int64_t is_at = RevisionOf(answer->found);
@@ -147,7 +149,8 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
     if (was_awaited) told_ = {What::kRefused, 0, std::nullopt};
     return;
   }
-  if (IsRestored(answer->revision)) return;
+  failure_ = WentBack(answer->revision, revision_);
+  if (failure_) return;
   if (!IsOurs(answer->found)) {
     if (is_own_ && !answer->found.empty()) return Lost();
     // It was removed, or is of an earlier life, which wrote once more.
@@ -199,19 +202,6 @@ bool OwnSequence::IsOurs(const std::vector<KeyValue>& found) const {
   if (found.empty()) return false;
   const auto sequence = DecodeSequence(found.front().value);
   return sequence && sequence->nonce == options_.nonce;
-}
-
-// Revisions only grow, but in a cluster that was made anew from a backup: what
-// this kvd has in memory is not what is there.
-bool OwnSequence::IsRestored(int64_t revision) {
-  if (revision >= revision_) return false;
-  failure_ = Error(
-      ErrorCode::kUnavailable,
-      fmt::format("etcd is at revision {}, and was at {} before: it has an "
-                  "older state, as after a restored backup. Start kvd again, "
-                  "on all hosts",
-                  revision, revision_));
-  return true;
 }
 
 void OwnSequence::Lost() {

@@ -44,7 +44,7 @@ class OwnSequence {
   // Why it is not settled, and whether that is for want of space.
   const std::string& trouble() const { return trouble_; }
   bool no_space() const { return no_space_; }
-  // Somebody else has the key, or etcd an older state, for good.
+  // Somebody else has the key, or etcd was made anew.
   const std::optional<Error>& failure() const { return failure_; }
 
   // With settled(). What becomes of it is told once, or twice if the first is
@@ -79,7 +79,6 @@ class OwnSequence {
   // Where the key is otherwise than this kvd left it.
   void BeginAnew(int64_t revision);
   bool IsOurs(const std::vector<KeyValue>& found) const;
-  bool IsRestored(int64_t revision);
   void Lost();
   int64_t TimeoutMs() const;
   int64_t NowMs() const { return clock_.MonotonicUs() / 1000; }

@@ -359,7 +359,8 @@ TEST_F(OwnSequenceTest, AnOlderStateOfEtcdIsNoticed) {
   sequence_.Send({{}, {{Op::Kind::kPut, "key", "1"}}, {}});
   Pass(100);
   ASSERT_TRUE(sequence_.failure());
-  EXPECT_NE(sequence_.failure()->message().find("restored"), std::string::npos);
+  EXPECT_NE(sequence_.failure()->message().find("made it anew"),
+            std::string::npos);
   EXPECT_FALSE(etcd_.Get("key"));
 }
 

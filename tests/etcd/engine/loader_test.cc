@@ -81,6 +81,29 @@ TEST_F(EngineLoader, AsksForKeysThatAreTooLargeInParts) {
   EXPECT_EQ(host.store().Stats().keys[0], 100u);
 }
 
+// --- An etcd that was made anew ---------------------------------------------
+
+// Nobody reads what was there before.
+TEST_F(EngineLoader, AReadSeesThatEtcdIsAnotherOne) {
+  Ready();
+  Get(one_, "ready");
+  etcd_.state() = EtcdState();
+  EXPECT_EQ(one_.Get("ready", [this] { Pass(); }), std::nullopt);
+  ASSERT_TRUE(one_.store().failure());
+  const std::string& why = one_.store().failure()->message();
+  EXPECT_NE(why.find("made it anew"), why.npos) << why;
+}
+
+TEST_F(EngineLoader, ASignOfLifeSeesThatEtcdIsAnotherOne) {
+  Host host(etcd_, clock_, "host");
+  for (int i = 0; i < 50; ++i) etcd_.Put("kvd/0/0/key", "0v");
+  for (int i = 0; i < 100; ++i) PassWith(host, 50);
+  EXPECT_FALSE(host.store().failure());
+  etcd_.state() = EtcdState();
+  EXPECT_TRUE(
+      UntilWith(host, [&] { return host.store().failure().has_value(); }));
+}
+
 // --- memory.limit -----------------------------------------------------------
 
 constexpr uint64_t kLimit = 2 << 20;
