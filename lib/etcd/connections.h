@@ -55,6 +55,10 @@ class Connections {
 
   // "http://a:2379: nobody listens there; http://b:2379: …", for people.
   std::string Troubles() const;
+  // Of one of them.
+  const std::string& trouble(size_t at) const {
+    return connections_[at].trouble;
+  }
   void SetTrouble(size_t at, std::string trouble);
 
  private:

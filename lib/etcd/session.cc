@@ -77,10 +77,12 @@ void Session::TakeStatus(uint64_t id, size_t at, const grpc::Status& status,
   MemberStatus& member = call.members[at];
   call.attempts[at] = nullptr;
   const std::string name = std::move(member.endpoint);
-  if (status.ok()) {
-    member = FromWire(response);
-  } else {
+  if (!status.ok()) {
     member.error = Explain(connections_.endpoint(at), status);
+  } else if (!connections_.Accept(at, response.header())) {
+    member.error = connections_.trouble(at);
+  } else {
+    member = FromWire(response);
   }
   member.endpoint = name;
   if (--call.missing > 0) return;

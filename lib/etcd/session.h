@@ -57,7 +57,6 @@ class Session {
   };
 
   void Tell(News news);
-  void AskStatus(uint64_t id, size_t at, int64_t timeout_ms);
   void TakeStatus(uint64_t id, size_t at, const grpc::Status& status,
                   const wire::StatusResponse& response);
 

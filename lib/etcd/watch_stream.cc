@@ -84,7 +84,7 @@ void WatchStream::LookAtHealth(int64_t now) {
   const int64_t quiet_ms = now - health_.heard_ms;
   if (quiet_ms >= silence_max_ms_) {
     silence_max_ms_ = std::min(2 * silence_max_ms_, kSilenceMaxMs);
-    return OpenElsewhere("it does not answer");
+    return GoElsewhere("it does not answer");
   }
   if ((progress_wanted_ || quiet_ms >= kQuietMs) && MayAsk(now)) AskProgress();
 }
@@ -115,11 +115,12 @@ void WatchStream::Open() {
                          this);
 }
 
-void WatchStream::OpenElsewhere(std::string why) {
+void WatchStream::GoElsewhere(std::string why) {
   connections_.Blame(at_);
   connections_.SetTrouble(at_, std::move(why));
   if (stream_ != nullptr) std::exchange(stream_, nullptr)->Abandon();
-  Open();
+  // Not at once: there the answer may be the same.
+  open_not_before_ms_ = thread_.NowMs() + kReopenMs;
 }
 
 void WatchStream::AskProgress() {
@@ -134,10 +135,10 @@ void WatchStream::TakeMessage(wire::WatchResponse* message) {
   health_.heard_ms = thread_.NowMs();
   silence_max_ms_ = kSilenceMs;
   if (!connections_.Accept(at_, message->header())) {
-    return OpenElsewhere("it belongs to another cluster");
+    return GoElsewhere(connections_.trouble(at_));
   }
   if (message->canceled()) {
-    if (!TakeCancel(*message)) OpenElsewhere(message->cancel_reason());
+    if (!TakeCancel(*message)) GoElsewhere(message->cancel_reason());
     return;
   }
   connections_.Praise(at_);
@@ -147,7 +148,7 @@ void WatchStream::TakeMessage(wire::WatchResponse* message) {
   } else if (message->events_size() > 0) {
     TakeEvents(message);
   } else if (TakeProgress(*message)) {
-    return OpenElsewhere("it is cut off from the other members");
+    return GoElsewhere("it is cut off from the other members");
   }
   ReadOn();
 }
@@ -165,11 +166,11 @@ bool WatchStream::TakeCancel(const wire::WatchResponse& message) {
   // etcd gives no code here; permission is the one thing that it refuses.
   const bool refused = message.created() || IsOver(verdict);
   if (!refused) return false;
-  End(Error(
-      verdict.code == ErrorCode::kCompacted ? ErrorCode::kCompacted
-                                            : ErrorCode::kInvalid,
-      fmt::format("etcd at {} refuses the watch: {}",
-                  connections_.endpoint(at_).name, message.cancel_reason())));
+  End(Error(verdict.code == ErrorCode::kCompacted ? ErrorCode::kCompacted
+                                                  : ErrorCode::kInvalid,
+            fmt::format("etcd at {} refuses the watch: {}",
+                        connections_.endpoint(at_).name,
+                        Explain(connections_.endpoint(at_), status))));
   return true;
 }
 
@@ -218,10 +219,10 @@ void WatchStream::TakeEnd(const grpc::Status& status) {
     open_not_before_ms_ = thread_.NowMs() + kReopenMs;
     return;
   }
-  End(Error(
-      Judge(status, false).code,
-      fmt::format("etcd at {} refuses the watch: {}",
-                  connections_.endpoint(at_).name, status.error_message())));
+  End(Error(Judge(status, false).code,
+            fmt::format("etcd at {} refuses the watch: {}",
+                        connections_.endpoint(at_).name,
+                        Explain(connections_.endpoint(at_), status))));
 }
 
 void WatchStream::End(Error error) {

@@ -67,7 +67,7 @@ class WatchStream final : private Stream::Reader {
   void Look();
   void LookAtHealth(int64_t now);
   void Open();
-  void OpenElsewhere(std::string why);
+  void GoElsewhere(std::string why);
   bool MayAsk(int64_t now) const;
   void AskProgress();
   // Whether it has to go on elsewhere.

@@ -243,6 +243,21 @@ TEST_F(Scripted, AnAnswerOfAnotherClusterCountsForNothing) {
   EXPECT_THAT(range.error().message(), HasSubstr("another cluster"));
 }
 
+TEST_F(Scripted, StatusTellsOfAMemberOfAnotherCluster) {
+  Settle();
+  second_->set_cluster(2);
+  second_->set_revision(1'000);
+  for (const MemberStatus& member : client_.Status()) {
+    if (member.endpoint == first_->endpoint()) {
+      EXPECT_EQ(member.error, "");
+      continue;
+    }
+    EXPECT_EQ(member.endpoint, second_->endpoint());
+    EXPECT_THAT(member.error, HasSubstr("another cluster, 2 instead of 1"));
+    EXPECT_EQ(member.revision, 0);
+  }
+}
+
 class ScriptedWatch : public Scripted {
  protected:
   void SetUp() override {
@@ -275,6 +290,22 @@ TEST_F(ScriptedWatch, LeavesAMemberThatTheOthersHaveLeftBehind) {
   first_->set_requests(Script::kNoLeader);
   ASSERT_TRUE(client_.Range({.key = "k", .range_end = ""}).ok());
   ExpectItMoves();
+}
+
+TEST_F(ScriptedWatch, AsksMembersOfAnotherClusterNowAndThen) {
+  first_->set_cluster(2);
+  second_->set_cluster(2);
+  const auto watches = [this] {
+    return first_->watches() + second_->watches();
+  };
+  ASSERT_TRUE(client_.Await([&] { return watches() >= 3; }));
+  const int before = watches();
+  const Result<RangeResponse> range =
+      client_.Range({.key = "k", .range_end = ""}, 1000);
+  ASSERT_FALSE(range.ok());
+  EXPECT_THAT(range.error().message(), HasSubstr("2 instead of 1"));
+  // It can be some ten, and would be thousands.
+  EXPECT_LT(watches() - before, 100);
 }
 
 TEST_F(ScriptedWatch, StaysWithAQuietMemberThatAnswers) {
