@@ -131,7 +131,7 @@ class Call {
     const Verdict verdict = Judge(status, options_.changes);
     if (!verdict.ask_again && verdict.code != ErrorCode::kTimeout) {
       return Finish(Fail(verdict.code, "etcd at {}: {}", endpoint.name,
-                         status.error_message()));
+                         Explain(endpoint, status)));
     }
     connections_.Blame(at);
     connections_.SetTrouble(at, Explain(endpoint, status));

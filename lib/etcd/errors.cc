@@ -15,6 +15,8 @@ constexpr Words kWords[] = {
     {"raft proposal dropped", {ErrorCode::kUnavailable, true}},
     {"etcdserver: too many requests", {ErrorCode::kUnavailable, true}},
     {"etcdserver: not capable", {ErrorCode::kUnavailable, true}},
+    // Users or roles were changed while it was under way.
+    {"revision of auth store is old", {ErrorCode::kUnavailable, true}},
     {"etcdserver: rpc not supported for learner",
      {ErrorCode::kUnavailable, true}},
     // Never sent.
@@ -48,6 +50,9 @@ struct Advice {
 };
 constexpr Advice kAdvice[] = {
     {"onnection refused", "nobody listens there"},
+    {"keepalive watchdog timeout", "it does not answer"},
+    {"before receiving SETTINGS frame",
+     "it takes connections and answers nothing"},
     {"ertificate verify failed",
      "its certificate is not signed by the CA: name the CA that signed it"},
     {"CERTIFICATE_VERIFY_FAILED",
@@ -64,6 +69,13 @@ constexpr Advice kAdvice[] = {
      "together?"},
     {"Domain name not found", "its name cannot be resolved"},
     {"DNS resolution failed", "its name cannot be resolved"},
+    // With etcd's auth enabled.
+    {"user name is empty",
+     "it wants to know who asks: kvd needs a client certificate whose CN is "
+     "the name of a user of etcd"},
+    {"permission denied",
+     "the user named in kvd's certificate needs a role that may read and write "
+     "all keys under etcd.prefix"},
 };
 
 }  // namespace

@@ -158,6 +158,9 @@ TEST(Judge, KnowsWhatMayHaveBeenDone) {
                 true},
            Case{Code::RESOURCE_EXHAUSTED, "etcdserver: too many requests",
                 ErrorCode::kUnavailable, true},
+           Case{Code::INVALID_ARGUMENT,
+                "etcdserver: revision of auth store is old",
+                ErrorCode::kUnavailable, true},
            Case{Code::UNAVAILABLE,
                 "failed to connect to all addresses; last error: …",
                 ErrorCode::kUnavailable, true},
@@ -190,6 +193,49 @@ TEST(Judge, KnowsWhatMayHaveBeenDone) {
     EXPECT_EQ(read.ask_again, !refused);
     EXPECT_EQ(read.code, refused ? one.expected : ErrorCode::kUnavailable);
   }
+}
+
+TEST(Explain, SaysWhatToDo) {
+  using Code = grpc::StatusCode;
+  struct Case {
+    Code code;
+    const char* message;
+    const char* expected;
+  };
+  const Endpoint plain = *ParseEndpoint("http://a");
+  const Endpoint tls = *ParseEndpoint("https://a");
+  for (const Case& one : {
+           Case{Code::OK, "", "ended the stream"},
+           Case{Code::UNAVAILABLE, "x Connection refused", "nobody listens"},
+           Case{Code::UNAVAILABLE, "keepalive watchdog timeout",
+                "it does not answer"},
+           Case{Code::UNAVAILABLE,
+                "failed to connect to all addresses; last error: UNKNOWN: "
+                "ipv4:127.0.0.1:1: connection attempt timed out before "
+                "receiving SETTINGS frame",
+                "answers nothing"},
+           Case{Code::DEADLINE_EXCEEDED, "Deadline Exceeded",
+                "it does not answer"},
+           Case{Code::UNIMPLEMENTED, "unknown service", "not etcd, version 3"},
+           Case{Code::INVALID_ARGUMENT, "etcdserver: user name is empty",
+                "certificate whose CN"},
+           Case{Code::PERMISSION_DENIED, "etcdserver: permission denied",
+                "a role that may read and write"},
+           Case{Code::UNKNOWN, "anything else", "anything else"},
+       }) {
+    SCOPED_TRACE(one.message);
+    const grpc::Status status(one.code, one.message);
+    const std::string text = Explain(plain, status);
+    EXPECT_THAT(text, HasSubstr(one.expected));
+    EXPECT_EQ(Explain(tls, status), text);
+    if (one.code != Code::DEADLINE_EXCEEDED) {
+      EXPECT_THAT(text, HasSubstr(one.message));
+    }
+  }
+  // Where it matters what was tried.
+  const grpc::Status closed(Code::UNAVAILABLE, "Socket closed");
+  EXPECT_THAT(Explain(plain, closed), HasSubstr("does it want https://?"));
+  EXPECT_THAT(Explain(tls, closed), HasSubstr("does it speak TLS"));
 }
 
 TEST(Choose, KeepsTheCurrentOneUnlessItFailed) {
