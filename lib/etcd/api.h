@@ -100,6 +100,7 @@ struct MemberStatus {
   std::string version;
   uint64_t member_id = 0;
   uint64_t leader_id = 0;
+  bool is_learner = false;  // It does not vote, and takes no requests.
   int64_t revision = 0;
   uint64_t raft_index = 0;
   int64_t db_size_bytes = 0;

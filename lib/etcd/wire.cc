@@ -118,6 +118,7 @@ MemberStatus FromWire(const wire::StatusResponse& response) {
   out.version = response.version();
   out.member_id = response.header().member_id();
   out.leader_id = response.leader();
+  out.is_learner = response.is_learner();
   out.revision = response.header().revision();
   out.raft_index = response.raft_index();
   out.db_size_bytes = response.db_size();

@@ -29,6 +29,12 @@ std::string Line(std::string text) {
   return text;
 }
 
+std::string_view Role(const MemberStatus& member) {
+  if (member.is_learner) return "learner";
+  if (member.leader_id == 0) return "none";
+  return member.leader_id == member.member_id ? "leader" : "follower";
+}
+
 std::string DescribeMember(const MemberStatus& member) {
   if (!member.error.empty()) {
     return fmt::format("endpoint={},error={}", member.endpoint,
@@ -37,12 +43,9 @@ std::string DescribeMember(const MemberStatus& member) {
   return fmt::format(
       "endpoint={},version={},role={},revision={},db_bytes={},"
       "db_in_use_bytes={},quota_bytes={},alarms={}",
-      member.endpoint, member.version,
-      member.leader_id == 0                  ? "none"
-      : member.leader_id == member.member_id ? "leader"
-                                             : "follower",
-      member.revision, member.db_size_bytes, member.db_size_in_use_bytes,
-      member.db_quota_bytes, fmt::join(member.alarms, " "));
+      member.endpoint, member.version, Role(member), member.revision,
+      member.db_size_bytes, member.db_size_in_use_bytes, member.db_quota_bytes,
+      fmt::join(member.alarms, " "));
 }
 
 std::string InMiB(int64_t bytes) { return fmt::format("{} MiB", bytes >> 20); }
@@ -82,7 +85,13 @@ void ClusterStatus::TakeMembers(std::vector<MemberStatus> members) {
 }
 
 void ClusterStatus::TakeNewest(const Result<RangeResponse>& answer) {
-  if (!answer) return;
+  refusal_.clear();
+  if (!answer) {
+    if (answer.error().code() == ErrorCode::kInvalid) {
+      refusal_ = answer.error().message();
+    }
+    return;
+  }
   newest_ = answer->revision;  // Lower than before: etcd was restored.
   newest_own_ = 0;
   for (const KeyValue& kv : answer->found) {
@@ -274,6 +283,9 @@ void ClusterStatus::JudgeMembers(BackingStatus* status,
   } else if (!Leader()) {
     status->state = "degraded";
     status->reason = "etcd has no leader, or cannot be reached";
+  } else if (!refusal_.empty()) {
+    status->state = "degraded";
+    status->reason = "etcd refuses what kvd asks: " + Line(refusal_);
   }
 }
 

@@ -78,7 +78,8 @@ class ClusterStatus {
   std::optional<int64_t> answered_ms_;
   int64_t now_ms_ = 0;  // Of the last Tick().
   std::vector<MemberStatus> members_;
-  int64_t newest_ = 0;  // Revision of the cluster.
+  int64_t newest_ = 0;   // Revision of the cluster.
+  std::string refusal_;  // etcd's words, if it has refused the last request.
 
   // Of kvd's own changes, as etcd has it, and since when the index is behind.
   int64_t newest_own_ = 0;

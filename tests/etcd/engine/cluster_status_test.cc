@@ -5,9 +5,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
+#include <variant>
+#include <vector>
 
 #include "tests/support/fake_etcd.h"
 #include "tests/support/manual_clock.h"
@@ -21,6 +25,34 @@ using ::testing::Not;
 constexpr int64_t kIntervalMs = 1000;
 constexpr int64_t kWarnRevisions = 50;
 constexpr int64_t kWarnMs = 60'000;
+
+// Answers as it is told.
+class ToldApi final : public Api {
+ public:
+  void Txn(TxnRequest, int64_t, Done<TxnResponse>) override { FAIL(); }
+  void Range(RangeRequest, int64_t, Done<RangeResponse> done) override {
+    ready_.push_back([this, done = std::move(done)] { done(range); });
+  }
+  std::unique_ptr<Watch> StartWatch(std::string, std::string, int64_t,
+                                    std::function<void(WatchUpdate)>,
+                                    std::function<void(Error)>) override {
+    ADD_FAILURE();
+    return nullptr;
+  }
+  void Status(int64_t,
+              std::function<void(std::vector<MemberStatus>)> done) override {
+    ready_.push_back([this, done = std::move(done)] { done(members); });
+  }
+  void Poll() override {
+    for (const Job& job : std::exchange(ready_, {})) job();
+  }
+
+  std::vector<MemberStatus> members;
+  Result<RangeResponse> range;
+
+ private:
+  std::vector<Job> ready_;
+};
 
 class ClusterStatusTest : public testing::Test {
  protected:
@@ -162,6 +194,59 @@ TEST_F(ClusterStatusTest, IsBehindForAsLongAsKvdsHaveChangedMore) {
   Pass();
   EXPECT_THAT(Text(), HasSubstr("etcd_revision:22\netcd_lag_revisions:0\n"
                                 "etcd_lag_ms:0\n"));
+}
+
+TEST(ToldStatus, WhatEtcdRefusesIsSaid) {
+  ToldApi api;
+  MemberStatus leader;
+  leader.endpoint = "http://a";
+  leader.member_id = leader.leader_id = 1;
+  api.members = {leader};
+  ClusterStatus status(api, "kvd/s/", {.interval_ms = 1});
+  int64_t now_ms = 0;
+  const auto state_and_reason = [&] {
+    status.Tick(now_ms += 10, 0);
+    api.Poll();
+    const BackingStatus described =
+        status.Describe({.id = "me", .now_ms = now_ms, .revision = 0}, {});
+    return described.state + ":" + described.reason;
+  };
+  api.range = Unexpected(Error(ErrorCode::kInvalid, "not\nfor you"));
+  EXPECT_EQ(state_and_reason(),
+            "degraded:etcd refuses what kvd asks: not for you");
+  // An endpoint that is away says so itself.
+  api.range = Unexpected(Error(ErrorCode::kUnavailable, "away"));
+  EXPECT_EQ(state_and_reason(), "ok:");
+  api.range = RangeResponse();
+  EXPECT_EQ(state_and_reason(), "ok:");
+}
+
+TEST(ToldStatus, ShowsTheRoleOfEach) {
+  ToldApi api;
+  const auto member = [](uint64_t id, uint64_t leader_id, bool is_learner) {
+    MemberStatus made;
+    made.endpoint = fmt::format("http://{}", id);
+    made.member_id = id;
+    made.leader_id = leader_id;
+    made.is_learner = is_learner;
+    return made;
+  };
+  api.members = {member(1, 2, false), member(2, 2, false), member(3, 2, true),
+                 member(4, 0, false)};
+  ClusterStatus status(api, "kvd/s/", {.interval_ms = 1});
+  status.Tick(10, 0);
+  api.Poll();
+  const BackingStatus described =
+      status.Describe({.id = "me", .now_ms = 10, .revision = 0}, {});
+  std::string roles;
+  for (const auto& [name, value] : described.fields) {
+    const auto* text = std::get_if<std::string>(&value);
+    if (text == nullptr) continue;
+    const size_t role = text->find("role=");
+    if (role == text->npos) continue;
+    roles += text->substr(role, text->find(',', role) - role) + " ";
+  }
+  EXPECT_EQ(roles, "role=follower role=leader role=learner role=none ");
 }
 
 TEST_F(ClusterStatusTest, ShowsWhoSharesTheKeys) {
