@@ -94,6 +94,22 @@ class Outage(E2eTest):
         cluster.make_room()
         self.assertEqual(self.wait_for(kvd, "SET", "key", "3"), "OK")
 
+    def test_an_etcd_that_wants_to_know_who_asks_is_told_of(self):
+        cluster = self.cluster()
+        kvd = self.kvd(cluster).start()
+        self.assertEqual(kvd.call("SET", "key", "1"), "OK")
+        cluster.call("/v3/auth/user/add", {"name": "root", "password": "x"})
+        cluster.call("/v3/auth/role/add", {"name": "root"})
+        cluster.call("/v3/auth/user/grant", {"user": "root", "role": "root"})
+        cluster.call("/v3/auth/enable", {})
+        for words in (["SET", "key", "2"], ["GET", "key"]):
+            refused = kvd.call(*words)
+            self.assertIsInstance(refused, ReplyError)
+            self.assertIn("a client certificate whose CN", refused)
+        wait_until(lambda: kvd.status()["state"] == b"degraded", "it is told")
+        self.assertIn(b"etcd refuses what kvd asks: etcd at ",
+                      kvd.kvctl("status").stdout)
+
     def test_two_with_one_id_do_not_both_go_on(self):
         cluster = self.cluster()
         first = self.kvd(cluster).start()
