@@ -115,6 +115,7 @@ Failure DescribeErrorReply(const std::string& text) {
   if (begins("NOPERM") || begins("NOAUTH")) code = ExitCode::kPermission;
   // Nothing was done, and it may work later.
   if (begins("ERR max number of clients")) code = ExitCode::kUnreachable;
+  if (begins("UNKNOWN")) code = ExitCode::kUnknown;
   if (begins("DAMAGED")) code = ExitCode::kDamage;
   // ERR tells nothing; the other codes are what people search for.
   const std::string_view shown =

@@ -94,7 +94,7 @@ class LineParser {
     arguments.Text("--socket", "PATH", &socket_,
                    "kvd's socket (default: $KVD_SOCKET or /run/kvd/kvd.sock)");
     arguments.Duration("--timeout", kSecond, &timeout_,
-                       "how long to wait for a reply (default: 5s)");
+                       "how long to wait for a reply (default: 6s)");
     arguments.Duration(
         "--wait", kSecond, &wait_,
         "how long to wait for kvd to start and load its data (default: 0s)");

@@ -59,7 +59,8 @@ class Arguments {
 // What applies to every verb.
 struct GlobalOptions {
   std::string socket;
-  std::chrono::milliseconds timeout{5000};
+  // kvd on etcd says after 5 s (etcd.timeout) that etcd does not answer.
+  std::chrono::milliseconds timeout{6000};
   std::chrono::milliseconds wait{0};
   std::optional<int64_t> db;
   bool json = false;

@@ -469,12 +469,14 @@ TEST_F(Kvctl, GivesEachKindOfServerErrorItsExitCode) {
          {"GET 2", "-DAMAGED segment 3 at 4096\r\n"},
          {"GET 3", "-ERR syntax error\r\n"},
          {"GET 4", "-OOM memory\x1b limit\r\n"},
-         {"GET 5", ":1\r\n"}});
+         {"GET 5", ":1\r\n"},
+         {"GET 6", "-UNKNOWN etcd does not answer\r\n"}});
   EXPECT_EQ(Err(4, {"get", "1"}), "kvctl: NOPERM you may not read\n");
   EXPECT_EQ(Err(7, {"get", "2"}), "kvctl: DAMAGED segment 3 at 4096\n");
   EXPECT_EQ(Err(6, {"get", "3"}), "kvctl: syntax error\n");
   EXPECT_EQ(Err(6, {"get", "4"}), "kvctl: OOM memory\\x1b limit\n");
   EXPECT_THAT(Err(6, {"get", "5"}), HasSubstr("unexpected reply to GET"));
+  EXPECT_EQ(Err(5, {"get", "6"}), "kvctl: UNKNOWN etcd does not answer\n");
 }
 
 TEST_F(Kvctl, SaysThatAWriteWithoutReplyMayHaveHappened) {
