@@ -190,7 +190,8 @@ class Migrate final : public Verb {
         to_etcd_ ? "migrate to " + *to_etcd_ : "migrate from " + *from_etcd_;
     return {.done_word = DoneWord(),
             .task = dry_run_ ? task + ", counting" : task,
-            .resume_file = resume_file_};
+            .resume_file = resume_file_,
+            .saves_at_once = true};
   }
 
   std::optional<std::string> to_etcd_;

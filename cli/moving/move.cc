@@ -32,6 +32,7 @@ class Mover {
   Attempt<Moved> Run() {
     const InterruptCatcher catcher;
     KVD_TRY(Resume());
+    if (options_.saves_at_once && options_.resume_file) KVD_TRY(Save());
     next_save_ = Clock::now() + kSaveEvery;
     std::vector<Record> page;
     while (true) {

@@ -19,6 +19,8 @@ struct MoveOptions {
   // What names the task in the state file, and the file.
   std::string task;
   std::optional<std::string> resume_file;
+  // Before the first record, so that the file tells whether it has begun.
+  bool saves_at_once = false;
 };
 
 struct Moved {

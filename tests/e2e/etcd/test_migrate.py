@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: MIT
 """kvctl migrate: all that a kvd has goes into etcd, and back."""
 
+import contextlib
 import os
 import random
 import signal
+import socket
 import subprocess
+import threading
 import time
 import unittest
 
@@ -15,6 +18,50 @@ KEYS = scaled(1500, 500)
 MIB = 1 << 20
 AWKWARD = [b"", b"\x00", b"\xff\xfe", b"two\nlines", b"\r\n", b"/", b"-",
            "é".encode(), b"a/b/0/1"]
+
+
+class Meddler:
+    """Stands before a kvd and replaces some bytes once on their way to it."""
+
+    def __init__(self, test, target, old, new):
+        self.path = os.path.join(test.new_folder(), "sock")
+        self.old, self.new = old, new
+        self._target = target
+        self._sockets = []
+        test.addCleanup(lambda: [one.close() for one in self._sockets])
+        self._listener = self._socket()
+        self._listener.bind(self.path)
+        self._listener.listen()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _socket(self):
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sockets.append(made)
+        return made
+
+    def _accept(self):
+        while True:
+            try:
+                client = self._listener.accept()[0]
+            except OSError:
+                return
+            self._sockets.append(client)
+            server = self._socket()
+            server.connect(self._target)
+            for ends in ((client, server, True), (server, client, False)):
+                threading.Thread(target=self._pass_on, args=ends,
+                                 daemon=True).start()
+
+    def _pass_on(self, source, target, meddles):
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 20):
+                if meddles and self.old and self.old in data:
+                    data = data.replace(self.old, self.new, 1)
+                    self.old = None
+                target.sendall(data)
+        for end in (source, target):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
 
 
 class Migrate(E2eTest):
@@ -132,10 +179,8 @@ class Migrate(E2eTest):
         self.assertIn("cannot reach kvd at ",
                       self.migrate("--to-etcd", "/nowhere", code=3))
 
-    def test_it_goes_on_where_it_was_interrupted(self):
-        self.fill(self.local, 4 * KEYS)
-        expected = self.content(self.local)
-        shared = self.on_etcd()
+    def interrupted(self, shared, number):
+        """Where a migration that got a signal on its way says how far it is."""
         state = os.path.join(self.new_folder(), "state")
         words = [KVCTL, "--socket", self.local.socket_path, "migrate",
                  "--to-etcd", shared.socket_path, "--resume-file", state]
@@ -144,13 +189,36 @@ class Migrate(E2eTest):
         self.addCleanup(process.kill)
         wait_until(lambda: process.poll() is not None or
                    shared.call("DBSIZE") > 0, "something is moved")
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         process.communicate()
         # It may have been done already, or only its comparison was left.
-        self.assertIn(process.returncode, (0, 130))
-        self.migrate("--to-etcd", shared.socket_path, "--resume-file", state,
-                     *([] if os.path.exists(state) else ["--force"]))
-        self.assertEqual(self.content(shared), expected)
+        self.assertIn(process.returncode, (0, 130, -signal.SIGKILL))
+        return state
+
+    def test_it_goes_on_where_it_was_interrupted(self):
+        self.fill(self.local, 4 * KEYS)
+        expected = self.content(self.local)
+        for number in (signal.SIGINT, signal.SIGKILL):
+            with self.subTest(number):
+                shared = self.on_etcd()
+                state = self.interrupted(shared, number)
+                self.migrate("--to-etcd", shared.socket_path, "--resume-file",
+                             state,
+                             *([] if os.path.exists(state) else ["--force"]))
+                self.assertEqual(self.content(shared), expected)
+                self.assertFalse(os.path.exists(state))
+
+    def test_what_goes_wrong_at_once_can_be_gone_on_with(self):
+        self.fill(self.local)
+        shared = self.on_etcd()
+        state = os.path.join(self.new_folder(), "state")
+        evil = Meddler(self, shared.socket_path, b"PXAT", b"WHAT")
+        text = self.migrate("--to-etcd", evil.path, "--resume-file", state,
+                            code=6)
+        self.assertIn("Go on with the same command when that is mended", text)
+        evil.old = None
+        text = self.migrate("--to-etcd", evil.path, "--resume-file", state)
+        self.assertEqual(self.content(shared), self.content(self.local))
 
 
 if __name__ == "__main__":
