@@ -136,10 +136,33 @@ class Migrate final : public Verb {
                            .others = others,
                            .verified = {}};
     if (!dry_run_) {
-      KVD_TRY_ASSIGN(report.verified,
-                     Verify(from.peer.get(), to.peer.get(), all));
+      if (auto compared = Compare(from, to, &report); !compared) {
+        return Unexpected(std::move(compared).error());
+      }
     }
     return PrintReport(session, report);
+  }
+
+  // Both ways.
+  Attempt<void> Compare(const End& from, const End& to,
+                        ServerReport* report) const {
+    Attempt<Verified> verified =
+        Verify(from.peer.get(), to.peer.get(), KeySelection());
+    if (!verified) return Unexpected(AllIsMoved(std::move(verified).error()));
+    report->verified = *std::move(verified);
+    Attempt<ExtraKeys> extra = FindExtraKeys(from.peer.get(), to.peer.get());
+    if (!extra) return Unexpected(AllIsMoved(std::move(extra).error()));
+    report->extra = *std::move(extra);
+    report->extra_may_be = force_;
+    report->target = to.peer->name();
+    return {};
+  }
+
+  static Failure AllIsMoved(Failure failure) {
+    failure.text +=
+        "\n  All is moved, and not compared to the end. To compare again:  "
+        "kvctl diff SOCKET SOCKET";
+    return failure;
   }
 
   Attempt<void> CheckEmpty(const End& to) const {

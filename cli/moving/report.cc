@@ -21,6 +21,7 @@ std::string Json(const ServerReport& report) {
     json.Integer("equal", report.verified->equal)
         .Integer("different", report.verified->different);
   }
+  if (report.extra) json.Integer("extra", report.extra->count);
   return json.Line();
 }
 
@@ -34,6 +35,7 @@ std::string Text(const ServerReport& report) {
   }
   text += "\n" + report.others.Report("not copied");
   if (report.verified) text += report.verified->Report();
+  if (report.extra) text += report.extra->Report(report.target);
   return text;
 }
 
@@ -41,8 +43,10 @@ std::string Text(const ServerReport& report) {
 
 ExitCode PrintReport(Session& session, const ServerReport& report) {
   session.output().Write(session.json() ? Json(report) : Text(report));
-  const bool all = (report.others.count() == 0 || report.others.is_listed()) &&
-                   (!report.verified || report.verified->different == 0);
+  const bool all =
+      (report.others.count() == 0 || report.others.is_listed()) &&
+      (!report.verified || report.verified->different == 0) &&
+      (!report.extra || report.extra->count == 0 || report.extra_may_be);
   return all ? ExitCode::kOk : ExitCode::kNegative;
 }
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "cli/exit_code.h"
+#include "cli/moving/extra_keys.h"
 #include "cli/moving/move.h"
 #include "cli/moving/verify.h"
 #include "cli/servers/other_types.h"
@@ -20,6 +22,10 @@ struct ServerReport {
   int64_t existing_count;
   const OtherTypes& others;
   std::optional<Verified> verified;
+  // Where nothing else should be in the target, or may be.
+  std::optional<ExtraKeys> extra = {};
+  bool extra_may_be = false;
+  std::string target = {};  // Names it.
 };
 
 // Prints it, and says whether all went over: else the exit code is kNegative.

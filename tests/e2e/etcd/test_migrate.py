@@ -2,6 +2,7 @@
 """kvctl migrate: all that a kvd has goes into etcd, and back."""
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -219,6 +220,46 @@ class Migrate(E2eTest):
         evil.old = None
         text = self.migrate("--to-etcd", evil.path, "--resume-file", state)
         self.assertEqual(self.content(shared), self.content(self.local))
+
+    def test_a_key_that_only_the_target_has_is_told(self):
+        self.fill(self.local)
+        shared = self.on_etcd()
+        state = self.interrupted(shared, signal.SIGKILL)
+        resume = (["--resume-file", state] if os.path.exists(state) else
+                  ["--force"])
+        # What was moved already is deleted: going on cannot see that.
+        with shared.connect() as client:
+            moved = client.call("SCAN", 0, "COUNT", 1)[1][0]
+        self.assertEqual(self.local.call("DEL", moved), 1)
+        text = self.migrate("--to-etcd", shared.socket_path, *resume,
+                            code=0 if "--force" in resume else 1)
+        self.assertIn("1 key is in kvd at " + shared.socket_path + " alone: "
+                      "deleted from the other side meanwhile", text)
+        # Asked for all the same, it may stay.
+        text = self.migrate("--to-etcd", shared.socket_path, "--force")
+        self.assertIn("1 key is in kvd at ", text)
+        text = self.migrate("--to-etcd", shared.socket_path, "--force",
+                            "--json")
+        self.assertEqual(json.loads(text)["extra"], 1)
+        shared.call("DEL", moved)
+        text = self.migrate("--to-etcd", shared.socket_path, "--force")
+        self.assertNotIn("alone", text)
+
+    def test_each_key_is_compared(self):
+        for number in range(50):
+            self.local.call("SET", f"k{number}", f"value-{number}-")
+        deadline = int(time.time() * 1000) + 3_600_000
+        self.local.call("SET", "k", "v", "PXAT", deadline)
+        for old, new, named, extra in (
+                (b"value-7-", b"value-8-", "k7", 0),
+                (b"%d" % deadline, b"%d" % (deadline + 1), "k", 0),
+                (b"$2\r\nk9\r\n$8", b"$2\r\nkX\r\n$8", "k9", 1)):
+            with self.subTest(named):
+                evil = Meddler(self, self.on_etcd().socket_path, old, new)
+                text = self.migrate("--to-etcd", evil.path, code=1)
+                self.assertIn("50 keys are equal, 1 differ", text)
+                self.assertIn(f'\n  "{named}"\n', text)
+                self.assertEqual('"kX"' in text, extra == 1)
 
 
 if __name__ == "__main__":
