@@ -35,6 +35,16 @@ Result<std::string> ReadPem(const std::string& path, std::string_view mark,
   return text;
 }
 
+Result<std::string> ReadCa(const std::string& path) {
+  constexpr std::string_view kWhat = "the CA's certificate";
+  if (!path.empty()) return ReadPem(path, kCertificateMark, kWhat);
+  Result<std::string> read = ReadPem(kSystemCa, kCertificateMark, kWhat);
+  if (read) return read;
+  return Fail(read.error().code(),
+              "{}: name the CA that signed etcd's certificates (etcd.ca_file)",
+              read.error().message());
+}
+
 Result<std::string> ReadKey(const std::string& path) {
   KVD_TRY_ASSIGN(std::string key, ReadPem(path, kKeyMark, "the private key"));
   // OpenSSL would ask for the password at the terminal.
@@ -58,8 +68,7 @@ Result<Certificates> ReadCertificates(const CertificateFiles& files) {
                 files.cert.empty() ? files.key : files.cert);
   }
   Certificates read;
-  KVD_TRY_ASSIGN(read.ca, ReadPem(files.ca.empty() ? kSystemCa : files.ca,
-                                  kCertificateMark, "the CA's certificate"));
+  KVD_TRY_ASSIGN(read.ca, ReadCa(files.ca));
   if (files.cert.empty()) return read;
   KVD_TRY_ASSIGN(read.cert, ReadPem(files.cert, kCertificateMark,
                                     "the client's certificate"));

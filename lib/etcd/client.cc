@@ -217,6 +217,13 @@ Result<std::vector<Endpoint>> ParseEndpoints(
   std::vector<Endpoint> endpoints;
   for (const std::string& text : texts) {
     KVD_TRY_ASSIGN(Endpoint endpoint, ParseEndpoint(text));
+    for (const Endpoint& other : endpoints) {
+      if (other.Target() != endpoint.Target()) continue;
+      return Fail(ErrorCode::kInvalid,
+                  "the etcd endpoints \"{}\" and \"{}\" are one: name each "
+                  "member once",
+                  other.name, endpoint.name);
+    }
     endpoints.push_back(std::move(endpoint));
   }
   return endpoints;

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 #include "etcd/endpoint.h"
 
+#include <arpa/inet.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdint>
+#include <string>
 
 namespace kvd::etcd {
 namespace {
@@ -19,16 +22,18 @@ bool IsPort(std::string_view text) {
   return error == std::errc() && stop == end && port != 0;
 }
 
-bool IsHostCharacter(char c, bool ipv6) {
+bool IsHostCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-         (c >= '0' && c <= '9') || c == '.' ||
-         (ipv6 ? c == ':' : c == '-' || c == '_');
+         (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
 }
 
-bool IsHost(std::string_view text, bool ipv6) {
-  return !text.empty() && std::all_of(text.begin(), text.end(), [&](char c) {
-    return IsHostCharacter(c, ipv6);
-  });
+bool IsHost(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, IsHostCharacter);
+}
+
+bool IsIpv6(std::string_view text) {
+  in6_addr address;
+  return ::inet_pton(AF_INET6, std::string(text).c_str(), &address) == 1;
 }
 
 // Splits "host:port", "[::1]:port" and both without the port.
@@ -42,7 +47,7 @@ bool SplitAddress(std::string_view address, Endpoint* endpoint) {
   std::string_view rest = address.substr(ipv6 ? host_end + 1 : host_end);
   if (!rest.empty() && !rest.starts_with(':')) return false;
   const std::string_view port = rest.empty() ? kDefaultPort : rest.substr(1);
-  if (!IsHost(host, ipv6) || !IsPort(port)) return false;
+  if (!(ipv6 ? IsIpv6(host) : IsHost(host)) || !IsPort(port)) return false;
   endpoint->host = host;
   endpoint->port = port;
   return true;
@@ -75,7 +80,8 @@ Result<Endpoint> ParseEndpoint(std::string_view text) {
   if (!SplitAddress(address, &endpoint)) {
     return Fail(ErrorCode::kInvalid,
                 "the etcd endpoint \"{}\" is not a host with a port from 1 to "
-                "65535: write it as in http://127.0.0.1:2379",
+                "65535: write it as in http://127.0.0.1:2379 or "
+                "http://[::1]:2379",
                 text);
   }
   return endpoint;

@@ -42,6 +42,8 @@ TEST(Endpoint, IsAUrlWithAHost) {
            Case{"http://etcd/", "dns:///etcd:2379", false},
            Case{"https://[::1]:65535", "dns:///[::1]:65535", true},
            Case{"http://[fe80::1]", "dns:///[fe80::1]:2379", false},
+           Case{"http://[::ffff:1.2.3.4]:1", "dns:///[::ffff:1.2.3.4]:1",
+                false},
        }) {
     SCOPED_TRACE(one.text);
     const Result<Endpoint> endpoint = ParseEndpoint(one.text);
@@ -53,12 +55,29 @@ TEST(Endpoint, IsAUrlWithAHost) {
 }
 
 TEST(Endpoint, RefusesWhatIsNone) {
-  for (const char* text :
-       {"", "http://", "https:///", "127.0.0.1:2379", "unix:///run/etcd",
-        "http://a:0", "http://a:65536", "http://a:", "http://a:1x",
-        "http://a:-1", "http://a/v3", "http://u@a:1", "http://a:1:2",
-        "http://[::1", "http://[]:1", "http://[::1]1", "http://a b",
-        "HTTP://a"}) {
+  for (const char* text : {"",
+                           "http://",
+                           "https:///",
+                           "127.0.0.1:2379",
+                           "unix:///run/etcd",
+                           "http://a:0",
+                           "http://a:65536",
+                           "http://a:",
+                           "http://a:1x",
+                           "http://a:-1",
+                           "http://a/v3",
+                           "http://u@a:1",
+                           "http://a:1:2",
+                           "http://[::1",
+                           "http://[]:1",
+                           "http://[::1]1",
+                           "http://a b",
+                           "HTTP://a",
+                           "http://::1:1",
+                           "http://[a]",
+                           "http://[1.2.3.4]:1",
+                           "http://[:::]",
+                           "http://a//"}) {
     SCOPED_TRACE(text);
     const Result<Endpoint> endpoint = ParseEndpoint(text);
     ASSERT_FALSE(endpoint.ok());
@@ -72,6 +91,15 @@ TEST(Connect, RefusesWhatItCannotUse) {
   const Wake wake([] {});
   EXPECT_FALSE(Connect({}, wake).ok());
   EXPECT_FALSE(Connect({.endpoints = {"http://a", "b"}}, wake).ok());
+  for (const char* same : {"http://a", "http://a:2379/", "https://a"}) {
+    const Result<void> checked =
+        Check({.endpoints = {"http://a", "http://b", same}});
+    ASSERT_FALSE(checked.ok());
+    EXPECT_EQ(checked.error().message(),
+              fmt::format("the etcd endpoints \"http://a\" and \"{}\" are one: "
+                          "name each member once",
+                          same));
+  }
   // Files are read for https alone.
   const CertificateFiles missing{.ca = "/nonexistent/ca"};
   EXPECT_TRUE(
