@@ -58,10 +58,10 @@ void ClusterStatus::Tick(int64_t now_ms, int64_t revision) {
   if (options_.interval_ms == 0 || asks_) return;
   if (asked_ms_ && now_ms - *asked_ms_ < options_.interval_ms) return;
   asked_ms_ = now_ms;
-  Ask();
+  Ask(revision);
 }
 
-void ClusterStatus::Ask() {
+void ClusterStatus::Ask(int64_t revision) {
   asks_ = true;
   api_.Status(kAnswerMs, [this](std::vector<MemberStatus> members) {
     TakeMembers(std::move(members));
@@ -70,9 +70,10 @@ void ClusterStatus::Ask() {
   request.key = sequences_;
   request.range_end = PrefixEnd(sequences_);
   request.keys_only = true;
-  api_.Range(
-      std::move(request), kAnswerMs,
-      [this](const Result<RangeResponse>& answer) { TakeNewest(answer); });
+  api_.Range(std::move(request), kAnswerMs,
+             [this, revision](const Result<RangeResponse>& answer) {
+               TakeNewest(revision, answer);
+             });
 }
 
 void ClusterStatus::TakeMembers(std::vector<MemberStatus> members) {
@@ -84,7 +85,8 @@ void ClusterStatus::TakeMembers(std::vector<MemberStatus> members) {
   }
 }
 
-void ClusterStatus::TakeNewest(const Result<RangeResponse>& answer) {
+void ClusterStatus::TakeNewest(int64_t index_revision,
+                               const Result<RangeResponse>& answer) {
   refusal_.clear();
   if (!answer) {
     if (answer.error().code() == ErrorCode::kInvalid) {
@@ -93,6 +95,7 @@ void ClusterStatus::TakeNewest(const Result<RangeResponse>& answer) {
     return;
   }
   newest_ = answer->revision;  // Lower than before: etcd was restored.
+  went_back_from_ = newest_ < index_revision ? index_revision : 0;
   newest_own_ = 0;
   for (const KeyValue& kv : answer->found) {
     newest_own_ = std::max(newest_own_, kv.mod_revision);
@@ -280,6 +283,12 @@ void ClusterStatus::JudgeMembers(BackingStatus* status,
     status->reason =
         "etcd has no space left (alarm NOSPACE): writes are refused. Compact "
         "and defragment it or raise its quota, then: etcdctl alarm disarm";
+  } else if (went_back_from_ != 0) {
+    status->state = "damaged";
+    status->reason = fmt::format(
+        "etcd has gone back from revision {} to {}, as if emptied or restored "
+        "while kvd ran, which has the keys of before: start all kvds again",
+        went_back_from_, newest_);
   } else if (!Leader()) {
     status->state = "degraded";
     status->reason = "etcd has no leader, or cannot be reached";

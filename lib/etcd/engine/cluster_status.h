@@ -53,9 +53,9 @@ class ClusterStatus {
   int64_t oldest_revision() const;
 
  private:
-  void Ask();
+  void Ask(int64_t revision);
   void TakeMembers(std::vector<MemberStatus> members);
-  void TakeNewest(const Result<RangeResponse>& answer);
+  void TakeNewest(int64_t index_revision, const Result<RangeResponse>& answer);
   void Try();
   void TakeTry(int64_t revision, const Result<RangeResponse>& answer);
 
@@ -80,6 +80,7 @@ class ClusterStatus {
   std::vector<MemberStatus> members_;
   int64_t newest_ = 0;   // Revision of the cluster.
   std::string refusal_;  // etcd's words, if it has refused the last request.
+  int64_t went_back_from_ = 0;  // To newest_, if it has: 0 if not.
 
   // Of kvd's own changes, as etcd has it, and since when the index is behind.
   int64_t newest_own_ = 0;

@@ -221,6 +221,27 @@ TEST(ToldStatus, WhatEtcdRefusesIsSaid) {
   EXPECT_EQ(state_and_reason(), "ok:");
 }
 
+TEST(ToldStatus, AnEtcdThatHasGoneBackIsDamage) {
+  ToldApi api;
+  MemberStatus leader;
+  leader.member_id = leader.leader_id = 1;
+  api.members = {leader};
+  ClusterStatus status(api, "kvd/s/", {.interval_ms = 1});
+  int64_t now_ms = 0;
+  const auto state_at = [&](int64_t index_revision, int64_t revision) {
+    api.range->revision = revision;
+    status.Tick(now_ms += 10, index_revision);
+    api.Poll();
+    return status.Describe(
+        {.id = "me", .now_ms = now_ms, .revision = index_revision}, {});
+  };
+  EXPECT_EQ(state_at(53, 53).state, "ok");
+  EXPECT_EQ(state_at(53, 60).state, "ok");
+  EXPECT_EQ(state_at(53, 2).state, "damaged");
+  EXPECT_THAT(state_at(53, 2).reason, HasSubstr("from revision 53 to 2"));
+  EXPECT_EQ(state_at(2, 2).state, "ok");
+}
+
 TEST(ToldStatus, ShowsTheRoleOfEach) {
   ToldApi api;
   const auto member = [](uint64_t id, uint64_t leader_id, bool is_learner) {
