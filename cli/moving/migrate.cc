@@ -5,11 +5,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <utility>
 
 #include "cli/command_line.h"
@@ -18,6 +16,7 @@
 #include "cli/moving/options.h"
 #include "cli/moving/report.h"
 #include "cli/moving/verify.h"
+#include "cli/records/checkpoint.h"
 #include "cli/servers/other_types.h"
 #include "cli/servers/server_sink.h"
 #include "cli/servers/server_source.h"
@@ -167,12 +166,20 @@ class Migrate final : public Verb {
 
   Attempt<void> CheckEmpty(const End& to) const {
     if (force_ || dry_run_) return {};
-    std::error_code ignored;
-    if (resume_file_ && std::filesystem::exists(*resume_file_, ignored)) {
-      return {};
-    }
     KVD_TRY_ASSIGN(const auto counts, to.peer->CountKeys());
-    if (counts.empty()) return {};
+    std::optional<Checkpoint> begun;
+    if (resume_file_) {
+      KVD_TRY_ASSIGN(begun, LoadCheckpoint(*resume_file_));
+    }
+    if (begun && begun->records > 0 && counts.empty()) {
+      return Refuse(
+          ExitCode::kUsage,
+          "{} is empty, but {} says that {} records were moved"
+          "\n  Remove the file to begin anew, or name the socket that "
+          "they were moved to",
+          to.peer->name(), Escape(*resume_file_), Grouped(begun->records));
+    }
+    if (begun || counts.empty()) return {};
     const auto& [database, keys] = *counts.begin();
     return Refuse(ExitCode::kNegative,
                   "{} is not empty (database {} has {}); nothing was moved"

@@ -221,6 +221,21 @@ class Migrate(E2eTest):
         text = self.migrate("--to-etcd", evil.path, "--resume-file", state)
         self.assertEqual(self.content(shared), self.content(self.local))
 
+    def test_going_on_wants_what_was_moved_to_be_there(self):
+        self.fill(self.local, 4 * KEYS)
+        shared = self.on_etcd()
+        state = self.interrupted(shared, signal.SIGINT)
+        if not os.path.exists(state):
+            self.skipTest("it was done before")
+        self.assertEqual(shared.call("FLUSHALL"), "OK")
+        words = ["--to-etcd", shared.socket_path, "--resume-file", state]
+        text = self.migrate(*words, code=2)
+        self.assertIn("is empty, but ", text)
+        self.assertIn("Remove the file to begin anew", text)
+        os.remove(state)
+        self.migrate(*words)
+        self.assertEqual(self.content(shared), self.content(self.local))
+
     def test_a_key_that_only_the_target_has_is_told(self):
         self.fill(self.local)
         shared = self.on_etcd()
