@@ -48,15 +48,22 @@ struct Advice {
   std::string_view part;  // Of what gRPC says.
   std::string_view text;
 };
+constexpr std::string_view kUnreachable =
+    "its host cannot be reached: is it up, and does a firewall let this one "
+    "in?";
+constexpr std::string_view kUnverified =
+    "its certificate has expired or is not signed by the CA: name the CA that "
+    "signed it";
 constexpr Advice kAdvice[] = {
     {"onnection refused", "nobody listens there"},
+    {"tcp handshaker shutdown", kUnreachable},
+    {"No route to host", kUnreachable},
+    {"Network is unreachable", kUnreachable},
     {"keepalive watchdog timeout", "it does not answer"},
     {"before receiving SETTINGS frame",
      "it takes connections and answers nothing"},
-    {"ertificate verify failed",
-     "its certificate is not signed by the CA: name the CA that signed it"},
-    {"CERTIFICATE_VERIFY_FAILED",
-     "its certificate is not signed by the CA: name the CA that signed it"},
+    {"ertificate verify failed", kUnverified},
+    {"CERTIFICATE_VERIFY_FAILED", kUnverified},
     {"Hostname Verification Check failed",
      "its certificate is for other names: use a name that is in it"},
     {"is not in peer certificate",
@@ -78,6 +85,18 @@ constexpr Advice kAdvice[] = {
      "all keys under etcd.prefix"},
 };
 
+// Without what gRPC says before it: that it has tried all addresses, and which.
+std::string_view Cause(std::string_view message) {
+  constexpr std::string_view kBefore = "last error: ";
+  const size_t before = message.find(kBefore);
+  if (before == message.npos) return message;
+  const std::string_view last = message.substr(before + kBefore.size());
+  const size_t address = last.find(": ipv");
+  if (address == last.npos) return last;
+  const size_t end = last.find(": ", address + 1);
+  return end == last.npos ? last : last.substr(end + 2);
+}
+
 }  // namespace
 
 Verdict Judge(const grpc::Status& status, bool changes) {
@@ -96,7 +115,7 @@ std::string Explain(const Endpoint& endpoint, const grpc::Status& status) {
   if (status.ok()) return "it has ended the stream";
   for (const Advice& advice : kAdvice) {
     if (message.find(advice.part) != std::string::npos) {
-      return fmt::format("{} ({})", advice.text, message);
+      return fmt::format("{} ({})", advice.text, Cause(message));
     }
   }
   if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) {
@@ -110,10 +129,12 @@ std::string Explain(const Endpoint& endpoint, const grpc::Status& status) {
     return message;
   }
   const std::string_view question =
-      endpoint.tls ? "does it speak TLS (if not, use http://), and is the "
-                     "client certificate that it may want signed by its CA?"
-                   : "does it want https://?";
-  return fmt::format("the connection broke: {} ({})", question, message);
+      endpoint.tls
+          ? "does it speak TLS (if not, use http://), and is the "
+            "client certificate that it may want signed by its CA, for "
+            "clientAuth, and not expired? Its log says more"
+          : "does it want https://?";
+  return fmt::format("the connection broke: {} ({})", question, Cause(message));
 }
 
 }  // namespace kvd::etcd

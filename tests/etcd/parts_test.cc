@@ -238,9 +238,7 @@ TEST(Explain, SaysWhatToDo) {
            Case{Code::UNAVAILABLE, "keepalive watchdog timeout",
                 "it does not answer"},
            Case{Code::UNAVAILABLE,
-                "failed to connect to all addresses; last error: UNKNOWN: "
-                "ipv4:127.0.0.1:1: connection attempt timed out before "
-                "receiving SETTINGS frame",
+                "connection attempt timed out before receiving SETTINGS frame",
                 "answers nothing"},
            Case{Code::DEADLINE_EXCEEDED, "Deadline Exceeded",
                 "it does not answer"},
@@ -264,6 +262,31 @@ TEST(Explain, SaysWhatToDo) {
   const grpc::Status closed(Code::UNAVAILABLE, "Socket closed");
   EXPECT_THAT(Explain(plain, closed), HasSubstr("does it want https://?"));
   EXPECT_THAT(Explain(tls, closed), HasSubstr("does it speak TLS"));
+}
+
+TEST(Explain, LeavesOutWhatGrpcHasTried) {
+  const auto told = [](const std::string& url, const std::string& cause) {
+    const auto endpoint = ParseEndpoint(url);
+    return Explain(*endpoint,
+                   {grpc::StatusCode::UNAVAILABLE,
+                    "failed to connect to all addresses; last error: UNKNOWN: "
+                    "ipv4:10.0.0.12:2379: " +
+                        cause});
+  };
+  const std::string plain = "http://10.0.0.12:2379";
+  EXPECT_EQ(told(plain, "Failed to connect to remote host: Connection refused"),
+            "nobody listens there (Failed to connect to remote host: "
+            "Connection refused)");
+  // Of a host that is away or cut off.
+  for (const char* cause :
+       {"tcp handshaker shutdown",
+        "Failed to connect to remote host: No route to host"}) {
+    EXPECT_THAT(told(plain, cause), HasSubstr("its host cannot be reached"));
+  }
+  EXPECT_EQ(told(plain, "Socket closed"),
+            "the connection broke: does it want https://? (Socket closed)");
+  EXPECT_THAT(told("https://10.0.0.12:2379", "Endpoint read failed"),
+              HasSubstr("and not expired"));
 }
 
 TEST(Choose, KeepsTheCurrentOneUnlessItFailed) {
