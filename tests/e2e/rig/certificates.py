@@ -20,9 +20,9 @@ class Authority:
         _openssl("req", "-x509", *_KEY, "-subj", f"/CN={name}", "-days", DAYS,
                  "-keyout", self._key, "-out", self.certificate)
 
-    def issue(self, name, address="IP:127.0.0.1"):
+    def issue(self, name, address="IP:127.0.0.1", days=DAYS):
         """The files of a certificate and its key, for servers at that address
-        and for clients."""
+        and for clients; with days below zero it has expired."""
         certificate, key, request, extensions = (
             os.path.join(self.folder, f"{name}.{ending}")
             for ending in ("pem", "key", "csr", "ext"))
@@ -32,7 +32,7 @@ class Authority:
             stream.write(f"subjectAltName={address}\n"
                          "extendedKeyUsage=serverAuth,clientAuth\n")
         _openssl("x509", "-req", "-in", request, "-CA", self.certificate,
-                 "-CAkey", self._key, "-CAcreateserial", "-days", DAYS,
+                 "-CAkey", self._key, "-CAcreateserial", "-days", days,
                  "-extfile", extensions, "-out", certificate)
         return certificate, key
 
