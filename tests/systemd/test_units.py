@@ -139,7 +139,8 @@ class Units(unittest.TestCase):
                 "lib/systemd/system/kvd.socket",
                 "lib/sysusers.d/kvd.conf", "lib/tmpfiles.d/kvd.conf"]
         if os.path.exists(KVD_ETCD):
-            ends += ["bin/kvd-etcd", "kvd/examples/kvd-etcd.conf"]
+            ends += ["bin/kvd-etcd", "kvd/examples/kvd-etcd.conf",
+                     "kvd/lib/etcd/OPERATING.md", "kvd/lib/etcd/REPAIRING.md"]
         for end in ends:
             self.assertTrue(any(path.endswith("/" + end) for path in installed),
                             f"{end} is not among {installed}")
