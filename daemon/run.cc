@@ -34,6 +34,7 @@
 #include "daemon/store_opener.h"
 #include "fs/input_file.h"
 #include "fs/posix_file_system.h"
+#include "log/format/manifest.h"
 #include "store/restore.h"
 #include "store/store.h"
 #include "store/verify.h"
@@ -209,12 +210,22 @@ Result<std::string> IdOf(Directory& directory) {
   return id;
 }
 
+// Otherwise a setting would seem to have lost them.
+void WarnOfDataHere(Directory& directory, const Config& config) {
+  if (!directory.Open(kManifestName, Directory::OpenMode::kRead)) return;
+  LogWarning(
+      "the keys that {} has are not used: storage.backend is \"{}\". To move "
+      "them there, start a kvd with \"local\" and see kvctl migrate --help",
+      config.data_dir, config.storage.backend);
+}
+
 Result<std::unique_ptr<Store>> OpenShared(const Config& config,
                                           Directory& directory,
                                           const MemoryBounds& memory,
                                           OpenSharedStore open, Clock& clock,
                                           Wake wake,
                                           const OnLoadProgress& on_progress) {
+  WarnOfDataHere(directory, config);
   KVD_TRY_ASSIGN(std::string id, IdOf(directory));
   const SharedStoreOptions options = {
       config, memory.limit, std::move(id),

@@ -67,6 +67,20 @@ class Settings(E2eTest):
         self.assertEqual(kvd.call("SET", "k", "v"), "OK")
         self.assertIn('storage.backend = "local"', kvd.log())
 
+    def test_it_says_that_keys_of_this_machine_are_not_used(self):
+        here = self.daemon(program=KVD,
+                           settings={"storage.backend": "local"}).start()
+        here.call("SET", "k", "v")
+        here.stop()
+        node = etcd.Cluster(self, size=1).start().nodes[0]
+        settings = {"storage.backend": "etcd", "etcd.endpoints": node.endpoint}
+        kvd = self.daemon(program=KVD_ETCD, data_dir=here.data_dir,
+                          settings=settings).start()
+        self.assertIn("are not used", kvd.log())
+        self.assertEqual(kvd.call("DBSIZE"), 0)
+        other = self.daemon(program=KVD_ETCD, settings=settings).start()
+        self.assertNotIn("are not used", other.log())
+
     def test_it_is_called_by_its_name(self):
         done = run([KVD_ETCD, "--version"])
         self.assertRegex(done.stdout, rb"^kvd-etcd \d+\.\d+\.\d+\n$")
