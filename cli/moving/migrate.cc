@@ -165,7 +165,7 @@ class Migrate final : public Verb {
   }
 
   Attempt<void> CheckEmpty(const End& to) const {
-    if (force_ || dry_run_) return {};
+    if (force_) return {};
     KVD_TRY_ASSIGN(const auto counts, to.peer->CountKeys());
     std::optional<Checkpoint> begun;
     if (resume_file_) {

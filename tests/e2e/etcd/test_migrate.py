@@ -147,10 +147,14 @@ class Migrate(E2eTest):
         shared = self.on_etcd()
         shared.call("SET", "k", "old")
         shared.call("SET", "other", "1")
-        text = self.migrate("--to-etcd", shared.socket_path, code=1)
-        self.assertIn("is not empty (database 0 has 2 keys); nothing was moved",
-                      text)
-        self.assertIn("--force", text)
+        for words in ([], ["--dry-run"]):
+            text = self.migrate("--to-etcd", shared.socket_path, *words, code=1)
+            self.assertIn("is not empty (database 0 has 2 keys); nothing was "
+                          "moved", text)
+            self.assertIn("--force", text)
+        text = self.migrate("--to-etcd", shared.socket_path, "--dry-run",
+                            "--force")
+        self.assertIn("1 are there already; nothing was written", text)
         self.assertEqual(shared.call("GET", "k"), b"old")
         self.migrate("--to-etcd", shared.socket_path, "--force")
         self.assertEqual(shared.call("MGET", "k", "other"), [b"new", b"1"])
