@@ -254,9 +254,6 @@ TEST(Explain, SaysWhatToDo) {
     const std::string text = Explain(plain, status);
     EXPECT_THAT(text, HasSubstr(one.expected));
     EXPECT_EQ(Explain(tls, status), text);
-    if (one.code != Code::DEADLINE_EXCEEDED) {
-      EXPECT_THAT(text, HasSubstr(one.message));
-    }
   }
   // Where it matters what was tried.
   const grpc::Status closed(Code::UNAVAILABLE, "Socket closed");
