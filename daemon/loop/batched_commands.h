@@ -24,10 +24,11 @@ class BatchedCommands {
  public:
   struct Command {
     KeptWords words;
-    Session::Ended ended;  // What it took of the session …
-    Session::Undo undo;    // … and what it changed there.
+    Session::Ended ended = {};  // What it took of the session …
+    Session::Undo undo = {};    // … and what it changed there.
     std::string reply;
-    std::vector<size_t> revisions;  // Where the reply has one, as 19 digits.
+    std::vector<size_t> revisions =
+        {};  // Where the reply has one, as 19 digits.
     CommandStats* stats = nullptr;
     int64_t began_ns = 0;  // Of the turn that took it up.
 
