@@ -58,7 +58,7 @@ class Conditions {
   uint32_t databases_ = 0;
   size_t begun_at_ = 0;  // What follows is of the command under way.
   uint32_t databases_before_ = 0;
-  std::optional<size_t> seen_;  // Its place, by the command; of several one.
+  std::optional<size_t> seen_;  // The place of the key seen last.
   bool saw_several_ = false;
 };
 
