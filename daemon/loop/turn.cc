@@ -73,7 +73,11 @@ void Turn::Run() {
   RetryForOthers();
   executes_since_ns_ = service_.clock_read_ns;
   ExecuteReady();
-  FlushAndPump();
+  // The next batch is to be on its way before clients hear of the last one: it
+  // has far to go.
+  if (service_.batches != nullptr) store->Pump();
+  FlushAll();
+  if (service_.batches == nullptr && store != nullptr) store->Pump();
   if (messages_.has_mail()) messages_.Deliver(0);
   if (messages_.has_work()) SendMessages();
   if (reply_times_.HasReady()) reply_times_.EndTurn(service_.ReadClock());
@@ -83,17 +87,6 @@ void Turn::Run() {
   }
   worked_ |= worked;
   StayAwakeOrNot();
-}
-
-void Turn::FlushAndPump() {
-  // The next batch is to be on its way before clients hear of the last one: it
-  // has far to go.
-  if (service_.batches != nullptr) {
-    service_.store->Pump();
-    return FlushAll();
-  }
-  FlushAll();
-  if (service_.store != nullptr) service_.store->Pump();
 }
 
 // When all clients stop at once there is no further turn to notice it.

@@ -103,8 +103,6 @@ class Turn final : public ConnectionListener {
   void Park(Connection& connection, WaitsFor waits_for);
   void AfterExecuting(Connection& connection);
   void FlushAll();
-  // Sends replies out and what the store is to write.
-  void FlushAndPump();
   void SendMessages();
   void StayAwakeOrNot();
 
