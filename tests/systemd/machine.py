@@ -121,7 +121,11 @@ class Machine:
 
     def do(self, *words):
         """The output of a command that has to succeed."""
-        done = self.call(*words)
+        try:
+            done = self.call(*words)
+        except subprocess.TimeoutExpired as error:
+            jobs = self.call("systemctl", "list-jobs").stdout.decode()
+            raise AssertionError(f"{error}\n{jobs}{self.journal()}") from None
         assert done.returncode == 0, (
             f"{words}: {done.stdout.decode()}{done.stderr.decode()}"
             f"{self.journal()}")

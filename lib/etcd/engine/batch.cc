@@ -91,9 +91,7 @@ Batch::Verdict Batch::Judge(const Ended& ended) {
                      writes_.command().breaks_pin;
   if (waits) return {Room::kWait, false};
   if (Fits()) return {Room::kReady, true};
-  if (empty()) return {Room::kTooLarge, false};
-  full_ = true;
-  return {Room::kWait, false};
+  return {empty() ? Room::kTooLarge : Room::kWait, false};
 }
 
 // Nothing but the index answers for what it has seen.
@@ -133,6 +131,10 @@ bool Batch::Never(const Ended& ended, bool changes) {
     return false;
   }
   return true;
+}
+
+bool Batch::full() const {
+  return writes_.operations() + kItemsOfSequence >= kTxnItemsMax;
 }
 
 bool Batch::Fits() {
@@ -251,7 +253,6 @@ void Batch::Clear() {
   conditions_.Clear();
   writes_.Clear();
   commands_ = readers_ = 0;
-  full_ = false;
 }
 
 }  // namespace kvd::etcd

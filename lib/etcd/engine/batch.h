@@ -68,8 +68,8 @@ class Batch final : public ReadNotes {
   // Commands that have read what the batch has not made.
   size_t readers() const { return readers_; }
   bool empty() const { return commands_ == 0; }
-  // A command did not fit: to try more of them is wasted time.
-  bool full() const { return full_; }
+  // No further key fits: to try more commands is wasted time.
+  bool full() const;
 
   // Without the sequence key. `core.changes` has the changes.
   TxnRequest Request() const;
@@ -99,7 +99,6 @@ class Batch final : public ReadNotes {
   Writes writes_;
   size_t commands_ = 0;
   size_t readers_ = 0;
-  bool full_ = false;
   int64_t confirmed_ = 0;  // The revision of the newest one that stands.
 
   // Of the command under way.

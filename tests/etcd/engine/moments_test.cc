@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "base/planted_bug.h"
 #include "tests/etcd/engine_host.h"
@@ -51,7 +52,8 @@ class EngineMoments : public EngineTest {
   bool Read(const std::string& key) {
     return one_.Run(true, [&](Operation& op) { op.Find(key); });
   }
-  static std::string ValueOf(Operation& op, const std::string& key) {
+  // Operations want keys that stay where they are.
+  static std::string ValueOf(Operation& op, std::string_view key) {
     const Entry* entry = op.Find(key);
     return entry == nullptr ? "(none)" : std::string(op.Value(*entry));
   }
