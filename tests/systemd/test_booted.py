@@ -90,7 +90,11 @@ class KvdOnEtcd(E2eTest):
         self.machine.do("systemctl", "daemon-reload")
 
     def restart(self):
-        self.machine.do("systemctl", "restart", "kvd.service", "kvd.socket")
+        # By "restart" the socket's would stop the service while it starts, and
+        # with cgroups of version 1 a container is not told when the last of
+        # its processes has gone.
+        self.machine.do("systemctl", "stop", "kvd.service", "kvd.socket")
+        self.machine.do("systemctl", "start", "kvd.socket", "kvd.service")
 
     def kvctl(self, *words):
         return self.machine.do("kvctl", "--wait", "30s", *words).strip()
