@@ -116,20 +116,14 @@ class Host {
   int client_ = 0;
 };
 
-class EngineTest : public testing::Test {
+// What hosts do goes on turn by turn.
+class TurnsTest : public testing::Test {
  protected:
   // A turn of each.
-  void Pass() {
-    for (Host* host : {&one_, &two_}) host->store().Pump();
-    clock_.AdvanceMs(1);
-    etcd_.Run();
-    for (Host* host : {&one_, &two_}) {
-      host->store().Poll();
-      host->store().Tick();
-    }
-  }
+  virtual void Turn() = 0;
+
   void Until(const std::function<bool()>& done) {
-    for (int i = 0; i < 20'000; ++i, Pass()) {
+    for (int i = 0; i < 20'000; ++i, Turn()) {
       if (done()) return;
     }
     FAIL() << "it did not come";
@@ -142,6 +136,20 @@ class EngineTest : public testing::Test {
       return outcome != Outcome::kNone;
     });
     return outcome;
+  }
+};
+
+class EngineTest : public TurnsTest {
+ protected:
+  void Turn() override { Pass(); }
+  void Pass() {
+    for (Host* host : {&one_, &two_}) host->store().Pump();
+    clock_.AdvanceMs(1);
+    etcd_.Run();
+    for (Host* host : {&one_, &two_}) {
+      host->store().Poll();
+      host->store().Tick();
+    }
   }
   void Ready() {
     Until([&] { return one_.Set("ready", "1"); });

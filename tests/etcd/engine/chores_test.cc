@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kSkewMs = 500;
 
 // Three hosts, each with a clock of its own.
-class EngineChores : public testing::Test {
+class EngineChores : public TurnsTest {
  protected:
   EngineChores() {
     for (size_t i = 0; i < hosts_.size(); ++i) Start(i);
@@ -37,6 +37,7 @@ class EngineChores : public testing::Test {
     hosts_[i] = std::make_unique<Host>(etcd_, clocks_[i],
                                        "host" + std::to_string(i), options);
   }
+  void Turn() override { Pass(); }
   void Pass(int64_t ms = 1) {
     for (const auto& host : hosts_) {
       if (host != nullptr) host->store().Pump();
@@ -53,20 +54,7 @@ class EngineChores : public testing::Test {
   void PassMs(int64_t ms) {
     for (int64_t passed = 0; passed < ms; passed += 10) Pass(10);
   }
-  void Until(const std::function<bool()>& done) {
-    for (int i = 0; i < 20'000; ++i, Pass()) {
-      if (done()) return;
-    }
-    FAIL() << "it did not come";
-  }
-  Outcome OutcomeOf(size_t host) {
-    Outcome outcome = Outcome::kNone;
-    Until([&] {
-      outcome = hosts_[host]->batches().TakeOutcome();
-      return outcome != Outcome::kNone;
-    });
-    return outcome;
-  }
+  Outcome OutcomeOf(size_t host) { return TurnsTest::OutcomeOf(*hosts_[host]); }
   // Whatever becomes of it, and of what came before.
   void BeginSet(size_t host, const std::string& key, const std::string& value,
                 int64_t deadline_ms = 0) {

@@ -23,7 +23,7 @@ namespace {
 constexpr int64_t kSilentMs = GoneKvds::kSilentMs;
 
 // Three hosts, some of which may stand still.
-class EngineGoneKvds : public testing::Test {
+class EngineGoneKvds : public TurnsTest {
  protected:
   EngineGoneKvds() {
     for (size_t i = 0; i < hosts_.size(); ++i) {
@@ -33,6 +33,7 @@ class EngineGoneKvds : public testing::Test {
     PassMs(20'000);
   }
   static std::string Name(size_t host) { return "host" + std::to_string(host); }
+  void Turn() override { Pass(); }
   void Pass(int64_t ms = 1) {
     const auto each = [this](auto&& call) {
       for (size_t i = 0; i < hosts_.size(); ++i) {
@@ -53,20 +54,7 @@ class EngineGoneKvds : public testing::Test {
     for (constexpr int64_t kStepMs = 2000; ms > 0; ms -= kStepMs) Pass(kStepMs);
     for (int i = 0; i < 10; ++i) Pass();
   }
-  void Until(const std::function<bool()>& done) {
-    for (int i = 0; i < 20'000; ++i, Pass()) {
-      if (done()) return;
-    }
-    FAIL() << "it did not come";
-  }
-  Outcome OutcomeOf(size_t host) {
-    Outcome outcome = Outcome::kNone;
-    Until([&] {
-      outcome = hosts_[host]->batches().TakeOutcome();
-      return outcome != Outcome::kNone;
-    });
-    return outcome;
-  }
+  Outcome OutcomeOf(size_t host) { return TurnsTest::OutcomeOf(*hosts_[host]); }
   // Whatever it takes.
   void Run(size_t host, const std::function<bool(Host&)>& command) {
     Outcome outcome = Outcome::kRefused;
