@@ -27,8 +27,8 @@ class BatchedCommands {
     Session::Ended ended = {};  // What it took of the session …
     Session::Undo undo = {};    // … and what it changed there.
     std::string reply;
-    std::vector<size_t> revisions =
-        {};  // Where the reply has one, as 19 digits.
+    // Where the reply has one, as 19 digits.
+    std::vector<size_t> revisions = {};
     CommandStats* stats = nullptr;
     int64_t began_ns = 0;  // Of the turn that took it up.
 

@@ -176,6 +176,7 @@ BackingStatus ClusterStatus::Describe(
                fmt::format("id={},self={},heard_ms_ago={}", id,
                            id == own.id ? 1 : 0, heard_ms));
   }
+  if (!own.warning.empty()) warnings.push_back(own.warning);
   for (size_t i = 0; i < warnings.size(); ++i) {
     status.Add(fmt::format("etcd_warning{}", i), warnings[i]);
   }

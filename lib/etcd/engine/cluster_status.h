@@ -42,8 +42,9 @@ class ClusterStatus {
   // What this kvd knows by itself.
   struct Own {
     std::string id;
-    int64_t now_ms = 0;    // Monotonic.
-    int64_t revision = 0;  // Of the index.
+    int64_t now_ms = 0;        // Monotonic.
+    int64_t revision = 0;      // Of the index.
+    std::string warning = {};  // What people should know; empty: nothing.
   };
   // `heard_ms_ago`: of the kvds that share the keys, by their ids.
   BackingStatus Describe(

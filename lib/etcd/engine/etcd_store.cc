@@ -15,7 +15,6 @@ namespace kvd::etcd {
 namespace {
 
 constexpr int64_t kTickMs = 100;
-constexpr std::string_view kWarning = "etcd_warning";
 
 }  // namespace
 
@@ -422,16 +421,11 @@ BackingStatus EtcdStore::Backing() const {
   for (const auto& [id, peer] : clocks_.peers()) {
     heard_ms_ago[id] = now_ms - peer.heard_at_ms;
   }
-  BackingStatus status = cluster_.Describe(
-      {.id = options_.id, .now_ms = now_ms, .revision = index_.revision()},
-      heard_ms_ago);
-  if (std::string why = chores_.memory_warning(); !why.empty()) {
-    const auto warnings = std::ranges::count_if(
-        status.fields,
-        [](const auto& field) { return field.first.starts_with(kWarning); });
-    status.Add(fmt::format("{}{}", kWarning, warnings), std::move(why));
-  }
-  return status;
+  return cluster_.Describe({.id = options_.id,
+                            .now_ms = now_ms,
+                            .revision = index_.revision(),
+                            .warning = chores_.memory_warning()},
+                           heard_ms_ago);
 }
 
 StoreStats EtcdStore::Stats() const {
