@@ -79,6 +79,7 @@ enum class PlantedBug {
   kRemoveBlindly,           // Keys of a kvd go that may be there.
   kRemovalUnmarked,         // Reads do not wait for what a removed kvd wrote.
   kRemovedPassesForUndone,  // What a removed kvd has sent runs again.
+  kBelieveHistory,          // A watch goes on in an etcd that was made anew.
 };
 
 #ifdef KVD_PLANTED_BUGS

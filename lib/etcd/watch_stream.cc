@@ -146,8 +146,10 @@ void WatchStream::TakeMessage(wire::WatchResponse* message) {
     health_.created = true;
     health_.created_ms = health_.heard_ms;
   } else if (message->events_size() > 0) {
-    TakeEvents(message);
-  } else if (TakeProgress(*message)) {
+    if (!TakeEvents(message)) return EndAsOther();
+  } else if (!TakeProgress(*message)) {
+    return EndAsOther();
+  } else if (health_.behind >= kBehindMax) {
     return GoElsewhere("it is cut off from the other members");
   }
   ReadOn();
@@ -174,35 +176,38 @@ bool WatchStream::TakeCancel(const wire::WatchResponse& message) {
   return true;
 }
 
-void WatchStream::TakeEvents(wire::WatchResponse* message) {
+bool WatchStream::TakeEvents(wire::WatchResponse* message) {
   const bool more = message->fragment();
-  std::vector<WatchUpdate> whole = groups_.Add(EventsFromWire(message), more);
-  if (whole.empty()) return;
-  for (const WatchUpdate& update : whole) {
+  std::optional<std::vector<WatchUpdate>> whole =
+      groups_.Add(EventsFromWire(message), more);
+  if (!whole) return false;
+  if (whole->empty()) return true;
+  for (const WatchUpdate& update : *whole) {
     for (const Event& event : update.events) untaken_bytes_ += BytesOf(event);
   }
-  sink_.on_updates(std::move(whole));
+  sink_.on_updates(*std::move(whole));
+  return true;
 }
 
 bool WatchStream::TakeProgress(const wire::WatchResponse& message) {
   // What etcd says by itself comes in order with the events; what it says when
   // asked does not, and bears no watch's number.
+  const int64_t revision = message.header().revision();
   const bool asked = message.watch_id() < 0;
-  if (!asked) groups_.AdvanceTo(message.header().revision());
+  if (!asked && !groups_.AdvanceTo(revision)) return false;
   if (!asked || progress_wanted_) {
     WatchUpdate update;
     update.revision = groups_.next() - 1;
     sink_.on_updates({std::move(update)});
     progress_wanted_ = false;
   }
-  if (!asked) return false;
+  if (!asked) return true;
   health_.asked = false;
-  const int64_t revision = message.header().revision();
   const bool moves = revision != health_.revision;
   health_.revision = revision;
   health_.behind =
       revision < health_.asked_after && !moves ? health_.behind + 1 : 0;
-  return health_.behind >= kBehindMax;
+  return true;
 }
 
 void WatchStream::ReadOn() {
@@ -223,6 +228,14 @@ void WatchStream::TakeEnd(const grpc::Status& status) {
             fmt::format("etcd at {} refuses the watch: {}",
                         connections_.endpoint(at_).name,
                         Explain(connections_.endpoint(at_), status))));
+}
+
+void WatchStream::EndAsOther() {
+  End(Error(ErrorCode::kCompacted,
+            fmt::format("etcd had other changes of revision {} before: it was "
+                        "made anew, as from a backup, or has just compacted "
+                        "them",
+                        groups_.newest_told())));
 }
 
 void WatchStream::End(Error error) {

@@ -70,12 +70,13 @@ class WatchStream final : private Stream::Reader {
   void GoElsewhere(std::string why);
   bool MayAsk(int64_t now) const;
   void AskProgress();
-  // Whether it has to go on elsewhere.
-  bool TakeProgress(const wire::WatchResponse& message);
   // Whether the watch has ended.
   bool TakeCancel(const wire::WatchResponse& message);
-  void TakeEvents(wire::WatchResponse* message);
+  // False: etcd's history is another one than before.
+  bool TakeEvents(wire::WatchResponse* message);
+  bool TakeProgress(const wire::WatchResponse& message);
   void ReadOn();
+  void EndAsOther();
   void End(Error error);
 
   EventThread& thread_;

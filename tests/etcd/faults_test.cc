@@ -8,8 +8,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <functional>
 #include <memory>
 
+#include "base/planted_bug.h"
 #include "fmt/format.h"
 #include "tests/etcd/nodes.h"
 #include "tests/etcd/scripted_member.h"
@@ -119,6 +121,52 @@ TEST_F(Members, WithoutAQuorumNothingIsDoneAndItResumesByItself) {
   PutUntilDone();
   ExpectAllTold(log);
 }
+
+// A backup is put back under a watch, and others write more than was lost.
+class MadeAnew : public Members {
+ protected:
+  void SetUp() override {
+    Members::SetUp();
+    if (IsSkipped()) return;
+    ForAll([&](size_t at) { nodes_->Kill(at); });
+    nodes_->Save();
+    ForAll([&](size_t at) { nodes_->Start(at); });
+    for (int i = 0; i < 3; ++i) PutUntilDone();
+  }
+  void ForAll(const std::function<void(size_t)>& what) {
+    for (size_t at = 0; at < nodes_->size(); ++at) what(at);
+  }
+  void PutBackAndWrite() {
+    const int64_t was = last_;
+    ForAll([&](size_t at) { nodes_->Kill(at); });
+    nodes_->Restore();
+    ForAll([&](size_t at) { nodes_->Start(at); });
+    do PutUntilDone();
+    while (last_ <= was && !HasFailure());
+  }
+};
+
+TEST_F(MadeAnew, AWatchDoesNotGoOn) {
+  WatchLog log(*client_, "k", 1);
+  EXPECT_TRUE(client_->Await([&] { return log.revision() >= last_; }));
+  const std::string told = log.Text(0);
+  PutBackAndWrite();
+  EXPECT_TRUE(client_->Await([&] { return log.end().has_value(); }));
+  EXPECT_EQ(log.end()->code(), ErrorCode::kCompacted);
+  EXPECT_THAT(log.end()->message(), HasSubstr("made anew"));
+  EXPECT_EQ(log.Text(0), told);
+}
+
+#ifdef KVD_PLANTED_BUGS
+TEST_F(MadeAnew, IsSeenByTheTestAbove) {
+  const ScopedPlantedBug planted(PlantedBug::kBelieveHistory);
+  WatchLog log(*client_, "k", 1);
+  EXPECT_TRUE(client_->Await([&] { return log.revision() >= last_; }));
+  PutBackAndWrite();
+  EXPECT_TRUE(client_->Await([&] { return log.revision() >= last_; }));
+  EXPECT_FALSE(log.end());
+}
+#endif
 
 TEST_F(Members, TheClientGoesWhateverIsUnderWay) {
   for (size_t at = 0; at < nodes_->size(); ++at) nodes_->Pause(at);

@@ -103,18 +103,17 @@ std::vector<std::string> Nodes::CommandLine(size_t at) const {
                            PeerUrl(nodes_[i].peer_port));
   }
   const std::string peer = PeerUrl(nodes_[at].peer_port);
-  std::vector<std::string> words = {
-      kEtcd,
-      fmt::format("--name=n{}", at),
-      "--data-dir=" + dir_.Path(fmt::format("n{}", at)),
-      "--listen-client-urls=" + endpoint(at),
-      "--advertise-client-urls=" + endpoint(at),
-      "--listen-peer-urls=" + peer,
-      "--initial-advertise-peer-urls=" + peer,
-      "--initial-cluster=" + cluster,
-      "--initial-cluster-token=" + dir_.path(),
-      "--logger=zap",
-      "--log-level=error"};
+  std::vector<std::string> words = {kEtcd,
+                                    fmt::format("--name=n{}", at),
+                                    "--data-dir=" + DataPath(at),
+                                    "--listen-client-urls=" + endpoint(at),
+                                    "--advertise-client-urls=" + endpoint(at),
+                                    "--listen-peer-urls=" + peer,
+                                    "--initial-advertise-peer-urls=" + peer,
+                                    "--initial-cluster=" + cluster,
+                                    "--initial-cluster-token=" + dir_.path(),
+                                    "--logger=zap",
+                                    "--log-level=error"};
   words.insert(words.end(), options_.arguments.begin(),
                options_.arguments.end());
   return words;
@@ -123,6 +122,30 @@ std::vector<std::string> Nodes::CommandLine(size_t at) const {
 void Nodes::Start(size_t at) {
   KVD_CHECK(nodes_[at].pid < 0);
   nodes_[at].pid = Spawn(CommandLine(at), dir_.Path(fmt::format("log{}", at)));
+}
+
+std::string Nodes::DataPath(size_t at) const {
+  return dir_.Path(fmt::format("n{}", at));
+}
+
+std::string Nodes::SavedPath(size_t at) const {
+  return dir_.Path(fmt::format("saved{}", at));
+}
+
+void Nodes::Save() {
+  for (size_t at = 0; at < size(); ++at) {
+    KVD_CHECK(nodes_[at].pid < 0);
+    std::filesystem::copy(DataPath(at), SavedPath(at),
+                          std::filesystem::copy_options::recursive);
+  }
+}
+
+void Nodes::Restore() {
+  for (size_t at = 0; at < size(); ++at) {
+    KVD_CHECK(nodes_[at].pid < 0);
+    std::filesystem::remove_all(DataPath(at));
+    std::filesystem::rename(SavedPath(at), DataPath(at));
+  }
 }
 
 void Nodes::Kill(size_t at) {

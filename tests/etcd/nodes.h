@@ -39,6 +39,9 @@ class Nodes {
   void Kill(size_t at);
   // Again, with its data.
   void Start(size_t at);
+  // Puts all data aside, as a backup does, and back. None may run.
+  void Save();
+  void Restore();
   void Pause(size_t at);
   void Resume(size_t at);
 
@@ -53,6 +56,8 @@ class Nodes {
   };
 
   std::vector<std::string> CommandLine(size_t at) const;
+  std::string DataPath(size_t at) const;
+  std::string SavedPath(size_t at) const;
 
   const Options options_;
   TempDir dir_;

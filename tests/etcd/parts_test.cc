@@ -313,8 +313,10 @@ class RevisionGroupsTest : public testing::Test {
       event.kv.key = key;
       event.kv.mod_revision = revision;
     }
+    const auto whole = groups_.Add(std::move(made), more);
+    if (!whole) return "another history";
     std::string text;
-    for (const WatchUpdate& update : groups_.Add(std::move(made), more)) {
+    for (const WatchUpdate& update : *whole) {
       text += fmt::format("{}{}", text.empty() ? "" : "|", update.revision);
       for (const Event& event : update.events) text += " " + event.kv.key;
     }
@@ -342,16 +344,80 @@ TEST_F(RevisionGroupsTest, WaitsForTheRestOfARevision) {
 TEST_F(RevisionGroupsTest, ANewStreamTellsAHalfRevisionAgain) {
   EXPECT_EQ(Add({{7, "a"}, {8, "b"}}, true), "7 a");
   groups_.Restart();
-  EXPECT_EQ(Add({{8, "b"}, {8, "c"}}, false), "8 b c");
+  EXPECT_EQ(Add({{7, "a"}, {8, "b"}, {8, "c"}}, false), "8 b c");
 }
 
 TEST_F(RevisionGroupsTest, NothingIsToldTwice) {
   EXPECT_EQ(Add({{6, "z"}, {7, "a"}}, false), "7 a");
   EXPECT_EQ(Add({{7, "a"}, {8, "b"}}, false), "8 b");
-  groups_.AdvanceTo(9);
-  groups_.AdvanceTo(3);
+  EXPECT_TRUE(groups_.AdvanceTo(9));
+  EXPECT_TRUE(groups_.AdvanceTo(3));
   EXPECT_EQ(groups_.next(), 10);
   EXPECT_EQ(Add({{9, "c"}, {10, "d"}}, false), "10 d");
+}
+
+// --- A new stream begins with the newest revision that was told -------------
+
+TEST_F(RevisionGroupsTest, WhatWasToldComesAgainInAnyOrderAndPieces) {
+  EXPECT_EQ(Add({{7, "a"}, {8, "b"}, {8, "c"}}, false), "7 a|8 b c");
+  groups_.Restart();
+  EXPECT_EQ(Add({{8, "c"}}, true), "");
+  // That stream breaks, too.
+  groups_.Restart();
+  EXPECT_EQ(Add({{8, "c"}}, true), "");
+  EXPECT_EQ(Add({{8, "b"}, {9, "d"}}, false), "9 d");
+  groups_.Restart();
+  EXPECT_TRUE(groups_.AdvanceTo(8));
+  EXPECT_EQ(Add({{9, "d"}}, false), "");
+  EXPECT_TRUE(groups_.AdvanceTo(12));
+  // The stream begins at 12, where nothing was told.
+  groups_.Restart();
+  EXPECT_EQ(Add({{13, "e"}}, false), "13 e");
+}
+
+TEST_F(RevisionGroupsTest, OtherChangesOfItAreAnotherHistory) {
+  const std::vector<std::pair<int64_t, std::string>> others[] = {
+      {{8, "b"}},
+      {{8, "b"}, {8, "d"}},
+      {{8, "b"}, {8, "c"}, {8, "d"}},
+      {{8, "b"}, {9, "c"}},
+      {{9, "b"}, {9, "c"}},
+  };
+  for (const auto& other : others) {
+    groups_ = RevisionGroups(7);
+    EXPECT_EQ(Add({{7, "a"}, {8, "b"}, {8, "c"}}, false), "7 a|8 b c");
+    groups_.Restart();
+    EXPECT_EQ(Add(other, false), "another history");
+  }
+  groups_ = RevisionGroups(7);
+  EXPECT_EQ(Add({{7, "a"}}, false), "7 a");
+  groups_.Restart();
+  EXPECT_FALSE(groups_.AdvanceTo(9));
+}
+
+TEST_F(RevisionGroupsTest, AnotherValueOrARemovalIsAnotherHistory) {
+  Event put;
+  put.kv = {.key = "key", .value = "value", .mod_revision = 7};
+  Event changed = put;
+  changed.kv.value = "other";
+  Event swapped = put;
+  std::swap(swapped.kv.key, swapped.kv.value);
+  Event removal = put;
+  removal.is_delete = true;
+  Event empty = put;
+  empty.kv.value.clear();
+  Event removed = empty;
+  removed.is_delete = true;
+  const std::pair<Event, Event> others[] = {
+      {put, changed}, {put, swapped}, {put, removal}, {empty, removed}};
+  for (const auto& [told, again] : others) {
+    groups_ = RevisionGroups(7);
+    EXPECT_TRUE(groups_.Add({told}, false));
+    groups_.Restart();
+    EXPECT_TRUE(groups_.Add({told}, false));
+    groups_.Restart();
+    EXPECT_FALSE(groups_.Add({again}, false));
+  }
 }
 
 TEST(Wire, CarriesAnyBytes) {
