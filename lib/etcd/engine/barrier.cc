@@ -39,15 +39,19 @@ void Barrier::Pump(int64_t now_ms) {
              });
 }
 
-void Barrier::OnAnswer(Result<RangeResponse> answer, int64_t told) {
+void Barrier::OnAnswer(Result<RangeResponse> answer, Told told) {
   under_way_ = false;
   has_news_ = true;
   if (!answer) return GiveUp(answer.error().message());
-  failure_ = WentBack(answer->revision, told);
+  failure_ = WentBack(answer->revision, told.revision);
   if (failure_) return GiveUp(failure_->message());
   target_ = 0;
   for (const KeyValue& kv : answer->found) {
     target_ = std::max(target_, kv.mod_revision);
+  }
+  if (target_ < told.newest && !IsPlanted(PlantedBug::kBelieveHistory)) {
+    is_another_ = wanted_ = true;
+    return;
   }
   if (IsPlanted(PlantedBug::kBarrierOfOldest)) {
     for (const KeyValue& kv : answer->found) {
@@ -65,8 +69,8 @@ void Barrier::GiveUp(std::string why) {
   has_news_ = true;
 }
 
-bool Barrier::Advance(int64_t revision) {
-  told_ = revision;
+bool Barrier::Advance(int64_t revision, int64_t newest) {
+  told_ = {revision, newest};
   if (answered_ <= passed_ || target_ > revision) return false;
   passed_ = answered_;
   has_news_ = true;

@@ -52,8 +52,13 @@ class Barrier {
   // not come to in time.
   void Pump(int64_t now_ms);
 
-  // The watch has told all up to this revision: true if that passes one.
-  bool Advance(int64_t revision);
+  // The watch has told all up to this revision, where the newest of the keys is
+  // as of `newest`: true if that passes one.
+  bool Advance(int64_t revision, int64_t newest);
+  // Whether etcd has shown since the last call that it was made anew and has
+  // come as far again: its keys are older than they were. Those that wait go on
+  // to wait.
+  bool TakeIsAnother() { return std::exchange(is_another_, false); }
   // The newest one that nobody answered; all before it were, or were given up,
   // too. Why.
   uint64_t failed() const { return failed_; }
@@ -63,7 +68,12 @@ class Barrier {
   uint64_t passed() const { return passed_; }
 
  private:
-  void OnAnswer(Result<RangeResponse> answer, int64_t told);
+  // What the watch has told.
+  struct Told {
+    int64_t revision = 0;
+    int64_t newest = 0;  // Of the keys.
+  };
+  void OnAnswer(Result<RangeResponse> answer, Told told);
   void GiveUp(std::string why);
 
   Api& api_;
@@ -78,10 +88,11 @@ class Barrier {
   uint64_t passed_ = 0;
   uint64_t before_all_ = 0;
   int64_t target_ = 0;  // Of the newest that was answered.
-  int64_t told_ = 0;    // So far the watch has.
+  Told told_;           // So far.
   std::optional<Error> failure_;
   uint64_t failed_ = 0;
   std::string why_;
+  bool is_another_ = false;
   bool has_news_ = false;
 };
 

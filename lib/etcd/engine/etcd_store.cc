@@ -343,6 +343,12 @@ void EtcdStore::OnLoaded() {
 // The index stands still while what was made of it may be undone.
 void EtcdStore::ApplyUpdates() {
   if (batch_open_ || flight_ != Flight::kNone) return;
+  if (sequence_.TakeBeganAnew()) loader_.LoadAnew(sequence_.trouble());
+  if (barrier_.TakeIsAnother()) {
+    sequence_.Doubt();
+    loader_.LoadAnew(
+        "etcd has older keys than before: it was made anew, as from a backup");
+  }
   loader_.Apply();
   if (!loader_.loaded()) return;
   chores_.Poll();
@@ -373,7 +379,9 @@ bool EtcdStore::Poll() {
   Fail(barrier_.failure());
   Fail(chores_.failure());
   ApplyUpdates();
-  barrier_.Advance(index_.revision());
+  // The watch may not have told yet what this kvd has written.
+  barrier_.Advance(index_.revision(),
+                   std::max(index_.newest_sequence(), sequence_.revision()));
   const bool barrier_news = barrier_.TakeNews();
   const bool refuses = patience_.BeginTurn() || BarrierFailed();
   if (refuses) patience_.RefuseNow();

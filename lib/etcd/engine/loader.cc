@@ -152,22 +152,24 @@ void Loader::BeginWatch() {
       [this](WatchUpdate update) { updates_.push_back(std::move(update)); },
       [this](const Error& why) {
         // What was told is in order, but what follows is not there any more.
-        log_(Severity::kWarning,
-             fmt::format("the watch on etcd has ended: {}; loading all anew",
-                         why.message()));
-        watch_ended_ = true;
+        LoadAnew("the watch on etcd has ended: " + why.message());
       });
 }
 
+void Loader::LoadAnew(const std::string& why) {
+  if (std::exchange(must_restart_, true)) return;
+  log_(Severity::kWarning, why + "; loading all anew");
+}
+
 void Loader::Apply() {
-  if (watch_ended_) return Restart();
+  if (must_restart_) return Restart();
   if (!loaded_) return;
   TakeUpdates();
   if (index_.must_reload()) Restart();
 }
 
 void Loader::Restart() {
-  watch_ended_ = false;
+  must_restart_ = false;
   watch_.reset();
   updates_.clear();
   loaded_ = false;

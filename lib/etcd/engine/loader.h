@@ -34,6 +34,8 @@ class Loader {
   // Takes in what the watch has told, or begins anew; not while the index has
   // what may be undone.
   void Apply();
+  // What is in the index is not what etcd has.
+  void LoadAnew(const std::string& why);
 
   // Whether all has been taken in. The pages are as of several revisions: what
   // is there is as of one of them once the watch has come to the last.
@@ -69,7 +71,7 @@ class Loader {
 
   std::unique_ptr<Watch> watch_;
   std::deque<WatchUpdate> updates_;  // Not in the index yet.
-  bool watch_ended_ = false;
+  bool must_restart_ = false;
 
   uint64_t number_ = 0;              // Of this loading.
   int64_t began_ms_ = 0;             // When it did.

@@ -39,6 +39,11 @@ void OwnSequence::Found(int64_t mod_revision) {
   if (!is_own_) revision_ = mod_revision;
 }
 
+void OwnSequence::Doubt() {
+  settled_ = false;
+  trouble_ = "it was made anew, and kvd looks at what it has now";
+}
+
 void OwnSequence::DoWhatIsDue() {
   if (!found_ || settled_ || fences_ || failure_ || NowMs() < due_ms_) return;
   Fence();
@@ -181,11 +186,12 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
 // revision that the key will not have again.
 void OwnSequence::BeginAnew(int64_t revision) {
   settled_ = false;
+  began_anew_ = !IsPlanted(PlantedBug::kBelieveHistory);
   awaits_fence_ = false;
   revision_ = revision;
   trouble_ = fmt::format(
-      "it was out of reach for so long that others have removed this kvd's "
-      "key {}",
+      "this kvd's key {} is not as it was: others have removed it, as etcd was "
+      "out of reach for so long, or etcd was made anew",
       options_.key);
 }
 

@@ -39,6 +39,13 @@ class OwnSequence {
   // Whether it is certain what became of every Txn so far: only then another
   // one is sent. At first it is not: an earlier life may have sent one.
   bool settled() const { return settled_; }
+  // Of the key, as this kvd has left it; 0: that is not certain.
+  int64_t revision() const { return settled_ ? revision_ : 0; }
+  // etcd was made anew: a fence has to find out what the key is like.
+  void Doubt();
+  // Whether the key was found otherwise since the last call: what this kvd has
+  // written may not be there either. Why is the trouble.
+  bool TakeBeganAnew() { return std::exchange(began_anew_, false); }
   // Whether the key is this life's.
   bool is_own() const { return is_own_; }
   // Why it is not settled, and whether that is for want of space.
@@ -93,6 +100,7 @@ class OwnSequence {
   bool found_ = false;
   bool is_own_ = false;
   bool settled_ = false;
+  bool began_anew_ = false;
   bool awaits_fence_ = false;  // Somebody, to know of the Txn before it.
   bool fences_ = false;        // One is under way.
   int64_t fenced_at_ms_ = 0;   // When the newest one was sent.

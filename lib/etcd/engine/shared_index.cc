@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -55,6 +56,7 @@ void SharedIndex::Clear() {
   }
   generations_ = {};
   peers_.clear();
+  newest_sequence_ = 0;
   foreign_.clear();
   must_reload_ = false;
   revision_ = 0;
@@ -95,6 +97,9 @@ void SharedIndex::ApplyPeer(const Name& name, const Event& event) {
   }
   revision = event.kv.mod_revision;
   peer.clock_ms = *clock_ms;
+  if (name.kind == Name::Kind::kSequence) {
+    newest_sequence_ = std::max(newest_sequence_, revision);
+  }
 }
 
 void SharedIndex::HearBeat(const Name& name, const Event& event) {

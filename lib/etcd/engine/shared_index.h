@@ -70,6 +70,8 @@ class SharedIndex {
   const std::map<std::string, Peer, std::less<>>& peers() const {
     return peers_;
   }
+  // The mod_revision of the sequence key that was moved last.
+  int64_t newest_sequence() const { return newest_sequence_; }
 
  private:
   void ApplyEvent(const Event& event);
@@ -90,6 +92,7 @@ class SharedIndex {
   int64_t revision_ = 0;
   std::array<Generation, kDatabases> generations_ = {};
   std::map<std::string, Peer, std::less<>> peers_;
+  int64_t newest_sequence_ = 0;
   uint32_t flushed_ = 0;
   uint32_t outdated_ = 0;
   bool must_reload_ = false;

@@ -21,10 +21,10 @@ class Outage(E2eTest):
     def cluster(self, **options):
         return etcd.Cluster(self, size=1, **options).start()
 
-    def kvd(self, cluster, **options):
+    def kvd(self, cluster, endpoints=None, **options):
         return self.daemon(program=KVD_ETCD, settings={
             "storage.backend": "etcd",
-            "etcd.endpoints": ",".join(cluster.endpoints),
+            "etcd.endpoints": ",".join(endpoints or cluster.endpoints),
             "etcd.timeout": TIMEOUT}, **options)
 
     def wait_for(self, kvd, *words):
@@ -109,6 +109,25 @@ class Outage(E2eTest):
         wait_until(lambda: kvd.status()["state"] == b"degraded", "it is told")
         self.assertIn(b"etcd refuses what kvd asks: etcd at ",
                       kvd.kvctl("status").stdout)
+
+    def test_a_backup_that_is_put_back_and_written_to(self):
+        """When kvd sees etcd again, it is further than before."""
+        cluster = self.cluster()
+        link = cluster.link("kvd")
+        kvd = self.kvd(cluster, link.endpoints).start()
+        self.wait_for(kvd, "SET", "changed", "1")
+        cluster.save()
+        self.wait_for(kvd, "SET", "lost", "1")
+        last = int(cluster.nodes[0].status()["header"]["revision"])
+        link.cut()
+        cluster.restore()
+        while int(cluster.nodes[0].status()["header"]["revision"]) < last + 10:
+            cluster.put("kvd/0/0/changed", "02")
+        link.heal()
+        self.assertEqual(self.wait_for(kvd, "GET", "changed"), b"2")
+        self.assertIsNone(kvd.call("GET", "lost"))
+        self.assertEqual(kvd.call("SET", "lost", "3"), "OK")
+        self.assertEqual(kvd.call("MGET", "changed", "lost"), [b"2", b"3"])
 
     def test_two_with_one_id_do_not_both_go_on(self):
         cluster = self.cluster()
