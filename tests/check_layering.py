@@ -55,6 +55,7 @@ _FOLDERS = {
         "loop": ["commands"],
         "commands": ["script"],
         "commands/pubsub": ["commands"],
+        "commands/server": ["commands"],
         "script": ["state"],
         "state": ["host", "pubsub"],
         "host": [],

@@ -35,26 +35,4 @@ Executed Execute(ServerState& service, Session& session,
                  ColdValues* cold, std::string* out,
                  std::vector<LentValue>* lent = nullptr, HashedKey hashed = {});
 
-// For those that run commands inside another one (transaction.h).
-
-// The row for the words of `call` if they are right; null after an error reply.
-const CommandRow* FindRow(Call& call);
-// Why a command that ran is answered with this error instead of what its
-// handler wrote; empty if it is not. Nothing was changed then.
-std::string RefusalOf(const Call& call, const ColdValues& cold);
-// The answer instead of an effect; kReady and kWait have none.
-std::string NoRoomText(Room room, const Store& store);
-// What an error that says that memory is full goes on with.
-std::string MemoryFullAdvice(const Store& store);
-// Counts an error reply, which begins with its code.
-void CountError(ServerState& service, std::string_view text);
-// Who runs a command, for MONITOR.
-enum class By { kClient, kScript };
-// A command as MONITOR shows it. Source of the form: Redis.
-std::string MonitorLine(const Call& call, const Command& command, By by);
-// Shows a command that ran to those that MONITOR, but for those of people who
-// look after the daemon, and what is shown already. `seen`: the newest change
-// that its reply shows. Source: Redis.
-void ShowMonitors(Call& call, const Command& command, By by, Seq seen);
-
 }  // namespace kvd

@@ -8,7 +8,10 @@
 
 #include "base/check.h"
 #include "config/units.h"
+#include "daemon/commands/admission.h"
+#include "daemon/commands/counting.h"
 #include "daemon/commands/handlers.h"
+#include "daemon/commands/refusals.h"
 #include "store/transaction.h"
 
 namespace kvd {

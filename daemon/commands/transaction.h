@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "daemon/commands/dispatch.h"
+#include "daemon/commands/monitoring.h"
 #include "daemon/commands/table.h"
 #include "daemon/state/transaction_room.h"
 

@@ -3,6 +3,7 @@
 
 #include <utility>
 
+#include "daemon/commands/counting.h"
 #include "resp/reply_writer.h"
 #include "store/batches.h"
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/check.h"
-#include "daemon/commands/statistics.h"
+#include "daemon/commands/server/statistics.h"
 #include "tests/daemon/command_rig.h"
 
 namespace kvd {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/commands/statistics.h"
+#include "daemon/commands/server/statistics.h"
 
 #include <gtest/gtest.h>
 

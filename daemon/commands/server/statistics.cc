@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/commands/statistics.h"
+#include "daemon/commands/server/statistics.h"
 
 namespace kvd {
 namespace {

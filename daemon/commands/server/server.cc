@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "daemon/commands/handlers.h"
-#include "daemon/commands/info.h"
+#include "daemon/commands/server/info.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
 

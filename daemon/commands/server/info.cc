@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "daemon/commands/info.h"
+#include "daemon/commands/server/info.h"
 
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "daemon/commands/statistics.h"
+#include "daemon/commands/server/statistics.h"
 #include "daemon/commands/table.h"
 #include "daemon/commands/text.h"
 #include "daemon/host/memory_share.h"

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "daemon/commands/handlers.h"
-#include "daemon/commands/statistics.h"
+#include "daemon/commands/server/statistics.h"
 #include "daemon/commands/support.h"
 #include "daemon/commands/text.h"
 
