@@ -390,7 +390,7 @@ class Interruptions(E2eTest):
         db = self.kvd.client(
             retry=Retry(ConstantBackoff(0.01), 100 * SECONDS_MAX),
             retry_on_error=[redis.ConnectionError, BusyLoadingError,
-                            FileNotFoundError])
+                            FileNotFoundError, ConnectionRefusedError])
         crashes, answered = scaled(4, 2), []
         stop = threading.Event()
 
