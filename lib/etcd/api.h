@@ -148,8 +148,8 @@ class Api {
   // All changes of [key, range_end) from `from_revision` (1 or more) on. When
   // the endpoint fails, or has lost its leader, another one is asked from where
   // this one came to: no change is left out or told twice. `on_end`: it cannot
-  // go on, as that revision has been compacted (kCompacted) or etcd refuses the
-  // watch.
+  // go on, as that revision has been compacted or is another one in an etcd
+  // that was made anew (both kCompacted), or etcd refuses the watch.
   virtual std::unique_ptr<Watch> StartWatch(
       std::string key, std::string range_end, int64_t from_revision,
       std::function<void(WatchUpdate)> on_update,

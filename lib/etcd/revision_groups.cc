@@ -9,7 +9,6 @@
 #include "base/planted_bug.h"
 
 namespace kvd::etcd {
-
 namespace {
 
 uint64_t DigestOf(const Event& event) {
