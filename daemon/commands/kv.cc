@@ -6,6 +6,7 @@
 // the other, so that it sets the pace, needs little memory and leaves out what
 // it has.
 #include <fmt/format.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -366,6 +367,18 @@ void HandleKvStatus(Call& call) {
   status.Number("subscribers_closed", service.stats.subscribers_closed);
 }
 
+// While a command waits, its connection's end is not read: who begins again
+// right behind a reader that went in the middle would hear of that one.
+void DropBackupOfGoneClient(ServerState& service) {
+  for (Session* session : service.sessions) {
+    if (session->backup == nullptr) continue;
+    pollfd socket = {.fd = session->fd, .events = 0, .revents = 0};
+    if (poll(&socket, 1, 0) == 1 && (socket.revents & POLLHUP) != 0) {
+      session->backup.reset();
+    }
+  }
+}
+
 void HandleKvBackupBegin(Call& call) {
   Session& session = call.session;
   // It is not a second one, but the first, which could not be answered before.
@@ -376,6 +389,7 @@ void HandleKvBackupBegin(Call& call) {
         "save FILE\", or copy the keys with \"kvctl export\"");
   }
   if (!goes_on) {
+    DropBackupOfGoneClient(call.service);
     Result<std::unique_ptr<Backup>> begun = Backup::Begin(*call.service.store);
     if (!begun) return call.reply.Error("ERR " + begun.error().message());
     session.backup = std::move(*begun);

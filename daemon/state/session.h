@@ -91,7 +91,7 @@ struct Session : SessionSettings {
   static constexpr int kNoRow = -1;
 
   uint64_t id = 0;  // From 1, never given twice.
-  int fd = -1;      // For CLIENT LIST alone.
+  int fd = -1;      // Its connection's, to be looked at alone.
   pid_t pid = -1;   // Of the peer, by the kernel's word.
   uid_t uid = static_cast<uid_t>(-1);
   int64_t connected_ms = 0;  // Monotonic, like all of a session's times.

@@ -485,9 +485,17 @@ class Backup(E2eTest):
             self.assertEqual(code, -number)
             if number != signal.SIGKILL:
                 self.assertEqual(os.listdir(folder), [])
-            wait_until(lambda: daemon.kvctl(
-                "backup", os.path.join(folder, "b")).returncode == 0,
-                "the next one is made")
+            self.backup(daemon, os.path.join(folder, "b"))
+
+    def test_a_reader_that_goes_in_the_middle(self):
+        daemon = self.small()
+        daemon.connect().pipeline([("SET", f"key{i}", os.urandom(5000))
+                                   for i in range(200)])
+        for _ in range(50):
+            with daemon.connect() as client:
+                contents = as_map(client.call("KV.BACKUP", "BEGIN"))
+                segment = contents["segments"][0][0]
+                client.send(b"KV.BACKUP READ %d 0 262144\r\n" % segment * 4)
 
     def test_a_full_disk_of_the_reader(self):
         daemon = self.small()
