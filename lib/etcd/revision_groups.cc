@@ -23,27 +23,28 @@ uint64_t DigestOf(const Event& event) {
 void RevisionGroups::Restart() {
   open_ = {};
   again_.reset();
-  // Not where etcd has told since that there is nothing more up to a later one:
-  // the stream begins there.
-  if (told_.revision == next_ - 1) again_ = Changes{told_.revision, 0};
+  if (told_.revision > 0) again_ = Changes{told_.revision, 0};
 }
 
 std::optional<std::vector<WatchUpdate>> RevisionGroups::Add(
     std::vector<Event> events, bool more) {
   std::vector<WatchUpdate> whole;
+  // A member that lags may begin so.
+  const bool is_older =
+      !events.empty() && events.back().kv.mod_revision < begin();
   for (Event& event : events) {
     const int64_t revision = event.kv.mod_revision;
     if (again_ && revision == again_->revision) {
       again_->digest += DigestOf(event);
     }
-    if (revision < next_) continue;
-    if (!IsSame()) return std::nullopt;
+    if (revision <= begin()) continue;
+    if (revision < next_ || !IsSame()) return std::nullopt;
     if (revision != open_.revision) CloseTo(&whole);
     open_.revision = revision;
     open_.events.push_back(std::move(event));
   }
   if (!more) {
-    if (!IsSame()) return std::nullopt;
+    if (!is_older && !IsSame()) return std::nullopt;
     CloseTo(&whole);
   }
   return whole;

@@ -2,9 +2,9 @@
 //
 // From what a watch's stream brings to what its owner is told: whole revisions,
 // each once, whatever the pieces that they came in and however often the stream
-// had to be opened anew. A new stream begins with the newest revision that was
-// told: other changes there show that the history is another one, since etcd
-// was made anew, as from a backup.
+// had to be opened anew. A new stream begins with the newest changes that were
+// told: others there, or behind them where there were none, show that the
+// history is another one, since etcd was made anew, as from a backup.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,12 @@ class RevisionGroups {
  public:
   explicit RevisionGroups(int64_t from_revision) : next_(from_revision) {}
 
-  // The first revision that has not been told. A new stream begins one before.
+  // The first revision that has not been told.
   int64_t next() const { return next_; }
+  // Where a new stream begins.
+  int64_t begin() const {
+    return told_.revision > 0 ? told_.revision : next_ - 1;
+  }
   // The newest revision with events that has been told; 0 if none has.
   int64_t newest_told() const { return told_.revision; }
 

@@ -104,10 +104,10 @@ void WatchStream::Open() {
   wire::WatchCreateRequest* create = request.mutable_create();
   create->set_key(watched_.key);
   create->set_range_end(watched_.range_end);
-  // From the one before, which is left out: a watch that begins at the revision
-  // that etcd has compacted to is not refused, but misses what that removed
-  // (before 3.4.34 and 3.5.16). 0 would be "now".
-  create->set_start_revision(std::max<int64_t>(groups_.next() - 1, 1));
+  // From what was told, or the one before, which is left out: a watch that
+  // begins at the revision that etcd has compacted to is not refused, but
+  // misses what that removed (before 3.4.34 and 3.5.16). 0 would be "now".
+  create->set_start_revision(std::max<int64_t>(groups_.begin(), 1));
   create->set_progress_notify(true);
   create->set_fragment(true);
   reading_ = true;
@@ -232,9 +232,9 @@ void WatchStream::TakeEnd(const grpc::Status& status) {
 
 void WatchStream::EndAsOther() {
   End(Error(ErrorCode::kCompacted,
-            fmt::format("etcd had other changes of revision {} before: it was "
-                        "made anew, as from a backup, or has just compacted "
-                        "them",
+            fmt::format("etcd had other changes from revision {} on before: it "
+                        "was made anew, as from a backup, or has just "
+                        "compacted them",
                         groups_.newest_told())));
 }
 

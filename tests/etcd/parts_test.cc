@@ -353,7 +353,10 @@ TEST_F(RevisionGroupsTest, NothingIsToldTwice) {
   EXPECT_TRUE(groups_.AdvanceTo(9));
   EXPECT_TRUE(groups_.AdvanceTo(3));
   EXPECT_EQ(groups_.next(), 10);
-  EXPECT_EQ(Add({{9, "c"}, {10, "d"}}, false), "10 d");
+  EXPECT_EQ(Add({{8, "b"}, {10, "d"}}, false), "10 d");
+  // It would be missed.
+  EXPECT_TRUE(groups_.AdvanceTo(12));
+  EXPECT_EQ(Add({{12, "e"}}, false), "another history");
 }
 
 // --- A new stream begins with the newest revision that was told -------------
@@ -369,10 +372,39 @@ TEST_F(RevisionGroupsTest, WhatWasToldComesAgainInAnyOrderAndPieces) {
   groups_.Restart();
   EXPECT_TRUE(groups_.AdvanceTo(8));
   EXPECT_EQ(Add({{9, "d"}}, false), "");
-  EXPECT_TRUE(groups_.AdvanceTo(12));
-  // The stream begins at 12, where nothing was told.
+  // A member that lags begins with what is older.
   groups_.Restart();
-  EXPECT_EQ(Add({{13, "e"}}, false), "13 e");
+  EXPECT_EQ(Add({{6, "z"}, {7, "a"}}, false), "");
+  EXPECT_EQ(Add({{8, "b"}, {8, "c"}, {9, "d"}}, false), "");
+  EXPECT_EQ(Add({{10, "e"}}, false), "10 e");
+}
+
+TEST_F(RevisionGroupsTest, WhatWasToldLastIsWhereANewStreamBegins) {
+  EXPECT_EQ(groups_.begin(), 6);
+  EXPECT_EQ(Add({{7, "a"}}, false), "7 a");
+  EXPECT_EQ(groups_.begin(), 7);
+  // etcd says that up to there it is the newest.
+  EXPECT_TRUE(groups_.AdvanceTo(12));
+  EXPECT_EQ(groups_.begin(), 7);
+  groups_.Restart();
+  EXPECT_EQ(Add({{7, "a"}}, false), "");
+  EXPECT_EQ(Add({{13, "b"}}, false), "13 b");
+}
+
+TEST_F(RevisionGroupsTest, WhatWasNotThereBeforeIsAnotherHistory) {
+  const std::vector<std::pair<int64_t, std::string>> others[] = {
+      {{13, "b"}},
+      {{8, "b"}},
+      {{7, "a"}, {8, "b"}},
+      {{7, "a"}, {12, "b"}, {13, "c"}},
+  };
+  for (const auto& other : others) {
+    groups_ = RevisionGroups(7);
+    EXPECT_EQ(Add({{7, "a"}}, false), "7 a");
+    EXPECT_TRUE(groups_.AdvanceTo(12));
+    groups_.Restart();
+    EXPECT_EQ(Add(other, false), "another history");
+  }
 }
 
 TEST_F(RevisionGroupsTest, OtherChangesOfItAreAnotherHistory) {

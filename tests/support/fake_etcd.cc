@@ -49,14 +49,13 @@ class FakeEtcd::Client final : public Api {
       std::function<void(WatchUpdate)> on_update,
       std::function<void(Error)> on_end) override {
     KVD_CHECK(from_revision > 0);
-    const uint64_t watch = etcd_.AddWatch({id_,
-                                           std::move(key),
-                                           std::move(range_end),
-                                           std::move(on_update),
-                                           std::move(on_end),
-                                           from_revision - 1,
-                                           false,
-                                           {}});
+    const uint64_t watch = etcd_.AddWatch({.client = id_,
+                                           .key = std::move(key),
+                                           .range_end = std::move(range_end),
+                                           .on_update = std::move(on_update),
+                                           .on_end = std::move(on_end),
+                                           .told = from_revision - 1,
+                                           .pending = {}});
     return std::make_unique<ClientWatch>(etcd_, watch);
   }
 
@@ -193,6 +192,14 @@ void FakeEtcd::ResumeWatches() {
   watches_broken_ = false;
   for (const auto& [id, watcher] : watchers_) Attach(id);
   Run();
+}
+
+void FakeEtcd::PutBack(EtcdState backup) {
+  BreakWatches();
+  state_ = std::move(backup);
+  for (auto& [id, watcher] : watchers_) {
+    watcher.misled |= watcher.told > state_.revision();
+  }
 }
 
 bool FakeEtcd::Happens(double odds) {
@@ -440,22 +447,25 @@ void FakeEtcd::RequestProgress(uint64_t watch) {
 void FakeEtcd::Attach(uint64_t id) {
   Watcher& watcher = watchers_.at(id);
   const int64_t from = watcher.told + 1;
+  if (watcher.misled) return EndWatch(id, "etcd had other changes before");
   // What that revision removed may be gone, too.
   if (from <= state_.compact_revision()) {
-    Tell(watcher.client, [this, id] {
-      const auto ended = watchers_.extract(id);
-      if (ended.empty()) return;
-      ended.mapped().on_end(
-          Error(ErrorCode::kCompacted,
-                "etcdserver: mvcc: required revision has been compacted"));
-    });
-    return;
+    return EndWatch(id,
+                    "etcdserver: mvcc: required revision has been compacted");
   }
   watcher.attached = true;
   const auto& history = state_.history();
   for (auto it = history.lower_bound(from); it != history.end(); ++it) {
     QueueRevision(id, it->first);
   }
+}
+
+void FakeEtcd::EndWatch(uint64_t id, const char* why) {
+  Tell(watchers_.at(id).client, [this, id, why] {
+    const auto ended = watchers_.extract(id);
+    if (ended.empty()) return;
+    ended.mapped().on_end(Error(ErrorCode::kCompacted, why));
+  });
 }
 
 void FakeEtcd::Notify(int64_t revision) {

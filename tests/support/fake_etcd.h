@@ -11,7 +11,8 @@
 //    waited is done or lost when there is one again;
 //  - a watch lags, or breaks and goes on from what it had told, unless that has
 //    been compacted;
-//  - there is no space left (NOSPACE).
+//  - there is no space left (NOSPACE);
+//  - somebody makes it anew, from a backup.
 //
 // It checks that its users keep the Api's rules: no Poll() or destruction
 // within a callback, no watch that outlives its Api.
@@ -152,6 +153,8 @@ class FakeEtcd {
   // What was under way is gone; they ask again, from where they came to.
   void BreakWatches();
   void ResumeWatches();
+  // As it was when `backup` was taken; watches break.
+  void PutBack(EtcdState backup);
   // Of the three endpoints, in Status(); requests take no notice of it.
   void SetMember(size_t member, bool up) { members_up_.at(member) = up; }
 
@@ -195,6 +198,7 @@ class FakeEtcd {
     std::function<void(Error)> on_end;
     int64_t told = 0;       // Everything up to this revision has been.
     bool attached = false;  // Gets changes as they are made.
+    bool misled = false;    // Was told what is not in this history.
     std::deque<std::pair<Ns, WatchUpdate>> pending;  // By when they are due.
   };
 
@@ -231,6 +235,7 @@ class FakeEtcd {
   void RequestProgress(uint64_t watch);
   void Notify(int64_t revision);
   void Attach(uint64_t watch);
+  void EndWatch(uint64_t watch, const char* why);
   void QueueRevision(uint64_t watch, int64_t revision);
   void Queue(uint64_t watch, WatchUpdate update);
   void Flush(uint64_t watch);

@@ -24,7 +24,7 @@ void Barrier::Pump(int64_t now_ms) {
                        target_, timeout_ms_));
   }
   // One after the other: the next one serves all that come meanwhile.
-  if (!wanted_ || under_way_ || answered_ > passed_) return;
+  if (!wanted_ || under_way_ || is_another_ || answered_ > passed_) return;
   wanted_ = false;
   under_way_ = true;
   ++asked_;
@@ -46,10 +46,13 @@ void Barrier::OnAnswer(Result<RangeResponse> answer, Told told) {
   failure_ = WentBack(answer->revision, told.revision);
   if (failure_) return GiveUp(failure_->message());
   target_ = 0;
+  bool fits = true;
   for (const KeyValue& kv : answer->found) {
     target_ = std::max(target_, kv.mod_revision);
+    fits &= fits_(kv, told.revision);
   }
-  if (target_ < told.newest && !IsPlanted(PlantedBug::kBelieveHistory)) {
+  fits &= target_ >= told.newest;
+  if (!fits && !IsPlanted(PlantedBug::kBelieveHistory)) {
     is_another_ = wanted_ = true;
     return;
   }

@@ -28,12 +28,17 @@ std::optional<Error> WentBack(int64_t is, int64_t was);
 // Thread: loop.
 class Barrier {
  public:
+  // Whether one of the keys, as etcd has it, goes with what the watch had told
+  // up to a revision, and has since.
+  using Fits = std::function<bool(const KeyValue&, int64_t)>;
   // `key` to `range_end`: the keys that Txns move.
-  Barrier(Api& api, std::string key, std::string range_end, int64_t timeout_ms)
+  Barrier(Api& api, std::string key, std::string range_end, int64_t timeout_ms,
+          Fits fits)
       : api_(api),
         key_(std::move(key)),
         range_end_(std::move(range_end)),
-        timeout_ms_(timeout_ms) {}
+        timeout_ms_(timeout_ms),
+        fits_(std::move(fits)) {}
 
   // The number of the next one that is asked for: what comes now waits for it.
   uint64_t next() const { return asked_ + 1; }
@@ -56,8 +61,8 @@ class Barrier {
   // as of `newest`: true if that passes one.
   bool Advance(int64_t revision, int64_t newest);
   // Whether etcd has shown since the last call that it was made anew and has
-  // come as far again: its keys are older than they were. Those that wait go on
-  // to wait.
+  // come as far again: its keys are older than they were, or others. Those that
+  // wait go on to wait.
   bool TakeIsAnother() { return std::exchange(is_another_, false); }
   // The newest one that nobody answered; all before it were, or were given up,
   // too. Why.
@@ -80,6 +85,7 @@ class Barrier {
   const std::string key_;
   const std::string range_end_;
   const int64_t timeout_ms_;
+  const Fits fits_;
   bool wanted_ = false;
   bool under_way_ = false;
   uint64_t asked_ = 0;

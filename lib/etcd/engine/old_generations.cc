@@ -87,9 +87,13 @@ void OldGenerations::Remove(const RangeResponse& found) {
     if (is_old) request.then.push_back({Op::Kind::kDelete, kv.key, ""});
   }
   if (request.then.empty()) return GoOn();
+  // In an etcd that was put back to what it was before the flush, they count.
+  request.compares.push_back({names_.Generation(database_),
+                              Compare::Target::kModRevision,
+                              index_.generation(database_).mod_revision, ""});
   api_.Txn(std::move(request), kTimeoutMs,
            [this](const Result<TxnResponse>& answer) {
-             if (!answer) return Fail();
+             if (!answer || !answer->succeeded) return Fail();
              GoOn();
            });
 }

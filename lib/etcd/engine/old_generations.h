@@ -2,8 +2,8 @@
 //
 // Removes from etcd what a flush has left there: keys of generations that do
 // not count any more, nor ever will again. Numbers of generations only grow, so
-// whoever knows one may remove what is below it; two that do it at once do no
-// harm.
+// whoever knows the one that counts may remove what is below it; two that do it
+// at once do no harm.
 #pragma once
 
 #include <array>

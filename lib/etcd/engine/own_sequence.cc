@@ -36,11 +36,13 @@ int64_t OwnSequence::TimeoutMs() const {
 
 void OwnSequence::Found(int64_t mod_revision) {
   found_ = true;
-  if (!is_own_) revision_ = mod_revision;
+  if (is_own_ && mod_revision >= revision_) return;
+  settled_ = false;
+  revision_ = mod_revision;
 }
 
 void OwnSequence::Doubt() {
-  settled_ = false;
+  settled_ = found_ = false;
   trouble_ = "it was made anew, and kvd looks at what it has now";
 }
 
@@ -99,10 +101,11 @@ void OwnSequence::OnTxn(Result<TxnResponse> answer) {
   }
   failure_ = WentBack(answer->revision, revision_);
   if (failure_) return;
-  if (!answer->found.empty() && !IsOurs(answer->found)) return Lost();
+  const std::vector<KeyValue>& found = answer->found;
+  const bool is_newer = !IsAsLeft(found) && !IsOlder(found);
+  if (is_newer && !IsOurs(found)) return Lost();
   told_ = {What::kRefused, 0, std::nullopt};
-  const int64_t is_at = RevisionOf(answer->found);
-  if (is_at != revision_) BeginAnew(is_at);
+  if (!IsAsLeft(found)) BeginAnew(found);
 }
 
 void OwnSequence::Unknown(const Error& why) {
@@ -123,18 +126,17 @@ void OwnSequence::LookWhetherDone(const Error& why) {
              [this, why](Result<RangeResponse> answer) {
                if (!answer) return Unknown(why);
                const std::vector<KeyValue>& found = answer->found;
-               const int64_t is_at = RevisionOf(found);
-               if (is_at == revision_) {
+               if (IsAsLeft(found)) {
                  told_ = {What::kFailed, 0, why};
-               } else if (found.empty()) {
-                 BeginAnew(0);
+               } else if (IsOlder(found)) {
+                 BeginAnew(found);
                  told_ = {What::kNeverKnown, 0, std::nullopt};
                } else if (!IsOurs(found)) {
                  Lost();
                } else {
                  // Only this Txn can have moved it.
-                 revision_ = is_at;
-                 told_ = {What::kCommitted, is_at, std::nullopt};
+                 revision_ = RevisionOf(found);
+                 told_ = {What::kCommitted, revision_, std::nullopt};
                }
              });
 }
@@ -156,15 +158,18 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
   }
   failure_ = WentBack(answer->revision, revision_);
   if (failure_) return;
-  if (!IsOurs(answer->found)) {
-    if (is_own_ && !answer->found.empty()) return Lost();
-    // It was removed, or is of an earlier life, which wrote once more.
-    if (is_own_) BeginAnew(0);
-    revision_ = RevisionOf(answer->found);
+  if (is_own_ && IsOlder(answer->found)) {
+    BeginAnew(answer->found);
     if (was_awaited) told_ = {What::kNeverKnown, 0, std::nullopt};
     if (was_awaited && IsPlanted(PlantedBug::kRemovedPassesForUndone)) {
       told_ = {What::kRefused, 0, std::nullopt};
     }
+    return;
+  }
+  if (!IsOurs(answer->found)) {
+    if (is_own_) return Lost();
+    // An earlier life wrote once more.
+    revision_ = RevisionOf(answer->found);
     return;
   }
   const KeyValue& key = answer->found.front();
@@ -184,11 +189,11 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
 
 // None of this kvd's Txns that are under way is done any more: each compares a
 // revision that the key will not have again.
-void OwnSequence::BeginAnew(int64_t revision) {
+void OwnSequence::BeginAnew(const std::vector<KeyValue>& found) {
   settled_ = false;
   began_anew_ = !IsPlanted(PlantedBug::kBelieveHistory);
   awaits_fence_ = false;
-  revision_ = revision;
+  revision_ = RevisionOf(found);
   trouble_ = fmt::format(
       "this kvd's key {} is not as it was: others have removed it, as etcd was "
       "out of reach for so long, or etcd was made anew",
@@ -202,6 +207,14 @@ void OwnSequence::Settle(int64_t revision) {
   awaits_fence_ = false;
   trouble_.clear();
   no_space_ = false;
+}
+
+bool OwnSequence::IsAsLeft(const std::vector<KeyValue>& found) const {
+  return RevisionOf(found) == revision_;
+}
+
+bool OwnSequence::IsOlder(const std::vector<KeyValue>& found) const {
+  return RevisionOf(found) < revision_;
 }
 
 bool OwnSequence::IsOurs(const std::vector<KeyValue>& found) const {

@@ -31,7 +31,8 @@ class OwnSequence {
   OwnSequence(Api& api, const Clock& clock, Options options)
       : api_(api), clock_(clock), options_(std::move(options)) {}
 
-  // What the key was when it was loaded, 0 if there was none. Fences begin.
+  // What the key was when it was loaded, 0 if there was none. Fences begin, if
+  // it is not as this kvd has left it.
   void Found(int64_t mod_revision);
   // Sends a fence, when one is wanted and due.
   void DoWhatIsDue();
@@ -41,10 +42,10 @@ class OwnSequence {
   bool settled() const { return settled_; }
   // Of the key, as this kvd has left it; 0: that is not certain.
   int64_t revision() const { return settled_ ? revision_ : 0; }
-  // etcd was made anew: a fence has to find out what the key is like.
+  // etcd was made anew: what the key is like is to be Found().
   void Doubt();
-  // Whether the key was found otherwise since the last call: what this kvd has
-  // written may not be there either. Why is the trouble.
+  // Whether the key was found to be older since the last call: what this kvd
+  // has written may not be there either. Why is the trouble.
   bool TakeBeganAnew() { return std::exchange(began_anew_, false); }
   // Whether the key is this life's.
   bool is_own() const { return is_own_; }
@@ -83,8 +84,12 @@ class OwnSequence {
   void Unknown(const Error& why);
   // etcd looks at its space before a Txn and behind it, and says the same.
   void LookWhetherDone(const Error& why);
-  // Where the key is otherwise than this kvd left it.
-  void BeginAnew(int64_t revision);
+  void BeginAnew(const std::vector<KeyValue>& found);
+  // Of the key:
+  bool IsAsLeft(const std::vector<KeyValue>& found) const;
+  // Than this kvd has left it, or not there: it was removed, or etcd was made
+  // anew. Whose it is says nothing then.
+  bool IsOlder(const std::vector<KeyValue>& found) const;
   bool IsOurs(const std::vector<KeyValue>& found) const;
   void Lost();
   int64_t TimeoutMs() const;

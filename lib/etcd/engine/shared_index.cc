@@ -102,6 +102,21 @@ void SharedIndex::ApplyPeer(const Name& name, const Event& event) {
   }
 }
 
+int64_t SharedIndex::SequenceOf(std::string_view id) const {
+  const auto peer = peers_.find(id);
+  return peer == peers_.end() ? 0 : peer->second.mod_revision;
+}
+
+bool SharedIndex::Fits(const KeyValue& sequence, int64_t told) const {
+  const Name name = names_.Parse(sequence.key);
+  if (name.kind != Name::Kind::kSequence) return true;
+  const int64_t here = SequenceOf(name.key);
+  // One that no kvd has written is not here.
+  const bool may_differ = here == 0 || here > told;
+  return may_differ || sequence.mod_revision > told ||
+         sequence.mod_revision == here;
+}
+
 void SharedIndex::HearBeat(const Name& name, const Event& event) {
   if (event.is_delete) return;
   const auto beat = DecodeBeat(event.kv.value);

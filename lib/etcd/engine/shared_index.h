@@ -70,6 +70,11 @@ class SharedIndex {
   const std::map<std::string, Peer, std::less<>>& peers() const {
     return peers_;
   }
+  // Of its sequence key; 0: there is none.
+  int64_t SequenceOf(std::string_view id) const;
+  // Whether a sequence key, as etcd has it, goes with what is here: false if
+  // `told`, which was this revision() when etcd was asked, had another one.
+  bool Fits(const KeyValue& sequence, int64_t told) const;
   // The mod_revision of the sequence key that was moved last.
   int64_t newest_sequence() const { return newest_sequence_; }
 

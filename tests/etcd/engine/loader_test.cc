@@ -9,7 +9,6 @@
 #include <variant>
 #include <vector>
 
-#include "base/planted_bug.h"
 #include "tests/etcd/engine_host.h"
 #include "tests/support/fake_etcd.h"
 
@@ -80,79 +79,6 @@ TEST_F(EngineLoader, AsksForKeysThatAreTooLargeInParts) {
   Host host(etcd_, clock_, "host", options);
   EXPECT_TRUE(UntilWith(host, [&] { return !host.store().loading(); }));
   EXPECT_EQ(host.store().Stats().keys[0], 100u);
-}
-
-// --- An etcd that was made anew ---------------------------------------------
-
-// Nobody reads what was there before.
-TEST_F(EngineLoader, AReadSeesThatEtcdIsAnotherOne) {
-  Ready();
-  Get(one_, "ready");
-  etcd_.state() = EtcdState();
-  EXPECT_EQ(one_.Get("ready", [this] { Pass(); }), std::nullopt);
-  ASSERT_TRUE(one_.store().failure());
-  const std::string& why = one_.store().failure()->message();
-  EXPECT_NE(why.find("made it anew"), why.npos) << why;
-}
-
-// By the revision nothing shows it.
-class EngineBackup : public EngineLoader {
- protected:
-  // A backup is put back behind which one host has written, and others write.
-  void SetUp() override {
-    Ready();
-    const EtcdState saved = etcd_.state();
-    SetBy(one_, "ready", "3");
-    SetBy(one_, "lost", "3");
-    EXPECT_EQ(Get(one_, "lost"), "3");
-    etcd_.state() = saved;
-    for (int i = 0; i < 50; ++i) etcd_.Put("other", "1");
-  }
-  // As a daemon does it: what is refused runs again.
-  void SetBy(Host& host, const std::string& key, const std::string& value) {
-    Outcome outcome = Outcome::kRefused;
-    for (int i = 0; i < 3 && outcome == Outcome::kRefused; ++i) {
-      Until([&] { return host.Set(key, value); });
-      outcome = OutcomeOf(host);
-    }
-    EXPECT_EQ(outcome, Outcome::kCommitted);
-  }
-};
-
-TEST_F(EngineBackup, AReadSeesItAndAllIsLoadedAnew) {
-  EXPECT_EQ(Get(one_, "ready"), "2");
-  EXPECT_EQ(Get(one_, "lost"), "(none)");
-  SetBy(one_, "lost", "4");
-  EXPECT_EQ(Get(one_, "lost"), "4");
-}
-
-TEST_F(EngineBackup, AWriteSeesItAndAllIsLoadedAnew) {
-  SetBy(one_, "own", "1");
-  EXPECT_EQ(Get(one_, "ready"), "2");
-  EXPECT_EQ(Get(one_, "lost"), "(none)");
-  EXPECT_EQ(Get(one_, "own"), "1");
-}
-
-#ifdef KVD_PLANTED_BUGS
-TEST_F(EngineBackup, TheReadAboveSeesThatNobodyLooks) {
-  const ScopedPlantedBug planted(PlantedBug::kBelieveHistory);
-  EXPECT_EQ(Get(one_, "lost"), "3");
-}
-TEST_F(EngineBackup, TheWriteAboveSeesThatNobodyLooks) {
-  const ScopedPlantedBug planted(PlantedBug::kBelieveHistory);
-  SetBy(one_, "own", "1");
-  EXPECT_EQ(Get(one_, "lost"), "3");
-}
-#endif
-
-TEST_F(EngineLoader, ASignOfLifeSeesThatEtcdIsAnotherOne) {
-  Host host(etcd_, clock_, "host");
-  for (int i = 0; i < 50; ++i) etcd_.Put("kvd/0/0/key", "0v");
-  for (int i = 0; i < 100; ++i) PassWith(host, 50);
-  EXPECT_FALSE(host.store().failure());
-  etcd_.state() = EtcdState();
-  EXPECT_TRUE(
-      UntilWith(host, [&] { return host.store().failure().has_value(); }));
 }
 
 // --- memory.limit -----------------------------------------------------------
