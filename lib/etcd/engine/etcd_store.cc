@@ -342,15 +342,6 @@ void EtcdStore::OnLoaded() {
   has_news_ = true;
 }
 
-// Whether the watch has passed what this kvd wrote last and not told it, as in
-// an etcd that was made anew.
-bool EtcdStore::MissesOwn() const {
-  const int64_t left = sequence_.revision();
-  return loader_.loaded() && left != 0 && index_.revision() >= left &&
-         index_.SequenceOf(options_.id) < left &&
-         !IsPlanted(PlantedBug::kBelieveHistory);
-}
-
 void EtcdStore::LoadOther() {
   sequence_.Doubt();
   loader_.LoadAnew(
@@ -363,7 +354,10 @@ void EtcdStore::ApplyUpdates() {
   if (sequence_.TakeBeganAnew()) loader_.LoadAnew(sequence_.trouble());
   if (barrier_.TakeIsAnother()) LoadOther();
   loader_.Apply();
-  if (MissesOwn()) {
+  const bool misses_own =
+      loader_.loaded() &&
+      sequence_.IsMissing(index_.revision(), index_.SequenceOf(options_.id));
+  if (misses_own) {
     LoadOther();
     loader_.Apply();
   }

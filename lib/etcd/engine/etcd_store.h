@@ -125,7 +125,6 @@ class EtcdStore final : public Store, private Batches {
   void CloseBatch(Outcome outcome);
 
   void OnLoaded();
-  bool MissesOwn() const;
   // etcd was made anew.
   void LoadOther();
   void DoWhatIsDue();

@@ -41,6 +41,11 @@ void OwnSequence::Found(int64_t mod_revision) {
   revision_ = mod_revision;
 }
 
+bool OwnSequence::IsMissing(int64_t told, int64_t is_at) const {
+  return settled_ && is_at < revision_ && revision_ <= told &&
+         !IsPlanted(PlantedBug::kBelieveHistory);
+}
+
 void OwnSequence::Doubt() {
   settled_ = found_ = false;
   trouble_ = "it was made anew, and kvd looks at what it has now";

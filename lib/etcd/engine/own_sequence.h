@@ -42,6 +42,9 @@ class OwnSequence {
   bool settled() const { return settled_; }
   // Of the key, as this kvd has left it; 0: that is not certain.
   int64_t revision() const { return settled_ ? revision_ : 0; }
+  // Whether the watch has told all up to `told`, with the key as of `is_at`,
+  // and not what this kvd wrote last.
+  bool IsMissing(int64_t told, int64_t is_at) const;
   // etcd was made anew: what the key is like is to be Found().
   void Doubt();
   // Whether the key was found to be older since the last call: what this kvd
