@@ -129,6 +129,28 @@ class Outage(E2eTest):
         self.assertEqual(kvd.call("SET", "lost", "3"), "OK")
         self.assertEqual(kvd.call("MGET", "changed", "lost"), [b"2", b"3"])
 
+    def test_another_kvd_writes_behind_a_backup(self):
+        """It was taken before this life of the one that sees etcd again."""
+        cluster = self.cluster()
+        link = cluster.link("kvd")
+        kvd = self.kvd(cluster, link.endpoints).start()
+        self.wait_for(kvd, "SET", "changed", "1")
+        cluster.save()
+        kvd.stop()
+        kvd.start()
+        self.wait_for(kvd, "SET", "lost", "1")
+        last = int(cluster.nodes[0].status()["header"]["revision"])
+        link.cut()
+        cluster.restore()
+        other = self.kvd(cluster).start()
+        while int(cluster.nodes[0].status()["header"]["revision"]) < last + 10:
+            self.wait_for(other, "SET", "changed", "2")
+        link.heal()
+        self.assertEqual(self.wait_for(kvd, "GET", "changed"), b"2")
+        self.assertIsNone(kvd.call("GET", "lost"))
+        self.assertEqual(self.wait_for(kvd, "SET", "lost", "3"), "OK")
+        self.assertEqual(other.call("MGET", "changed", "lost"), [b"2", b"3"])
+
     def test_two_with_one_id_do_not_both_go_on(self):
         cluster = self.cluster()
         first = self.kvd(cluster).start()
