@@ -306,6 +306,8 @@ void Connection::Close() {
   if (closed_) return;
   closed_ = true;
   reading_ = false;
+  // Others may begin one before this is destroyed.
+  session_.backup.reset();
   pipe_.reset();
   listener_.Closed(*this);
 }

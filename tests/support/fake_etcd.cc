@@ -198,7 +198,7 @@ void FakeEtcd::PutBack(EtcdState backup) {
   BreakWatches();
   state_ = std::move(backup);
   for (auto& [id, watcher] : watchers_) {
-    watcher.misled |= watcher.told > state_.revision();
+    watcher.misled |= watcher.has_told && watcher.told > state_.revision();
   }
 }
 
@@ -518,6 +518,7 @@ void FakeEtcd::Flush(uint64_t id) {
     WatchUpdate update = std::move(pending.front().second);
     pending.pop_front();
     watcher.told = update.revision;
+    watcher.has_told = true;
     Tell(watcher.client, [this, id, update = std::move(update)] {
       const auto told = watchers_.find(id);
       if (told == watchers_.end()) return;

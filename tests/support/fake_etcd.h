@@ -198,7 +198,8 @@ class FakeEtcd {
     std::function<void(Error)> on_end;
     int64_t told = 0;       // Everything up to this revision has been.
     bool attached = false;  // Gets changes as they are made.
-    bool misled = false;    // Was told what is not in this history.
+    bool has_told = false;  // Anything.
+    bool misled = false;    // It has told what is not in this history.
     std::deque<std::pair<Ns, WatchUpdate>> pending;  // By when they are due.
   };
 

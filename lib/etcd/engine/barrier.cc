@@ -32,7 +32,6 @@ void Barrier::Pump(int64_t now_ms) {
   RangeRequest request;
   request.key = key_;
   request.range_end = range_end_;
-  request.keys_only = true;
   api_.Range(std::move(request), timeout_ms_,
              [this, told = told_](Result<RangeResponse> answer) {
                OnAnswer(std::move(answer), told);
@@ -46,12 +45,11 @@ void Barrier::OnAnswer(Result<RangeResponse> answer, Told told) {
   failure_ = WentBack(answer->revision, told.revision);
   if (failure_) return GiveUp(failure_->message());
   target_ = 0;
-  bool fits = true;
   for (const KeyValue& kv : answer->found) {
     target_ = std::max(target_, kv.mod_revision);
-    fits &= fits_(kv, told.revision);
   }
-  fits &= target_ >= told.newest;
+  const bool fits =
+      target_ >= told.newest && fits_(answer->found, told.revision);
   if (!fits && !IsPlanted(PlantedBug::kBelieveHistory)) {
     is_another_ = wanted_ = true;
     return;

@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/error.h"
 #include "etcd/api.h"
@@ -28,9 +29,9 @@ std::optional<Error> WentBack(int64_t is, int64_t was);
 // Thread: loop.
 class Barrier {
  public:
-  // Whether one of the keys, as etcd has it, goes with what the watch had told
-  // up to a revision, and has since.
-  using Fits = std::function<bool(const KeyValue&, int64_t)>;
+  // Whether the keys, as etcd has them, go with what the watch had told up to a
+  // revision when it was asked, and has since.
+  using Fits = std::function<bool(const std::vector<KeyValue>&, int64_t)>;
   // `key` to `range_end`: the keys that Txns move.
   Barrier(Api& api, std::string key, std::string range_end, int64_t timeout_ms,
           Fits fits)

@@ -34,8 +34,8 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       batch_(core_, index_, names_),
       barrier_(*api_, names_.SequencePrefix(),
                PrefixEnd(names_.SequencePrefix()), options_.timeout_ms,
-               [this](const KeyValue& sequence, int64_t told) {
-                 return index_.Fits(sequence, told);
+               [this](const std::vector<KeyValue>& sequences, int64_t told) {
+                 return !loader_.loaded() || index_.Fits(sequences, told);
                }),
       cluster_(*api_, names_.SequencePrefix(), options_.status),
       loader_(*api_, names_, options_.timeout_ms, options_.log, clock_, core_,
@@ -342,23 +342,22 @@ void EtcdStore::OnLoaded() {
   has_news_ = true;
 }
 
-void EtcdStore::LoadOther() {
-  sequence_.Doubt();
-  loader_.LoadAnew(
-      "etcd has other keys than it had: it was made anew, as from a backup");
-}
-
 // The index stands still while what was made of it may be undone.
 void EtcdStore::ApplyUpdates() {
   if (batch_open_ || flight_ != Flight::kNone) return;
   if (sequence_.TakeBeganAnew()) loader_.LoadAnew(sequence_.trouble());
-  if (barrier_.TakeIsAnother()) LoadOther();
+  if (barrier_.TakeIsAnother()) {
+    sequence_.Doubt();
+    loader_.LoadAnew(
+        "etcd has other keys than it had: it was made anew, as from a backup");
+  }
   loader_.Apply();
   const bool misses_own =
       loader_.loaded() &&
       sequence_.IsMissing(index_.revision(), index_.SequenceOf(options_.id));
   if (misses_own) {
-    LoadOther();
+    sequence_.Doubt();
+    loader_.LoadAnew(sequence_.trouble());
     loader_.Apply();
   }
   if (!loader_.loaded()) return;

@@ -125,8 +125,6 @@ class EtcdStore final : public Store, private Batches {
   void CloseBatch(Outcome outcome);
 
   void OnLoaded();
-  // etcd was made anew.
-  void LoadOther();
   void DoWhatIsDue();
   void ApplyUpdates();
   bool BarrierFailed();

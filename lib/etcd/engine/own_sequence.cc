@@ -27,6 +27,11 @@ int64_t RevisionOf(const std::vector<KeyValue>& found) {
   return found.empty() ? 0 : found.front().mod_revision;
 }
 
+// Of a key that IsOurs().
+uint64_t NumberIn(const std::vector<KeyValue>& found) {
+  return DecodeSequence(found.front().value)->number;
+}
+
 }  // namespace
 
 // A fence and a second one have to fit into what clients wait.
@@ -42,13 +47,20 @@ void OwnSequence::Found(int64_t mod_revision) {
 }
 
 bool OwnSequence::IsMissing(int64_t told, int64_t is_at) const {
-  return settled_ && is_at < revision_ && revision_ <= told &&
+  return revision() > is_at && revision() <= told &&
          !IsPlanted(PlantedBug::kBelieveHistory);
 }
 
 void OwnSequence::Doubt() {
   settled_ = found_ = false;
-  trouble_ = "it was made anew, and kvd looks at what it has now";
+  SayThatItIsOther();
+}
+
+void OwnSequence::SayThatItIsOther() {
+  trouble_ = fmt::format(
+      "this kvd's key {} is not as it was: others have removed it, as etcd was "
+      "out of reach for so long, or etcd was made anew",
+      options_.key);
 }
 
 void OwnSequence::DoWhatIsDue() {
@@ -133,15 +145,14 @@ void OwnSequence::LookWhetherDone(const Error& why) {
                const std::vector<KeyValue>& found = answer->found;
                if (IsAsLeft(found)) {
                  told_ = {What::kFailed, 0, why};
-               } else if (IsOlder(found)) {
-                 BeginAnew(found);
-                 told_ = {What::kNeverKnown, 0, std::nullopt};
-               } else if (!IsOurs(found)) {
+               } else if (!IsOlder(found) && !IsOurs(found)) {
                  Lost();
-               } else {
-                 // Only this Txn can have moved it.
+               } else if (!IsOlder(found) && NumberIn(found) == sent_number_) {
                  revision_ = RevisionOf(found);
                  told_ = {What::kCommitted, revision_, std::nullopt};
+               } else {
+                 BeginAnew(found);
+                 told_ = {What::kNeverKnown, 0, std::nullopt};
                }
              });
 }
@@ -163,24 +174,27 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
   }
   failure_ = WentBack(answer->revision, revision_);
   if (failure_) return;
-  if (is_own_ && IsOlder(answer->found)) {
-    BeginAnew(answer->found);
+  const std::vector<KeyValue>& found = answer->found;
+  // Sent before that was Found(): the next one compares it.
+  if (IsAsLeft(found)) return;
+  if (IsOlder(found)) {
+    BeginAnew(found);
     if (was_awaited) told_ = {What::kNeverKnown, 0, std::nullopt};
     if (was_awaited && IsPlanted(PlantedBug::kRemovedPassesForUndone)) {
       told_ = {What::kRefused, 0, std::nullopt};
     }
     return;
   }
-  if (!IsOurs(answer->found)) {
+  if (!IsOurs(found)) {
     if (is_own_) return Lost();
     // An earlier life wrote once more.
-    revision_ = RevisionOf(answer->found);
+    revision_ = RevisionOf(found);
     return;
   }
-  const KeyValue& key = answer->found.front();
+  const KeyValue& key = found.front();
   Settle(key.mod_revision);
   if (!was_awaited) return;
-  const uint64_t number = DecodeSequence(key.value)->number;
+  const uint64_t number = NumberIn(found);
   if (number == sent_number_) {
     told_ = {What::kCommitted, key.mod_revision, std::nullopt};
   } else if (number > sent_number_) {
@@ -193,16 +207,13 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
 }
 
 // None of this kvd's Txns that are under way is done any more: each compares a
-// revision that the key will not have again.
+// revision that the key had before.
 void OwnSequence::BeginAnew(const std::vector<KeyValue>& found) {
   settled_ = false;
   began_anew_ = !IsPlanted(PlantedBug::kBelieveHistory);
   awaits_fence_ = false;
   revision_ = RevisionOf(found);
-  trouble_ = fmt::format(
-      "this kvd's key {} is not as it was: others have removed it, as etcd was "
-      "out of reach for so long, or etcd was made anew",
-      options_.key);
+  SayThatItIsOther();
 }
 
 void OwnSequence::Settle(int64_t revision) {

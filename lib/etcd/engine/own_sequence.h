@@ -40,8 +40,9 @@ class OwnSequence {
   // Whether it is certain what became of every Txn so far: only then another
   // one is sent. At first it is not: an earlier life may have sent one.
   bool settled() const { return settled_; }
-  // Of the key, as this kvd has left it; 0: that is not certain.
-  int64_t revision() const { return settled_ ? revision_ : 0; }
+  // Of the key, as this kvd has left it, or older if it is not settled(); 0:
+  // that is not known.
+  int64_t revision() const { return is_own_ && found_ ? revision_ : 0; }
   // Whether the watch has told all up to `told`, with the key as of `is_at`,
   // and not what this kvd wrote last.
   bool IsMissing(int64_t told, int64_t is_at) const;
@@ -67,7 +68,7 @@ class OwnSequence {
       kRefused,     // Its conditions do not hold, or a fence came before it.
       kFailed,      // Not done, and never will be.
       kUnknown,     // Nobody knows yet …
-      kNeverKnown,  // … or ever will: the key was removed meanwhile.
+      kNeverKnown,  // … or ever will: the key is older, or not there.
     };
     What what = What::kCommitted;
     int64_t revision = 0;        // kCommitted.
@@ -88,6 +89,7 @@ class OwnSequence {
   // etcd looks at its space before a Txn and behind it, and says the same.
   void LookWhetherDone(const Error& why);
   void BeginAnew(const std::vector<KeyValue>& found);
+  void SayThatItIsOther();
   // Of the key:
   bool IsAsLeft(const std::vector<KeyValue>& found) const;
   // Than this kvd has left it, or not there: it was removed, or etcd was made

@@ -107,14 +107,16 @@ int64_t SharedIndex::SequenceOf(std::string_view id) const {
   return peer == peers_.end() ? 0 : peer->second.mod_revision;
 }
 
-bool SharedIndex::Fits(const KeyValue& sequence, int64_t told) const {
-  const Name name = names_.Parse(sequence.key);
-  if (name.kind != Name::Kind::kSequence) return true;
-  const int64_t here = SequenceOf(name.key);
-  // One that no kvd has written is not here.
-  const bool may_differ = here == 0 || here > told;
-  return may_differ || sequence.mod_revision > told ||
-         sequence.mod_revision == here;
+// That one is missing shows by the newest of those that are known.
+bool SharedIndex::Fits(const std::vector<KeyValue>& sequences,
+                       int64_t told) const {
+  return std::ranges::all_of(sequences, [&](const KeyValue& kv) {
+    const Name name = names_.Parse(kv.key);
+    if (name.kind != Name::Kind::kSequence) return true;
+    if (!DecodeSequence(kv.value)) return true;
+    const int64_t here = SequenceOf(name.key);
+    return kv.mod_revision == here || kv.mod_revision > told || here > told;
+  });
 }
 
 void SharedIndex::HearBeat(const Name& name, const Event& event) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/log_sink.h"
 #include "etcd/api.h"
@@ -72,9 +73,9 @@ class SharedIndex {
   }
   // Of its sequence key; 0: there is none.
   int64_t SequenceOf(std::string_view id) const;
-  // Whether a sequence key, as etcd has it, goes with what is here: false if
-  // `told`, which was this revision() when etcd was asked, had another one.
-  bool Fits(const KeyValue& sequence, int64_t told) const;
+  // Whether all sequence keys, as etcd has them, go with what is here: false if
+  // they were others at `told`, which was revision() when etcd was asked.
+  bool Fits(const std::vector<KeyValue>& sequences, int64_t told) const;
   // The mod_revision of the sequence key that was moved last.
   int64_t newest_sequence() const { return newest_sequence_; }
 

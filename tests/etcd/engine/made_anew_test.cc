@@ -78,12 +78,17 @@ class EngineBackup : public TurnsTest {
     while (etcd_.state().revision() <= was) OtherWrites();
   }
   void OtherWrites() {
-    const std::string number = std::to_string(++writes_);
-    if (!case_.by_kvd) return etcd_.Put("not/of/kvd", number);
-    const Sequence sequence{"another-1", writes_, clock_.WallMs()};
+    ++writes_;
+    if (!case_.by_kvd) return etcd_.Put("not/of/kvd", "1");
+    SetBy("another", "other", std::to_string(writes_));
+  }
+  // As another kvd does.
+  void SetBy(const std::string& id, const std::string& key,
+             const std::string& value) {
+    const Sequence sequence{id + "-1", 1, clock_.WallMs()};
     const Op ops[] = {
-        {Op::Kind::kPut, "kvd/0/0/other", "0" + number},
-        {Op::Kind::kPut, "kvd/s/another", EncodeSequence(sequence)},
+        {Op::Kind::kPut, "kvd/0/0/" + key, "0" + value},
+        {Op::Kind::kPut, "kvd/s/" + id, EncodeSequence(sequence)},
     };
     ASSERT_TRUE(etcd_.Do({{}, {ops[0], ops[1]}, {}}).ok());
   }
@@ -162,22 +167,60 @@ INSTANTIATE_TEST_SUITE_P(Where, EngineBackupCases,
                                           testing::Bool()),
                          NameOf);
 
-// The newest sequence key is newer than all that the host knows, and not yet
-// as new as what its watch had told.
-TEST_F(EngineBackup, AReadSeesWhatOtherKvdsHaveWrittenInBetween) {
-  Start({.told = true, .by_kvd = true});
-  OtherWrites();
+// Which of two other kvds wrote before the backup and behind it; the newest of
+// their keys is not as new then as what the watch of the host had told.
+struct Others {
+  const char* name;
+  bool are_there = false;   // Before.
+  const char* wrote = "";   // Since, which is lost.
+  const char* writes = "";  // Behind the backup.
+};
+
+class EngineBackupOfOthers : public EngineBackup,
+                             public testing::WithParamInterface<Others> {};
+
+TEST_P(EngineBackupOfOthers, AReadSeesIt) {
+  const Others& others = GetParam();
+  Start({});
+  if (others.are_there) {
+    for (const char* id : {"another", "third"}) SetBy(id, "other", "1");
+  }
   Pass(100);
   backup_ = etcd_.state();
-  WriteOn();
-  etcd_.Put("kvd/0/0/more", "02");
-  for (int i = 0; i < 20; ++i) etcd_.Put("kvd/h/another", "02");
+  if (*others.wrote != '\0') SetBy(others.wrote, "lost", "2");
+  for (int i = 0; i < 20; ++i) etcd_.Put("kvd/0/0/changed", "02");
   Pass(100);
+  EXPECT_EQ(Get("changed"), "2");
   const int64_t was = etcd_.state().revision();
   etcd_.PutBack(backup_);
-  for (int i = 0; i < 15; ++i) OtherWrites();
+  for (int i = 0; i < 3; ++i) etcd_.Put("not/of/kvd", "1");
+  SetBy(others.writes, "new", "3");
   while (etcd_.state().revision() <= was) etcd_.Put("not/of/kvd", "1");
-  EXPECT_EQ(Get("more"), "(none)");
+  EXPECT_EQ(Get("new"), "3");
+  EXPECT_EQ(Get("lost"), "(none)");
+  EXPECT_EQ(Get("changed"), "1");
+  EXPECT_FALSE(host_->store().failure());
+  EXPECT_EQ(reloads_, 1);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Where, EngineBackupOfOthers,
+    testing::Values(Others{"OneWritesOn", true, "another", "another"},
+                    Others{"OneWritesForTheOther", true, "another", "third"},
+                    Others{"OneWrites", true, "", "third"},
+                    Others{"OneIsMissing", false, "another", "third"},
+                    Others{"OneIsNew", false, "", "third"}),
+    [](const auto& info) { return std::string(info.param.name); });
+
+// Its next change was in doubt by then.
+TEST_F(EngineBackup, AReadSeesItBeforeAFenceDoes) {
+  Start({.by_kvd = false});
+  WriteOn();
+  for (int i = 0; i < 20; ++i) etcd_.NextTxn("host", Fate::NeverDone());
+  Until([&] { return host_->Set("in doubt", "1"); });
+  for (int i = 0; i < 60; ++i) Pass(100);
+  EXPECT_EQ(OutcomeOf(*host_), Outcome::kFailed);
+  PutBack();
   ExpectWhatIsThere();
 }
 
@@ -210,7 +253,7 @@ TEST_F(EngineBackup, ASignOfLifeShowsIt) {
 TEST_F(EngineBackup, OneThatWasStartedSinceGoesOn) {
   Start({.told = true});
   host_.reset();
-  etcd_.Put("kvd/s/host", EncodeSequence({"an earlier life", 1, 0}));
+  etcd_.Put("kvd/s/host", EncodeSequence({"host-0", 1, 0}));
   const EtcdState before = etcd_.state();
   Start({.told = true});
   backup_ = before;

@@ -179,15 +179,60 @@ TEST_P(OwnSequencePutBack, WhatWasLoadedSinceCounts) {
 INSTANTIATE_TEST_SUITE_P(
     With, OwnSequencePutBack,
     testing::Values(InBackup{"NoKey", std::nullopt},
-                    InBackup{"AKeyOfAnEarlierLife", "nonce of that"},
+                    InBackup{"AKeyOfAnEarlierLife", "another"},
                     InBackup{"AnOlderKeyOfIt", "nonce"}),
     [](const auto& info) { return std::string(info.param.name); });
+
+// A fence is under way by then.
+TEST_P(OwnSequencePutBack, WhatWasLoadedMeanwhileCounts) {
+  etcd_.NextTxn("one", Fate::NeverDone());
+  Send();
+  Pass(kTimeoutMs / 2 - 1);
+  etcd_.NextTxn("one", Fate::Answered(20, 20));
+  Pass(10);
+  ASSERT_FALSE(sequence_.settled());
+  sequence_.Forget();
+  sequence_.Doubt();
+  const auto key = etcd_.Get(kKey);
+  sequence_.Found(key ? key->mod_revision : 0);
+  Pass(100);
+  EXPECT_FALSE(sequence_.failure()) << sequence_.failure()->message();
+  EXPECT_TRUE(sequence_.settled());
+}
+
+// It has not settled since its start.
+TEST_F(OwnSequenceTest, AnOlderKeyOfAnEarlierLifeBeginsAnew) {
+  etcd_.Put(kKey, EncodeSequence({"another", 1, 0}));
+  const EtcdState backup = etcd_.state();
+  etcd_.Put(kKey, EncodeSequence({"another", 2, 0}));
+  sequence_.Found(etcd_.Get(kKey)->mod_revision);
+  etcd_.PutBack(backup);
+  for (int i = 0; i < 10; ++i) etcd_.Put("other", "1");
+  Pass(1000);
+  EXPECT_TRUE(sequence_.settled());
+  EXPECT_TRUE(sequence_.TakeBeganAnew());
+}
+
+// A fence of long ago has moved it, and the Txn was not done.
+TEST_F(OwnSequenceTest, WithoutSpaceWhatMovedTheKeyIsLookedAt) {
+  etcd_.NextTxn("one", Fate::AnswerLost(5000));
+  Pass(2000);
+  ASSERT_TRUE(sequence_.settled());
+  etcd_.Delete(kKey);
+  Pass(4000);
+  ASSERT_TRUE(etcd_.Get(kKey));
+  etcd_.state().set_no_space(true);
+  Send();
+  Pass(100);
+  ASSERT_TRUE(told_);
+  EXPECT_EQ(told_->what, What::kNeverKnown);
+}
 
 // A copy of its data directory is no backup of etcd's.
 TEST_F(OwnSequenceTest, WhoHasMovedItSinceIsAnotherKvd) {
   Pass(100);
   ASSERT_TRUE(sequence_.settled());
-  etcd_.Put(kKey, EncodeSequence({"a copy's", 1, 0}));
+  etcd_.Put(kKey, EncodeSequence({"another", 1, 0}));
   Send();
   Pass(100);
   ASSERT_TRUE(sequence_.failure());
