@@ -35,6 +35,15 @@ class OwnSequenceTest : public testing::Test {
     }
   }
 
+  // The key was removed, and nobody has told.
+  void LetAFenceOfLongAgoMoveIt() {
+    etcd_.NextTxn("one", Fate::AnswerLost(5000));
+    Pass(2000);
+    etcd_.Delete(kKey);
+    Pass(4000);
+    ASSERT_TRUE(etcd_.Get(kKey));
+    ASSERT_TRUE(sequence_.settled());
+  }
   void Send() { sequence_.Send({{}, {{Op::Kind::kPut, "key", "1"}}, {}}); }
 
   static constexpr int64_t kTimeoutMs = 1000;
@@ -67,12 +76,7 @@ TEST_F(OwnSequenceTest, AFenceOfLongAgoDecidesNothing) {
 // It comes between two Txns: the next one is refused, and the one after that
 // is done.
 TEST_F(OwnSequenceTest, AFenceOfLongAgoHoldsNothingUp) {
-  etcd_.NextTxn("one", Fate::AnswerLost(5000));
-  Pass(2000);
-  ASSERT_TRUE(sequence_.settled());
-  etcd_.Delete(kKey);
-  Pass(4000);
-  ASSERT_TRUE(etcd_.Get(kKey));
+  LetAFenceOfLongAgoMoveIt();
   for (const auto what : {What::kRefused, What::kCommitted}) {
     ASSERT_TRUE(sequence_.settled());
     Send();
@@ -80,6 +84,16 @@ TEST_F(OwnSequenceTest, AFenceOfLongAgoHoldsNothingUp) {
     ASSERT_TRUE(told_);
     EXPECT_EQ(told_->what, what);
   }
+}
+
+// The Txn was not done.
+TEST_F(OwnSequenceTest, WithoutSpaceWhatMovedTheKeyIsLookedAt) {
+  LetAFenceOfLongAgoMoveIt();
+  etcd_.state().set_no_space(true);
+  Send();
+  Pass(100);
+  ASSERT_TRUE(told_);
+  EXPECT_EQ(told_->what, What::kNeverKnown);
 }
 
 // --- An etcd that was made anew ---------------------------------------------
@@ -211,21 +225,6 @@ TEST_F(OwnSequenceTest, AnOlderKeyOfAnEarlierLifeBeginsAnew) {
   Pass(1000);
   EXPECT_TRUE(sequence_.settled());
   EXPECT_TRUE(sequence_.TakeBeganAnew());
-}
-
-// A fence of long ago has moved it, and the Txn was not done.
-TEST_F(OwnSequenceTest, WithoutSpaceWhatMovedTheKeyIsLookedAt) {
-  etcd_.NextTxn("one", Fate::AnswerLost(5000));
-  Pass(2000);
-  ASSERT_TRUE(sequence_.settled());
-  etcd_.Delete(kKey);
-  Pass(4000);
-  ASSERT_TRUE(etcd_.Get(kKey));
-  etcd_.state().set_no_space(true);
-  Send();
-  Pass(100);
-  ASSERT_TRUE(told_);
-  EXPECT_EQ(told_->what, What::kNeverKnown);
 }
 
 // A copy of its data directory is no backup of etcd's.
