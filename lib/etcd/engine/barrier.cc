@@ -48,8 +48,7 @@ void Barrier::OnAnswer(Result<RangeResponse> answer, Told told) {
   for (const KeyValue& kv : answer->found) {
     target_ = std::max(target_, kv.mod_revision);
   }
-  const bool fits =
-      target_ >= told.newest && fits_(answer->found, told.revision);
+  const bool fits = target_ >= told.newest && fits_(*answer);
   if (!fits && !IsPlanted(PlantedBug::kBelieveHistory)) {
     is_another_ = wanted_ = true;
     return;

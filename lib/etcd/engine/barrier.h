@@ -13,7 +13,6 @@
 #include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "base/error.h"
 #include "etcd/api.h"
@@ -29,9 +28,8 @@ std::optional<Error> WentBack(int64_t is, int64_t was);
 // Thread: loop.
 class Barrier {
  public:
-  // Whether the keys, as etcd has them, go with what the watch had told up to a
-  // revision when it was asked, and has since.
-  using Fits = std::function<bool(const std::vector<KeyValue>&, int64_t)>;
+  // Whether the keys, as etcd has them, go with what the watch has told.
+  using Fits = std::function<bool(const RangeResponse&)>;
   // `key` to `range_end`: the keys that Txns move.
   Barrier(Api& api, std::string key, std::string range_end, int64_t timeout_ms,
           Fits fits)

@@ -34,8 +34,8 @@ EtcdStore::EtcdStore(std::unique_ptr<Api> api, EtcdStoreOptions options,
       batch_(core_, index_, names_),
       barrier_(*api_, names_.SequencePrefix(),
                PrefixEnd(names_.SequencePrefix()), options_.timeout_ms,
-               [this](const std::vector<KeyValue>& sequences, int64_t told) {
-                 return !loader_.loaded() || index_.Fits(sequences, told);
+               [this](const RangeResponse& sequences) {
+                 return !loader_.loaded() || index_.Fits(sequences);
                }),
       cluster_(*api_, names_.SequencePrefix(), options_.status),
       loader_(*api_, names_, options_.timeout_ms, options_.log, clock_, core_,

@@ -87,6 +87,7 @@ void Loader::OnPage(Result<RangeResponse> page) {
   }
   trouble_.clear();
   for (const KeyValue& kv : page->found) index_.Load(kv);
+  index_.NoteNewest(page->revision);
   keys_ += page->found.size();
   if (!MayGoOn()) return;
   TakeUpdates();

@@ -175,8 +175,8 @@ void OwnSequence::OnFence(Result<TxnResponse> answer) {
   failure_ = WentBack(answer->revision, revision_);
   if (failure_) return;
   const std::vector<KeyValue>& found = answer->found;
-  // Sent before that was Found(): the next one compares it.
-  if (IsAsLeft(found)) return;
+  // Sent before that was Found(), or is to be: the next one compares it.
+  if (!found_ || IsAsLeft(found)) return;
   if (IsOlder(found)) {
     BeginAnew(found);
     if (was_awaited) told_ = {What::kNeverKnown, 0, std::nullopt};

@@ -44,7 +44,8 @@ void SharedIndex::Apply(const WatchUpdate& update) {
     if (name.kind == Name::Kind::kBeat) HearBeat(name, event);
   }
   for (const Event& event : update.events) ApplyEvent(event);
-  if (update.revision > revision_) revision_ = update.revision;
+  revision_ = std::max(revision_, update.revision);
+  NoteNewest(update.revision);
 }
 
 void SharedIndex::Clear() {
@@ -59,7 +60,7 @@ void SharedIndex::Clear() {
   newest_sequence_ = 0;
   foreign_.clear();
   must_reload_ = false;
-  revision_ = 0;
+  revision_ = newest_ = 0;
 }
 
 void SharedIndex::ApplyEvent(const Event& event) {
@@ -108,14 +109,15 @@ int64_t SharedIndex::SequenceOf(std::string_view id) const {
 }
 
 // That one is missing shows by the newest of those that are known.
-bool SharedIndex::Fits(const std::vector<KeyValue>& sequences,
-                       int64_t told) const {
-  return std::ranges::all_of(sequences, [&](const KeyValue& kv) {
+bool SharedIndex::Fits(const RangeResponse& sequences) const {
+  // Some may have been removed since.
+  if (sequences.revision < newest_) return true;
+  return std::ranges::all_of(sequences.found, [&](const KeyValue& kv) {
     const Name name = names_.Parse(kv.key);
     if (name.kind != Name::Kind::kSequence) return true;
     if (!DecodeSequence(kv.value)) return true;
-    const int64_t here = SequenceOf(name.key);
-    return kv.mod_revision == here || kv.mod_revision > told || here > told;
+    return kv.mod_revision > revision_ ||
+           kv.mod_revision == SequenceOf(name.key);
   });
 }
 

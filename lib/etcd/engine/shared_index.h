@@ -4,13 +4,13 @@
 // in. It is as of one revision, with this kvd's own changes perhaps ahead.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include "base/log_sink.h"
 #include "etcd/api.h"
@@ -39,6 +39,8 @@ class SharedIndex {
   // All up to this one is in.
   int64_t revision() const { return revision_; }
   void set_revision(int64_t revision) { revision_ = revision; }
+  // Something that is in is as of that one.
+  void NoteNewest(int64_t revision) { newest_ = std::max(newest_, revision); }
 
   struct Generation {
     uint64_t number = 0;
@@ -74,8 +76,8 @@ class SharedIndex {
   // Of its sequence key; 0: there is none.
   int64_t SequenceOf(std::string_view id) const;
   // Whether all sequence keys, as etcd has them, go with what is here: false if
-  // they were others at `told`, which was revision() when etcd was asked.
-  bool Fits(const std::vector<KeyValue>& sequences, int64_t told) const;
+  // they were others at revision().
+  bool Fits(const RangeResponse& sequences) const;
   // The mod_revision of the sequence key that was moved last.
   int64_t newest_sequence() const { return newest_sequence_; }
 
@@ -96,6 +98,7 @@ class SharedIndex {
   PeerClocks& clocks_;
   const LogSink& log_;
   int64_t revision_ = 0;
+  int64_t newest_ = 0;
   std::array<Generation, kDatabases> generations_ = {};
   std::map<std::string, Peer, std::less<>> peers_;
   int64_t newest_sequence_ = 0;

@@ -212,6 +212,23 @@ INSTANTIATE_TEST_SUITE_P(
                     Others{"OneIsNew", false, "", "third"}),
     [](const auto& info) { return std::string(info.param.name); });
 
+// Only its answer comes late.
+TEST_F(EngineBackup, AKeyThatWasRemovedSinceIsNone) {
+  Start({});
+  SetBy("another", "other", "1");
+  Pass(100);
+  etcd_.NextRange("host", Fate::Answered(0, 50));
+  const auto read = [](Operation& op) { op.Find("kept"); };
+  host_->NewWords();
+  EXPECT_FALSE(host_->Run(true, read));
+  Pass();
+  const Op ops[] = {{Op::Kind::kDelete, "kvd/s/another", ""},
+                    {Op::Kind::kPut, "kvd/s/-", "another"}};
+  ASSERT_TRUE(etcd_.Do({{}, {ops[0], ops[1]}, {}}).ok());
+  Until([&] { return host_->Run(true, read); });
+  EXPECT_EQ(reloads_, 0);
+}
+
 // Its next change was in doubt by then.
 TEST_F(EngineBackup, AReadSeesItBeforeAFenceDoes) {
   Start({.by_kvd = false});
