@@ -226,7 +226,7 @@ class Migrate(E2eTest):
         self.assertEqual(self.content(shared), self.content(self.local))
 
     def test_going_on_wants_what_was_moved_to_be_there(self):
-        self.fill(self.local, 16 * KEYS)
+        self.fill(self.local, 4 * KEYS)
         shared = self.on_etcd()
         state = self.interrupted(shared, signal.SIGINT)
         if not os.path.exists(state):
